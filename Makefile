@@ -1,0 +1,68 @@
+# Two commands do all the set-up: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+else
+BIN := $(VENV)/bin
+endif
+PY := $(BIN)/python
+# Each environment remembers which dependency groups it has, by a file of the group's name.
+READY := $(VENV)/.ready
+# pyenv's shims find a version only if it is named; without pyenv this is empty.
+ALL_PYTHONS := $(shell pyenv versions --bare 2>/dev/null | sort -rV | paste -sd: -)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all check lint types imports docs wheel clean
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/:/' | column -t -s:
+
+$(VENV)/bin/activate $(VENV)/Scripts/activate:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+
+$(READY)-%: pyproject.toml | $(BIN)/activate
+	$(PY) -m pip install --quiet --upgrade "pip>=25.1"
+	$(PY) -m pip install --quiet --editable . --group $*
+	@touch $@
+
+demo: $(READY)-test  ## the main job, live: a failing service, a mail server, and what arrives
+	$(PY) examples/demo.py
+
+test: $(READY)-test  ## all tests, with branch coverage
+	$(PY) -m pytest --cov --cov-report=term $(ARGS)
+
+test-all:  ## the tests on every supported Python
+	@for v in 3.11 3.12 3.13; do \
+	  echo "== Python $$v"; \
+	  PYENV_VERSION="$(ALL_PYTHONS)" $(MAKE) --no-print-directory test PYTHON=python$$v VENV=.venv-$$v || exit 1; \
+	done
+
+check: lint types imports docs wheel  ## everything but the tests
+
+lint: $(READY)-dev  ## ruff: rules and format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(READY)-dev  ## mypy and pyright, both strict, and how much of the public API is typed
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/pyright --verifytypes tocsin --ignoreexternal
+
+imports: $(READY)-dev  ## the dependency rule of docs/architecture.md
+	$(BIN)/lint-imports
+
+docs: $(READY)-dev  ## the documentation, into build/docs
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -b html docs build/docs
+
+wheel: $(READY)-dev  ## sdist and wheel, checked, installed and imported
+	rm -rf build/dist build/wheel-env
+	$(PY) -m build --outdir build/dist
+	$(BIN)/twine check --strict build/dist/*
+	$(PY) -m venv build/wheel-env
+	$(subst $(VENV),build/wheel-env,$(PY)) -m pip install --quiet build/dist/*.whl
+	cd build && $(subst $(VENV),wheel-env,$(PY)) -I ../tests/check_wheel.py
+
+clean:  ## remove what the other targets made
+	rm -rf build .venv .venv-3.* .coverage .*_cache

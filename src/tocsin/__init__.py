@@ -1,0 +1,1 @@
+"""Turn the errors a program logs into a few emails that people will read."""

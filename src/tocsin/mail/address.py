@@ -1,0 +1,183 @@
+"""Addresses: read from text, checked, and with their domain as the wire wants it.
+
+An address is the standard library's `email.headerregistry.Address`. What comes out of here can
+stand in a header or in an SMTP command as it is: no control characters, no blanks, an ASCII domain.
+"""
+
+from __future__ import annotations
+
+import re
+from email.headerregistry import Address
+from typing import TYPE_CHECKING, Self, SupportsIndex
+
+import idna
+from typing_extensions import override
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+"""Control characters, and the two separators at which Python's `splitlines` breaks too."""
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\xa0<>\u2028\u2029\ud800-\udfff]")
+_DOMAIN = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[A-Za-z0-9:.]+\]")
+_DOT_ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_MAX_LENGTH = 254  # a path holds 256 octets with its angle brackets: RFC 5321 §4.5.3.1.3
+
+
+def one_line(text: str) -> str:
+    """Return text that can stand in a header: control characters become a blank.
+
+    Lone surrogates, which no charset can carry, become U+FFFD.
+    """
+    return _SURROGATE.sub("\ufffd", CONTROL.sub(" ", text))
+
+
+def prepare_address(value: str | Address) -> Address:
+    """Make an address that is safe to send.
+
+    Args:
+        value: `"a@example.com"`, `"Name <a@example.com>"`, or an `Address`. A domain with other
+            than ASCII letters gets its IDNA 2008 form (RFC 5891, with the mapping of UTS 46).
+
+    Returns:
+        An `Address` whose name is one line, and whose `addr_spec` is ASCII.
+
+    Raises:
+        ValueError: no address, or one that can't be used.
+    """
+    if isinstance(value, Address):
+        return _checked(value.display_name, value.username, value.domain, value.addr_spec)
+    name, spec = _split(value)
+    if spec.startswith('"') and (quoted := _QUOTED.match(spec)):
+        username = re.sub(r"\\(.)", r"\1", quoted[0][1:-1])
+        rest = spec[quoted.end() :]
+    else:
+        username, at, domain = spec.rpartition("@")
+        if username and not _DOT_ATOM.fullmatch(username) and username.isascii():
+            raise ValueError(f"{value!r} is not an address: check the part before the '@'")
+        rest = at + domain
+    if not rest.startswith("@"):
+        raise ValueError(f"{value!r} is not an address: expected name@domain")
+    return _checked(name, username, rest[1:], value)
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Return the display name and the address of `Name <a@x>` or `a@x`."""
+    text = text.strip()
+    if not text.endswith(">"):
+        return "", text
+    start = text.rfind("<")
+    if start < 0:
+        raise ValueError(f"{text!r} is not an address: a '<' is missing")
+    name = text[:start].strip()
+    if _QUOTED.fullmatch(name):
+        name = re.sub(r"\\(.)", r"\1", name[1:-1])
+    return name, text[start + 1 : -1].strip()
+
+
+def _checked(name: str, username: str, domain: str, shown: str) -> Address:
+    if not username or not domain:
+        raise ValueError(f"{shown!r} is not an address: expected name@domain")
+    if _FORBIDDEN.search(username) or _FORBIDDEN.search(domain):
+        raise ValueError(
+            f"{shown!r} is not an address: it has blanks, control characters, or '<' or '>' in it"
+        )
+    if not username.isascii():
+        raise ValueError(f"{shown!r} can't be used: only ASCII may stand before the '@'")
+    if not domain.isascii():
+        try:
+            domain = idna.encode(domain, uts46=True).decode("ascii")
+        except idna.IDNAError as error:
+            raise ValueError(f"{shown!r} has no valid domain: {error}") from None
+    if not _DOMAIN.fullmatch(domain) or ".." in domain:
+        raise ValueError(f"{shown!r} has no valid domain: {domain!r}")
+    address = Address(one_line(name).strip(), username, domain)
+    if len(address.addr_spec) > _MAX_LENGTH:
+        raise ValueError(f"{shown!r} is too long: an address has at most {_MAX_LENGTH} characters")
+    return address
+
+
+def split_addresses(text: str) -> list[str]:
+    """Split `a@x, "B, C" <b@y>` at the commas that stand outside of quotes; blanks fall away."""
+    parts: list[str] = []
+    start = 0
+    quoted = escaped = False
+    for position, character in enumerate(text):
+        if escaped:
+            escaped = False
+        elif quoted and character == "\\":
+            escaped = True
+        elif character == '"':
+            quoted = not quoted
+        elif character == "," and not quoted:
+            parts.append(text[start:position])
+            start = position + 1
+    parts.append(text[start:])
+    return [part.strip() for part in parts if part.strip()]
+
+
+class AddressList(list[Address]):
+    """A `list[Address]` whose methods take strings too.
+
+    Args:
+        values: addresses, or text with addresses that are separated by commas.
+
+    Raises:
+        ValueError: something isn't an address, here and in all methods that take one.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, values: Iterable[str | Address] | str | Address = ()) -> None:
+        super().__init__()
+        self.extend(values)
+
+    @override
+    def append(self, value: str | Address) -> None:
+        """Add one address at the end."""
+        super().append(prepare_address(value))
+
+    @override
+    def extend(self, values: Iterable[str | Address] | str | Address) -> None:
+        """Add several addresses at the end; a string may hold several, separated by commas."""
+        if isinstance(values, str):
+            values = split_addresses(values)
+        elif isinstance(values, Address):
+            values = [values]
+        super().extend([prepare_address(value) for value in values])
+
+    @override
+    def insert(self, index: SupportsIndex, value: str | Address) -> None:
+        """Put one address before the index."""
+        super().insert(index, prepare_address(value))
+
+    @override
+    def remove(self, value: str | Address) -> None:
+        """Remove the first address that is equal."""
+        super().remove(prepare_address(value))
+
+    @override
+    def __contains__(self, value: object) -> bool:
+        if isinstance(value, str):
+            try:
+                value = prepare_address(value)
+            except ValueError:
+                return False
+        return super().__contains__(value)
+
+    @override
+    def __setitem__(self, index: SupportsIndex | slice, value: object) -> None:
+        if isinstance(index, slice):
+            super().__setitem__(index, AddressList(value))  # type: ignore[arg-type] # checked there
+        elif isinstance(value, str | Address):
+            super().__setitem__(index, prepare_address(value))
+        else:
+            raise TypeError(f"expected an address, got {type(value).__name__}")
+
+    @override
+    def __iadd__(self, values: Iterable[str | Address] | str) -> Self:  # type: ignore[override]
+        # Wider than the list's own on purpose: it takes what `extend` takes.
+        self.extend(values)
+        return self

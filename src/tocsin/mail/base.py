@@ -1,0 +1,111 @@
+"""What sends messages: the interface that email handlers fill, and how one is found by name."""
+
+from __future__ import annotations
+
+import abc
+import importlib
+import importlib.metadata
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+
+from tocsin.exceptions import ConfigError
+
+if TYPE_CHECKING:
+    import email.message
+    from collections.abc import Callable, Iterable, Mapping
+
+    from tocsin.mail.message import Message
+    from tocsin.mail.receipt import Receipt
+
+    AnyMessage = Message | email.message.Message[Any, Any]
+
+ENTRY_POINT_GROUP = "tocsin.email_handler"
+
+
+class EmailHandler(abc.ABC):
+    """The interface of everything that sends messages.
+
+    A subclass fills `send` and `from_config`. `send` may be called from any thread, does not change
+    the messages, and either delivers them to every recipient or raises.
+    """
+
+    @classmethod
+    @abc.abstractmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Make the handler from a mapping whose values are scalars or lists.
+
+        Args:
+            config: options by name, as a configuration file can say them.
+
+        Raises:
+            ConfigError: an option that is unknown or wrong.
+        """
+
+    @abc.abstractmethod
+    def send(
+        self,
+        messages: AnyMessage | Iterable[AnyMessage],
+        *,
+        deadline: float | None = None,
+        on_transaction: Callable[[Receipt], None] | None = None,
+    ) -> list[Receipt]:
+        """Send one message or many.
+
+        Args:
+            messages: `Message` objects or the standard library's; one or an iterable of them.
+            deadline: seconds that the whole call may take.
+            on_transaction: called as soon as it is known what became of some recipients, with a
+                receipt that holds just these.
+
+        Returns:
+            One receipt a message, in order, when every recipient was accepted.
+
+        Raises:
+            SendError: somebody was not accepted, after everything has been tried.
+        """
+
+    def close(self) -> None:  # noqa: B027 - most handlers have nothing to close
+        """Give back what is held open; the handler can be used again."""
+
+    # `logging.config.dictConfig` sets these on what a `handlers` entry names. An email handler
+    # there would fail at the first record; it is refused while the configuration is read.
+
+    def _refuse_logging(self, *_: object) -> NoReturn:
+        raise ConfigError(
+            f"class: {type(self).__name__} sends messages and is no logging handler; "
+            "use 'tocsin.AlertHandler', with these options under its key 'email'"
+        )
+
+    setLevel = setFormatter = addFilter = _refuse_logging  # noqa: N815 - logging's names
+    name = property(_refuse_logging, _refuse_logging)
+
+
+def get_handler_class(name: str | type[EmailHandler]) -> type[EmailHandler]:
+    """Find an email handler's class.
+
+    Args:
+        name: a name of the entry point group `tocsin.email_handler` (built in: `"smtp"` and
+            `"test"`), `"module:Class"`, or the class itself.
+
+    Raises:
+        ConfigError: nothing has this name, or what has it is no `EmailHandler`.
+    """
+    found: object = name
+    if isinstance(name, str):
+        found = _load(name)
+    if not (isinstance(found, type) and issubclass(found, EmailHandler)):
+        raise ConfigError(f"handler: {name!r} is no subclass of tocsin.mail.EmailHandler")
+    return found
+
+
+def _load(name: str) -> object:
+    module, colon, attribute = name.partition(":")
+    if colon:
+        try:
+            return getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise ConfigError(f"handler: can't load {name!r}: {error}") from error
+    entry_points = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
+    if name not in entry_points.names:
+        known = ", ".join(sorted(entry_points.names))
+        raise ConfigError(f"handler: {name!r} is unknown; known are {known}, or 'module:Class'")
+    return entry_points[name].load()

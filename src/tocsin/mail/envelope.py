@@ -1,0 +1,143 @@
+"""What SMTP needs of a message: who sends it, to whom, and its bytes."""
+
+from __future__ import annotations
+
+import email.message
+import re
+from dataclasses import dataclass
+from email.generator import BytesGenerator
+from email.headerregistry import Address
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from tocsin.mail.address import prepare_address, split_addresses
+from tocsin.mail.message import Message, stamps, without_bcc
+from tocsin.mail.mime import address_header, header, render
+from tocsin.mail.receipt import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tocsin.mail.base import AnyMessage
+
+_NEWLINE = re.compile(rb"\r\n|\r|\n")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """A message and where it goes.
+
+    Attributes:
+        message: as it was given; it is not changed.
+        sender: the address of the reverse path.
+        recipients: bare addresses of To, Cc and Bcc, without duplicates, in order.
+        invalid: what can't be sent to, with the reason.
+        message_id: the message's own, or a new one.
+        stamp: the headers that the message lacks: From, Date, Message-ID.
+    """
+
+    message: AnyMessage
+    sender: str
+    recipients: tuple[str, ...]
+    invalid: dict[str, Reply]
+    message_id: str
+    stamp: str
+
+    def data(self) -> bytes:
+        """Return the bytes that follow DATA: CRLF only, dots stuffed, the final dot included."""
+        content = self.stamp.encode("ascii") + (
+            render(self.message) if isinstance(self.message, Message) else _flatten(self.message)
+        )
+        # A bare CR or LF is where servers disagree on what ends a message ("SMTP smuggling").
+        content = _NEWLINE.sub(b"\r\n", content)
+        if not content.endswith(b"\r\n"):
+            content += b"\r\n"
+        return content.replace(b"\r\n.", b"\r\n..") + b".\r\n"  # RFC 5321 §4.5.2
+
+
+def envelopes(
+    messages: AnyMessage | Iterable[AnyMessage], default_from: Address | None = None
+) -> list[Envelope]:
+    """Make the envelopes of one message or many.
+
+    Args:
+        messages: what to send.
+        default_from: who sends a message that doesn't say it.
+
+    Raises:
+        ValueError: a message without a sender or without recipients.
+        TypeError: something isn't a message.
+    """
+    if isinstance(messages, Message | email.message.Message):
+        messages = [messages]
+    return [_envelope(message, default_from) for message in messages]
+
+
+def _envelope(message: AnyMessage, default_from: Address | None) -> Envelope:
+    if isinstance(message, Message):
+        present = {name.lower(): value for name, value in message.headers.items()}
+        sender = message.from_addr
+        wanted: list[str | Address] = [*message.to, *message.cc, *message.bcc]
+    elif isinstance(message, email.message.Message):
+        present = {name.lower(): str(value).strip() for name, value in message.items()}
+        senders = _addresses(message, "Sender") or _addresses(message, "From")
+        sender = prepare_address(senders[0]) if senders else None
+        wanted = [item for name in ("To", "Cc", "Bcc") for item in _addresses(message, name)]
+    else:
+        raise TypeError(f"expected a Message or an EmailMessage, got {type(message).__name__}")
+    stamp = ""
+    if sender is None:
+        sender = default_from
+        if sender is None:
+            raise ValueError("from_addr: the message has none, and there is no default_from")
+        stamp = address_header("From", [sender])
+    if not wanted:
+        raise ValueError("to: the message has no recipients")
+    date, message_id = stamps(sender)
+    if not present.get("date"):
+        stamp += header("Date", date)
+    if not present.get("message-id"):
+        stamp += header("Message-ID", message_id)
+    recipients, invalid = _recipients(wanted)
+    return Envelope(
+        message=message,
+        sender=sender.addr_spec,
+        recipients=recipients,
+        invalid=invalid,
+        message_id=present.get("message-id") or message_id,
+        stamp=stamp,
+    )
+
+
+def _recipients(wanted: Iterable[str | Address]) -> tuple[tuple[str, ...], dict[str, Reply]]:
+    """Return the addresses without duplicates, and what isn't one (RFC 3463: X.1.3)."""
+    found: dict[tuple[str, str], str] = {}
+    invalid: dict[str, Reply] = {}
+    for item in wanted:
+        try:
+            address = item if isinstance(item, Address) else prepare_address(item)
+        except ValueError as error:
+            invalid[str(item)] = Reply(None, "5.1.3", str(error))
+        else:
+            # The local part may be case-sensitive, the domain is not (RFC 5321 §2.4).
+            found.setdefault((address.username, address.domain.lower()), address.addr_spec)
+    return tuple(found.values()), invalid
+
+
+def _addresses(mime: email.message.Message[Any, Any], name: str) -> list[str]:
+    """Return the addresses in the headers of a name, as text and unchecked."""
+    found: list[str] = []
+    for value in mime.get_all(name, []):
+        parsed = getattr(value, "addresses", None)
+        if parsed is None:
+            found.extend(split_addresses(str(value)))
+        else:
+            found.extend(address.addr_spec for address in parsed)
+    return found
+
+
+def _flatten(mime: email.message.Message[Any, Any]) -> bytes:
+    out = BytesIO()
+    policy = mime.policy.clone(linesep="\r\n", cte_type="7bit")
+    BytesGenerator(out, mangle_from_=False, policy=policy).flatten(without_bcc(mime))
+    return out.getvalue()

@@ -1,0 +1,242 @@
+"""A message: what to say, to whom. Built from values, made into MIME, and read back from it."""
+
+from __future__ import annotations
+
+import copy
+import email.message
+import email.policy
+import email.utils
+import re
+import secrets
+import time
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from tocsin.mail.address import AddressList, one_line, prepare_address, split_addresses
+from tocsin.mail.attachment import Attachment
+from tocsin.mail.mime import address_header, render
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from email.headerregistry import Address
+
+    Addresses = Iterable[str | Address] | str | Address
+
+_HEADER_NAME = re.compile(r"[\x21-\x39\x3b-\x7e]{1,76}")
+_OWN_HEADERS = frozenset(["from", "to", "cc", "bcc", "reply-to", "subject", "mime-version"])
+
+
+class Message:
+    """An email. Every argument is optional, and an attribute of the same name.
+
+    Args:
+        subject: the subject; control characters become blanks.
+        text: the content as plain text; made from `html` where only that is given.
+        html: the content as HTML.
+        from_addr: who sends it; the email handler's `default_from` if absent.
+        reply_to: where answers go.
+        to: recipients, as `"a@x"`, `"Name <a@x>"`, several in one string separated by commas, an
+            `Address`, or a list of these; always an `AddressList` afterwards. The same holds for
+            `reply_to`, `cc` and `bcc`.
+        cc: recipients of a copy.
+        bcc: recipients whom the others don't see; they never leave in the message.
+        attachments: files that go with it.
+        inline_attachments: pictures in `html`, named there by their `cid`.
+        headers: further headers. `Date` and `Message-ID` are set when it is sent, if absent.
+
+    Raises:
+        ValueError: an address or a header's name isn't one, or a header has its own argument.
+    """
+
+    __slots__ = (
+        "_bcc",
+        "_cc",
+        "_from_addr",
+        "_headers",
+        "_reply_to",
+        "_to",
+        "attachments",
+        "html",
+        "inline_attachments",
+        "subject",
+        "text",
+    )
+
+    def __init__(
+        self,
+        *,
+        subject: str = "",
+        text: str | None = None,
+        html: str | None = None,
+        from_addr: str | Address | None = None,
+        reply_to: Addresses = (),
+        to: Addresses = (),
+        cc: Addresses = (),
+        bcc: Addresses = (),
+        attachments: Iterable[Attachment] = (),
+        inline_attachments: Iterable[Attachment] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.subject = subject
+        self.text = text
+        self.html = html
+        self.from_addr = from_addr
+        self.reply_to = reply_to
+        self.to = to
+        self.cc = cc
+        self.bcc = bcc
+        self.attachments = list(attachments)
+        self.inline_attachments = list(inline_attachments)
+        self.headers = dict(headers or {})
+
+    @property
+    def from_addr(self) -> Address | None:
+        """Who sends it."""
+        return self._from_addr
+
+    @from_addr.setter
+    def from_addr(self, value: str | Address | None) -> None:
+        self._from_addr = None if value is None else prepare_address(value)
+
+    @property
+    def reply_to(self) -> AddressList:
+        """Where answers go."""
+        return self._reply_to
+
+    @reply_to.setter
+    def reply_to(self, value: Addresses) -> None:
+        self._reply_to = AddressList(value)
+
+    @property
+    def to(self) -> AddressList:
+        """The recipients."""
+        return self._to
+
+    @to.setter
+    def to(self, value: Addresses) -> None:
+        self._to = AddressList(value)
+
+    @property
+    def cc(self) -> AddressList:
+        """The recipients of a copy."""
+        return self._cc
+
+    @cc.setter
+    def cc(self, value: Addresses) -> None:
+        self._cc = AddressList(value)
+
+    @property
+    def bcc(self) -> AddressList:
+        """The recipients whom the others don't see."""
+        return self._bcc
+
+    @bcc.setter
+    def bcc(self, value: Addresses) -> None:
+        self._bcc = AddressList(value)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The further headers."""
+        return self._headers
+
+    @headers.setter
+    def headers(self, value: Mapping[str, str]) -> None:
+        for name in value:
+            check_header_name(name)
+        self._headers = dict(value)
+
+    def to_mime(self) -> email.message.EmailMessage:
+        """Return the message as the standard library's `EmailMessage`, Bcc included."""
+        data = render(self)
+        if self.bcc:
+            data = address_header("Bcc", self.bcc).encode("ascii") + data
+        return email.message_from_bytes(data, policy=email.policy.SMTP)
+
+    @classmethod
+    def from_mime(cls, mime: email.message.Message[Any, Any]) -> Self:
+        """Make a message from the standard library's one.
+
+        Text, HTML, attachments, addresses, subject and all other headers are taken over. What the
+        standard structure (mixed, alternative, related) doesn't hold becomes an attachment.
+        """
+        if isinstance(mime, email.message.EmailMessage):
+            parsed = mime
+        else:
+            parsed = email.message_from_bytes(mime.as_bytes(), policy=email.policy.SMTP)
+        message = cls(subject=str(parsed.get("Subject", "")))
+        senders = header_addresses(parsed, "From")
+        message.from_addr = senders[0] if senders else None
+        message.reply_to = header_addresses(parsed, "Reply-To")
+        message.to = header_addresses(parsed, "To")
+        message.cc = header_addresses(parsed, "Cc")
+        message.bcc = header_addresses(parsed, "Bcc")
+        message.headers = {
+            name: one_line(str(value))
+            for name, value in parsed.items()
+            if name.lower() not in _OWN_HEADERS and not name.lower().startswith("content-")
+        }
+        text = parsed.get_body(("plain",))
+        html = parsed.get_body(("html",))
+        message.text = None if text is None else _text_of(text)
+        message.html = None if html is None else _text_of(html)
+        for part in parsed.walk():
+            if part.is_multipart() or part is text or part is html:
+                continue
+            file = _attachment(part)
+            if part.get("Content-ID") and part.get_content_disposition() != "attachment":
+                message.inline_attachments.append(file)
+            else:
+                message.attachments.append(file)
+        return message
+
+    def __repr__(self) -> str:
+        count = len(self.to) + len(self.cc) + len(self.bcc)
+        return f"<Message {self.subject!r} to {count} recipients>"
+
+
+def check_header_name(name: str) -> None:
+    """Raise a ValueError if this can't be a header, or has an argument of its own."""
+    if not _HEADER_NAME.fullmatch(name):
+        raise ValueError(f"headers: {name!r} is not a header's name")
+    if name.lower() in _OWN_HEADERS or name.lower().startswith("content-"):
+        raise ValueError(f"headers: {name!r} is made from the message's other arguments")
+
+
+def header_addresses(mime: email.message.Message[Any, Any], name: str) -> AddressList:
+    """Return the addresses of all headers of a name."""
+    found = AddressList()
+    for value in mime.get_all(name, []):
+        found.extend(getattr(value, "addresses", None) or split_addresses(str(value)))
+    return found
+
+
+def stamps(sender: Address) -> tuple[str, str]:
+    """Return a Date of now and a new Message-ID in the sender's domain (RFC 5322 §3.6)."""
+    unique = f"{time.time_ns():x}.{secrets.token_hex(8)}"
+    return email.utils.formatdate(localtime=True), f"<{unique}@{sender.domain.strip('[]')}>"
+
+
+def without_bcc(mime: email.message.Message[Any, Any]) -> email.message.Message[Any, Any]:
+    """Return a copy that can be changed and sent: the caller's message stays as it is."""
+    clone = copy.copy(mime)  # `del` gives the copy a list of headers of its own
+    del clone["Bcc"]
+    return clone
+
+
+def _text_of(part: email.message.Message[Any, Any]) -> str:
+    payload = cast("bytes", part.get_payload(decode=True))
+    try:
+        text = payload.decode(part.get_content_charset("utf-8"), "replace")
+    except LookupError:
+        text = payload.decode("utf-8", "replace")
+    return text.replace("\r\n", "\n")
+
+
+def _attachment(part: email.message.EmailMessage) -> Attachment:
+    file = Attachment(
+        cast("bytes", part.get_payload(decode=True)),
+        filename=part.get_filename(),
+        mimetype=part.get_content_type(),
+    )
+    if cid := part.get("Content-ID"):
+        file.cid = str(cid).strip()
+    return file

@@ -1,0 +1,74 @@
+"""What became of a message, recipient by recipient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from tocsin.mail.address import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An SMTP reply, or our own words where no server spoke.
+
+    Attributes:
+        code: the three digits (RFC 5321 §4.2); None where no server spoke.
+        enhanced: the enhanced status code such as "5.1.1" (RFC 3463), or None.
+        text: the text without the codes, a line for each of the reply's.
+    """
+
+    code: int | None
+    enhanced: str | None
+    text: str
+
+    @property
+    def positive(self) -> bool:
+        """Whether the server did what it was asked for: any 2yz."""
+        return self.code is not None and self.code // 100 == 2  # noqa: PLR2004 - the digit
+
+    @property
+    def final(self) -> bool:
+        """Whether another try is of no use: a 5yz that isn't a quota (RFC 3463 X.5.4 excepted).
+
+        Gmail answers `550 5.4.5` when the day's quota is used up, which clears by itself
+        (https://support.google.com/a/answer/3726730).
+        """
+        return self.code is not None and self.code // 100 == 5 and self.enhanced != "5.4.5"  # noqa: PLR2004
+
+    def __str__(self) -> str:
+        """Return the reply in one line, fit for a terminal."""
+        words = (self.code, self.enhanced, " ".join(one_line(self.text).split()))
+        return " ".join(str(word) for word in words if word)
+
+
+def _nothing() -> Mapping[str, Reply]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What became of one message. Every recipient is in exactly one of the four parts.
+
+    Attributes:
+        message_id: the message's `Message-ID`, with its angle brackets.
+        accepted: addresses that a server took responsibility for.
+        refused: address → reply that is final.
+        deferred: address → reply, or our own words, after which another try makes sense.
+        unknown: addresses of which it can't be said: the connection died after the final dot.
+    """
+
+    message_id: str
+    accepted: tuple[str, ...] = ()
+    refused: Mapping[str, Reply] = field(default_factory=_nothing)
+    deferred: Mapping[str, Reply] = field(default_factory=_nothing)
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether every recipient was accepted."""
+        return not (self.refused or self.deferred or self.unknown)

@@ -1,0 +1,312 @@
+"""The email handler that speaks SMTP: its options, its connections, and batches of recipients."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+from typing_extensions import override
+
+from tocsin import options
+from tocsin.exceptions import ConfigError
+from tocsin.mail.address import prepare_address
+from tocsin.mail.base import EmailHandler
+from tocsin.mail.delivery import Delivery
+from tocsin.mail.envelope import envelopes
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Generator, Iterable, Mapping
+    from email.headerregistry import Address
+
+    from tocsin.mail.base import AnyMessage
+    from tocsin.mail.receipt import Receipt
+    from tocsin.mail.session import Session
+
+    Secret = str | Callable[[], str]
+
+SMTP_PORT = 25  # RFC 5321 §4.5.4.2
+SMTPS_PORT = 465  # RFC 8314 §7.3
+
+
+class SMTPEmailHandler(EmailHandler):
+    """Send messages through an SMTP server. Each argument is optional, and an attribute.
+
+    Args:
+        host: the server; `localhost` by default.
+        port: the port; by default 465 with `use_tls`, else 25.
+        use_tls: speak TLS from the start; by default only on port 465.
+        use_starttls: turn on TLS by the STARTTLS command (mostly on port 587). A server that
+            doesn't offer it is an error. `use_tls` wins.
+        tls_context: how TLS verifies the server, and with which certificate it shows itself; by
+            default `ssl.create_default_context()`, which trusts whom the operating system trusts.
+        timeout: seconds for each wait for the server.
+        username: the account to log in to; no login without it.
+        password: its password, or a callable that returns it and is called at each login.
+        access_token: an OAuth 2 token instead of a password, for XOAUTH2 or OAUTHBEARER; or a
+            callable, as above.
+        default_from: who sends a message without `from_addr`; by default `username`, if that is an
+            address.
+        recipients_per_message: how many recipients a transaction has at most. A message to more of
+            them is sent in several; each sees all of To and Cc.
+        local_hostname: the name to greet the server with; by default the host's.
+        dangerous_plaintext_login: send credentials over a connection that isn't encrypted.
+
+    Raises:
+        ConfigError: an option is wrong.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str | None = None,
+        port: int | None = None,
+        use_tls: bool | None = None,
+        use_starttls: bool = False,
+        tls_context: ssl.SSLContext | None = None,
+        timeout: float = 30,
+        username: str | None = None,
+        password: Secret | None = None,
+        access_token: Secret | None = None,
+        default_from: str | Address | None = None,
+        recipients_per_message: int | None = None,
+        local_hostname: str | None = None,
+        dangerous_plaintext_login: bool = False,
+    ) -> None:
+        self.host = "localhost" if host is None else _word("host", host)
+        if port is not None:
+            options.whole("port", port, low=1, high=65535)
+        self.use_tls = (
+            port == SMTPS_PORT if use_tls is None else options.boolean("use_tls", use_tls)
+        )
+        self.use_starttls = options.boolean("use_starttls", use_starttls) and not self.use_tls
+        self.port = port or (SMTPS_PORT if self.use_tls else SMTP_PORT)
+        self.tls_context = _tls_context(tls_context, needed=self.use_tls or self.use_starttls)
+        self.timeout = options.seconds("timeout", timeout, above=0)
+        self.username = None if username is None else options.text("username", username)
+        self.password = _secret("password", password)
+        self.access_token = _secret("access_token", access_token)
+        self._check_login()
+        self.default_from = None if default_from is None else _address("default_from", default_from)
+        self.recipients_per_message = recipients_per_message
+        if recipients_per_message is not None:
+            options.whole("recipients_per_message", recipients_per_message, low=1)
+        self.local_hostname = (
+            None if local_hostname is None else _word("local_hostname", local_hostname)
+        )
+        self.dangerous_plaintext_login = options.boolean(
+            "dangerous_plaintext_login", dangerous_plaintext_login
+        )
+        self._lock = threading.Lock()
+        self._kept: list[Session] = []
+        self._keeping = 0
+
+    _OPTIONS = (
+        "host",
+        "port",
+        "use_tls",
+        "use_starttls",
+        "tls_context",
+        "timeout",
+        "username",
+        "password",
+        "access_token",
+        "default_from",
+        "recipients_per_message",
+        "local_hostname",
+        "dangerous_plaintext_login",
+    )
+    _CONFIG_OPTIONS = ("password_env", "password_file", *options.TLS_FILES)
+
+    @override
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Make the handler from a mapping, as `logging.config.dictConfig` can hold it.
+
+        Args:
+            config: the constructor's arguments by name, and what a file can say instead of objects:
+                `password_env` (the name of an environment variable) or `password_file` (a path; a
+                relative one is looked for in `$CREDENTIALS_DIRECTORY` too), and `tls_ca_file`,
+                `tls_cert_file`, `tls_key_file` (paths of PEM files).
+
+        Raises:
+            ConfigError: an option is unknown or wrong, a variable isn't set, a file can't be read.
+        """
+        given = options.section("email", config, (*cls._OPTIONS, *cls._CONFIG_OPTIONS))
+        chosen = {name: given[name] for name in cls._OPTIONS if given.get(name) is not None}
+        if (password := options.secret("email", given, "password")) is not None:
+            chosen["password"] = password
+        name = options.one_of("email", given, ("tls_context", *options.TLS_FILES[:1]))
+        context = options.tls_context("email", given)
+        if context is not None:
+            chosen["tls_context"] = context
+        try:
+            handler = cls(**chosen)
+        except ConfigError as error:
+            raise ConfigError(f"email.{error}") from error.__cause__
+        if context is not None and not (handler.use_tls or handler.use_starttls):
+            options.fail(f"email.{name}", "has no effect without use_tls or use_starttls")
+        return handler
+
+    @contextlib.contextmanager
+    def connect(self) -> Generator[Self]:
+        """Open a connection and log in, now; `send` uses it until the end of the `with` block.
+
+        Yields:
+            This handler.
+
+        Raises:
+            ConnectError: it can't be opened.
+        """
+        session = self._session(float("inf"))
+        with self._lock:
+            self._keeping += 1
+            self._kept.append(session)
+        try:
+            yield self
+        finally:
+            with self._lock:
+                self._keeping -= 1
+            if not self._keeping:
+                self.close()
+
+    @override
+    def send(
+        self,
+        messages: AnyMessage | Iterable[AnyMessage],
+        *,
+        deadline: float | None = None,
+        on_transaction: Callable[[Receipt], None] | None = None,
+    ) -> list[Receipt]:
+        """Send one message or many, over one connection.
+
+        A recipient or a message that is refused doesn't stop the others. The messages are not
+        changed: `Date` and `Message-ID` are added to what is sent, if absent; Bcc never leaves.
+
+        Args:
+            messages: `Message` or `EmailMessage`; one, or an iterable of them.
+            deadline: seconds that the whole call may take.
+            on_transaction: called after each transaction with a receipt that holds only what was
+                decided in it.
+
+        Returns:
+            One receipt a message, in order; every recipient was accepted.
+
+        Raises:
+            SendError: somebody was not accepted; its `receipts` say who and why.
+            ValueError: a message without sender or recipients; nothing has been sent.
+        """
+        until = float("inf") if deadline is None else time.monotonic() + deadline
+        prepared = envelopes(messages, self._sender())
+        with Delivery(self._session, self._give_back, until, on_transaction) as delivery:
+            for envelope in prepared:
+                delivery.deliver(envelope, self.recipients_per_message)
+        return delivery.result()
+
+    @override
+    def close(self) -> None:
+        """Close the connections that are kept; the handler can be used again."""
+        with self._lock:
+            sessions, self._kept = self._kept, []
+        for session in sessions:
+            session.close()
+
+    def __repr__(self) -> str:
+        tls = " TLS" if self.use_tls else " STARTTLS" if self.use_starttls else ""
+        user = f" as {self.username}" if self.username else ""
+        kept = len(self._kept)
+        return f"<SMTPEmailHandler {self.host}:{self.port}{tls}{user}, {kept} connections kept>"
+
+    def _check_login(self) -> None:
+        if self.password is not None and self.access_token is not None:
+            options.fail("access_token", "can't be used together with a password; give one of them")
+        secret = self.password if self.password is not None else self.access_token
+        if self.username is None and secret is not None:
+            options.fail("username", "missing; a password or an access_token needs one")
+        if self.username is not None and secret is None:
+            options.fail("password", "missing; a username needs one (or an access_token)")
+
+    def _sender(self) -> Address | None:
+        if self.default_from is None and self.username is not None:
+            with contextlib.suppress(ValueError):
+                return prepare_address(self.username)
+        return self.default_from
+
+    def _session(self, until: float) -> Session:
+        """Return a kept session that is still good, or a new one."""
+        while True:
+            with self._lock:
+                session = self._kept.pop() if self._kept else None
+            if session is None:
+                break
+            if not session.stale():
+                return session
+            session.close()
+        from tocsin.mail.session import Session, Target  # noqa: PLC0415 - loads ssl and sockets
+
+        target = Target(
+            host=self.host,
+            port=self.port,
+            tls_context=self.tls_context if self.use_tls or self.use_starttls else None,
+            starttls=self.use_starttls,
+            timeout=self.timeout,
+            local_hostname=self.local_hostname,
+            username=self.username,
+            password=_callable(self.password),
+            access_token=_callable(self.access_token),
+            plaintext_login=self.dangerous_plaintext_login,
+        )
+        return Session.open(target, until)
+
+    def _give_back(self, session: Session) -> None:
+        with self._lock:
+            keep = self._keeping > 0 and session.alive
+            if keep:
+                self._kept.append(session)
+        if not keep:
+            session.close()
+
+
+def _tls_context(given: ssl.SSLContext | None, *, needed: bool) -> ssl.SSLContext | None:
+    if given is None and not needed:
+        return None
+    import ssl  # noqa: PLC0415 - only who uses TLS pays for it
+
+    if given is None:
+        return ssl.create_default_context()
+    if not isinstance(given, ssl.SSLContext):
+        options.fail("tls_context", f"expected an ssl.SSLContext, got {options.kind(given)}")
+    return given
+
+
+def _secret(key: str, value: Secret | None) -> Secret | None:
+    if value is None or callable(value):
+        return value
+    if not isinstance(value, str):
+        options.fail(key, f"expected text or a callable, got {options.kind(value)}")
+    if not value:
+        options.fail(key, "expected text or a callable, got an empty string")
+    return value
+
+
+def _callable(secret: Secret | None) -> Callable[[], str] | None:
+    return secret if secret is None or callable(secret) else lambda: secret
+
+
+def _word(key: str, value: object) -> str:
+    """Return text without blanks, as a command or a look-up takes it."""
+    word = options.text(key, value)
+    if not word.isprintable() or len(word.split()) != 1:
+        options.fail(key, f"expected a name without blanks, got {word!r}")
+    return word
+
+
+def _address(key: str, value: object) -> Address:
+    try:
+        return prepare_address(value)  # type: ignore[arg-type] # told apart by the error
+    except ValueError as error:
+        options.fail(key, str(error))
+    except TypeError:
+        options.fail(key, f"expected an address, got {options.kind(value)}")

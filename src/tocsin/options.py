@@ -1,0 +1,229 @@
+"""Checking options: types, unknown keys, secrets, TLS files.
+
+An error names the key, the kind of the value (never a secret), and what would be right.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from tocsin.exceptions import ConfigError
+
+if TYPE_CHECKING:
+    import ssl
+
+
+def kind(value: object) -> str:
+    """Return what to call a value in an error: its type, in words where that is clearer."""
+    return "None" if value is None else type(value).__name__
+
+
+def fail(key: str, problem: str) -> NoReturn:
+    """Raise the `ConfigError` for a key."""
+    raise ConfigError(f"{key}: {problem}")
+
+
+def boolean(key: str, value: object) -> bool:
+    """Return the value if it is True or False."""
+    if not isinstance(value, bool):
+        fail(key, f"expected true or false, got {kind(value)}")
+    return value
+
+
+def whole(key: str, value: object, *, low: int, high: int | None = None) -> int:
+    """Return the value if it is a whole number within the bounds, both included."""
+    expected = f"from {low} to {high}" if high is not None else f"of at least {low}"
+    if not isinstance(value, int) or isinstance(value, bool):
+        fail(key, f"expected a whole number {expected}, got {kind(value)}")
+    if value < low or (high is not None and value > high):
+        fail(key, f"expected a whole number {expected}, got {value}")
+    return value
+
+
+def seconds(key: str, value: object, *, above: float | None = None) -> float:
+    """Return the value if it is a finite number of seconds, at least 0 or greater than `above`."""
+    expected = "a number of seconds" + (f" above {above:g}" if above is not None else "")
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        fail(key, f"expected {expected}, got {kind(value)}")
+    if not (value >= 0 if above is None else value > above) or value == float("inf"):
+        fail(key, f"expected {expected}, got {value}")
+    return value
+
+
+def text(key: str, value: object) -> str:
+    """Return the value if it is a string that isn't blank."""
+    if not isinstance(value, str):
+        fail(key, f"expected text, got {kind(value)}")
+    if not value.strip():
+        fail(key, "expected text, got an empty string")
+    return value
+
+
+def texts(key: str, value: object) -> tuple[str, ...]:
+    """Return the strings of a list; one string is a list of one."""
+    if isinstance(value, str):
+        return (text(key, value),)
+    if isinstance(value, Mapping) or not isinstance(value, Iterable):
+        fail(key, f"expected text or a list of it, got {kind(value)}")
+    return tuple(text(f"{key}[{number}]", item) for number, item in enumerate(value))
+
+
+def section(key: str, value: object, known: Iterable[str]) -> dict[str, Any]:
+    """Return a mapping's items, read by key.
+
+    A nested mapping of `logging.config.dictConfig` resolves `ext://` and `cfg://` only when an
+    item is asked for by its key, not through `items()` or `values()`.
+
+    Raises:
+        ConfigError: not a mapping, or a key that isn't known; names the nearest one that is.
+    """
+    if not isinstance(value, Mapping):
+        fail(key, f"expected a mapping of options, got {kind(value)}")
+    reject_unknown(key, value, known)
+    return {name: value[name] for name in value}
+
+
+def reject_unknown(key: str, names: Iterable[Any], known: Iterable[str]) -> None:
+    """Raise a `ConfigError` for the first name that isn't known, with the nearest one that is."""
+    known = list(known)
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+            path = f"{key}.{name}" if key else str(name)
+            fail(path, f"unknown option; {hint}")
+
+
+def one_of(key: str, given: Mapping[str, Any], names: Iterable[str]) -> str | None:
+    """Return the one of the names that is given, None if none is; more than one is an error."""
+    found = [name for name in names if given.get(name) is not None]
+    if len(found) > 1:
+        fail(f"{key}.{found[1]}", f"can't be used together with {found[0]!r}; give one of them")
+    return found[0] if found else None
+
+
+def secret(key: str, given: Mapping[str, Any], name: str) -> Any:
+    """Return a secret: given as it is, from the environment, or from a file.
+
+    `name`, `name_env` and `name_file` are alternatives. A file loses one newline at its end. A
+    relative path that isn't there is looked for in `$CREDENTIALS_DIRECTORY`, where systemd puts
+    credentials (systemd.exec(5), "Credentials").
+
+    Returns:
+        The secret as given; for a variable or a file a callable that reads it anew, so that a
+        rotated secret needs no restart. None if there is none.
+
+    Raises:
+        ConfigError: more than one source, a variable that isn't set, a file that can't be read.
+    """
+    source = one_of(key, given, (name, f"{name}_env", f"{name}_file"))
+    if source is None or source == name:
+        return given.get(name)
+    where = f"{key}.{source}"
+    reader: EnvironmentSecret | FileSecret
+    if source.endswith("_env"):
+        reader = EnvironmentSecret(where, text(where, given[source]))
+    else:
+        reader = FileSecret(where, _path(where, given[source], credentials=True))
+    reader()
+    return reader
+
+
+class EnvironmentSecret:
+    """A secret in an environment variable, read at each call."""
+
+    def __init__(self, key: str, variable: str) -> None:
+        self._key = key
+        self._variable = variable
+
+    def __call__(self) -> str:
+        """Return the variable's value."""
+        value = os.environ.get(self._variable)
+        if not value:
+            state = "is not set" if value is None else "is empty"
+            fail(self._key, f"the environment variable {self._variable!r} {state}")
+        return value
+
+    def __repr__(self) -> str:
+        return f"<secret from the environment variable {self._variable}>"
+
+
+class FileSecret:
+    """A secret in a file, read at each call."""
+
+    def __init__(self, key: str, path: Path) -> None:
+        self._key = key
+        self._path = path
+
+    def __call__(self) -> str:
+        """Return the file's text, without the newline at its end."""
+        try:
+            value = self._path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+            raise ConfigError(f"{self._key}: can't read {str(self._path)!r}: {reason}") from None
+        value = value.removesuffix("\n").removesuffix("\r")
+        if not value:
+            fail(self._key, f"the file {str(self._path)!r} is empty")
+        return value
+
+    def __repr__(self) -> str:
+        return f"<secret from the file {self._path}>"
+
+
+def _path(key: str, value: object, *, credentials: bool = False) -> Path:
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        fail(key, f"expected a path, got {kind(value) if value != '' else 'an empty string'}")
+    path = Path(os.fspath(value)).expanduser()
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    if credentials and folder and not path.is_absolute() and not path.exists():
+        path = Path(folder) / path
+    return path
+
+
+TLS_FILES = ("tls_ca_file", "tls_cert_file", "tls_key_file")
+
+
+def tls_context(key: str, given: Mapping[str, Any]) -> ssl.SSLContext | None:
+    """Return a verifying TLS context made from `tls_ca_file`, `tls_cert_file`, `tls_key_file`.
+
+    A CA file replaces the operating system's trust. None if no file is given.
+
+    Raises:
+        ConfigError: a file that can't be read or isn't what it should be.
+    """
+    files = {
+        name: _path(f"{key}.{name}", given[name])
+        for name in TLS_FILES
+        if given.get(name) is not None
+    }
+    if not files:
+        return None
+    if "tls_key_file" in files and "tls_cert_file" not in files:
+        fail(f"{key}.tls_key_file", "needs 'tls_cert_file' too, the certificate of this key")
+    import ssl  # noqa: PLC0415 - only who uses TLS pays for it
+
+    for name, path in files.items():
+        try:
+            path.read_bytes()
+        except OSError as error:
+            fail(f"{key}.{name}", f"can't read {str(path)!r}: {error.strerror}")
+    try:
+        context = ssl.create_default_context(cafile=files.get("tls_ca_file"))
+    except ssl.SSLError:
+        fail(f"{key}.tls_ca_file", f"{str(files['tls_ca_file'])!r} holds no CA in PEM form")
+    if "tls_cert_file" in files:
+        try:
+            # A password here keeps OpenSSL from asking for one on the terminal.
+            context.load_cert_chain(files["tls_cert_file"], files.get("tls_key_file"), password="")
+        except (ssl.SSLError, ValueError):
+            fail(
+                f"{key}.tls_cert_file",
+                f"{str(files['tls_cert_file'])!r} and its key are no matching pair of "
+                "unencrypted PEM files",
+            )
+    return context
