@@ -1,1 +1,87 @@
 """Turn the errors a program logs into a few emails that people will read."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tocsin.alerts.policy import Policy
+    from tocsin.dispatch import Stats, StoreStats
+    from tocsin.exceptions import (
+        ConfigError,
+        ConnectError,
+        LoginError,
+        SendError,
+        StoreError,
+        TocsinError,
+    )
+    from tocsin.handler import AlertHandler
+    from tocsin.mail import (
+        Address,
+        AddressList,
+        Attachment,
+        EmailHandler,
+        Message,
+        Receipt,
+        Reply,
+        SMTPEmailHandler,
+        TestEmailHandler,
+        get_handler_class,
+        prepare_address,
+    )
+
+__all__ = [
+    "Address",
+    "AddressList",
+    "AlertHandler",
+    "Attachment",
+    "ConfigError",
+    "ConnectError",
+    "EmailHandler",
+    "LoginError",
+    "Message",
+    "Policy",
+    "Receipt",
+    "Reply",
+    "SMTPEmailHandler",
+    "SendError",
+    "Stats",
+    "StoreError",
+    "StoreStats",
+    "TestEmailHandler",
+    "TocsinError",
+    "get_handler_class",
+    "prepare_address",
+]
+
+_MODULES = {
+    "AlertHandler": "tocsin.handler",
+    "Policy": "tocsin.alerts.policy",
+    "Stats": "tocsin.dispatch",
+    "StoreStats": "tocsin.dispatch",
+    **dict.fromkeys(
+        (
+            "ConfigError",
+            "ConnectError",
+            "LoginError",
+            "SendError",
+            "StoreError",
+            "TocsinError",
+        ),
+        "tocsin.exceptions",
+    ),
+}
+
+
+def __getattr__(name: str) -> Any:
+    # A name loads what it needs when it is first used (PEP 562): importing the package is free.
+    if name not in __all__:
+        raise AttributeError(f"module 'tocsin' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_MODULES.get(name, "tocsin.mail")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

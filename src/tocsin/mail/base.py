@@ -12,6 +12,7 @@ from tocsin.exceptions import ConfigError
 if TYPE_CHECKING:
     import email.message
     from collections.abc import Callable, Iterable, Mapping
+    from email.headerregistry import Address
 
     from tocsin.mail.message import Message
     from tocsin.mail.receipt import Receipt
@@ -62,6 +63,11 @@ class EmailHandler(abc.ABC):
         Raises:
             SendError: somebody was not accepted, after everything has been tried.
         """
+
+    @property
+    def sender(self) -> Address | None:
+        """Who sends a message that doesn't say it; None if nobody does."""
+        return None
 
     def close(self) -> None:  # noqa: B027 - most handlers have nothing to close
         """Give back what is held open; the handler can be used again."""

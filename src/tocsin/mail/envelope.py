@@ -77,7 +77,7 @@ def _envelope(message: AnyMessage, default_from: Address | None) -> Envelope:
     if isinstance(message, Message):
         present = {name.lower(): value for name, value in message.headers.items()}
         sender = message.from_addr
-        wanted: list[str | Address] = [*message.to, *message.cc, *message.bcc]
+        wanted: list[str | Address] = list(message.recipients)
     elif isinstance(message, email.message.Message):
         present = {name.lower(): str(value).strip() for name, value in message.items()}
         senders = _addresses(message, "Sender") or _addresses(message, "From")

@@ -41,6 +41,7 @@ class Message:
         bcc: recipients whom the others don't see; they never leave in the message.
         attachments: files that go with it.
         inline_attachments: pictures in `html`, named there by their `cid`.
+        recipients: who gets it, where that isn't everybody in `to`, `cc` and `bcc`.
         headers: further headers. `Date` and `Message-ID` are set when it is sent, if absent.
 
     Raises:
@@ -52,6 +53,7 @@ class Message:
         "_cc",
         "_from_addr",
         "_headers",
+        "_recipients",
         "_reply_to",
         "_to",
         "attachments",
@@ -74,6 +76,7 @@ class Message:
         bcc: Addresses = (),
         attachments: Iterable[Attachment] = (),
         inline_attachments: Iterable[Attachment] = (),
+        recipients: Addresses | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self.subject = subject
@@ -86,6 +89,7 @@ class Message:
         self.bcc = bcc
         self.attachments = list(attachments)
         self.inline_attachments = list(inline_attachments)
+        self.recipients = recipients
         self.headers = dict(headers or {})
 
     @property
@@ -132,6 +136,17 @@ class Message:
     @bcc.setter
     def bcc(self, value: Addresses) -> None:
         self._bcc = AddressList(value)
+
+    @property
+    def recipients(self) -> AddressList:
+        """Who gets it: everybody in `to`, `cc` and `bcc`, unless it was set."""
+        if self._recipients is not None:
+            return self._recipients
+        return AddressList([*self.to, *self.cc, *self.bcc])
+
+    @recipients.setter
+    def recipients(self, value: Addresses | None) -> None:
+        self._recipients = None if value is None else AddressList(value)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -189,8 +204,7 @@ class Message:
         return message
 
     def __repr__(self) -> str:
-        count = len(self.to) + len(self.cc) + len(self.bcc)
-        return f"<Message {self.subject!r} to {count} recipients>"
+        return f"<Message {self.subject!r} to {len(self.recipients)} recipients>"
 
 
 def check_header_name(name: str) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import re
-import secrets
 from email.header import Header
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -114,8 +114,12 @@ def _content(message: Message) -> bytes:
 def _multipart(subtype: str, parts: Sequence[bytes]) -> bytes:
     if len(parts) == 1:
         return parts[0]
-    # "=_" can't occur in quoted-printable or base64 (RFC 2045 §6.7), the rest can't be guessed.
-    boundary = f"=_{secrets.token_hex(16)}".encode()
+    # "=_" can't occur in quoted-printable (RFC 2045 §6.7), and no text holds its own hash. The same
+    # message always has the same bytes, as a retry wants it.
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        digest.update(part)
+    boundary = f"=_{digest.hexdigest()}".encode()
     head = b'Content-Type: multipart/%s;\r\n boundary="%s"\r\n\r\n' % (subtype.encode(), boundary)
     body = b"".join(b"--%s\r\n%s\r\n" % (boundary, part) for part in parts)
     return head + body + b"--%s--\r\n" % boundary

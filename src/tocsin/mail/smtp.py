@@ -199,7 +199,7 @@ class SMTPEmailHandler(EmailHandler):
             ValueError: a message without sender or recipients; nothing has been sent.
         """
         until = float("inf") if deadline is None else time.monotonic() + deadline
-        prepared = envelopes(messages, self._sender())
+        prepared = envelopes(messages, self.sender)
         with Delivery(self._session, self._give_back, until, on_transaction) as delivery:
             for envelope in prepared:
                 delivery.deliver(envelope, self.recipients_per_message)
@@ -228,7 +228,10 @@ class SMTPEmailHandler(EmailHandler):
         if self.username is not None and secret is None:
             options.fail("password", "missing; a username needs one (or an access_token)")
 
-    def _sender(self) -> Address | None:
+    @property
+    @override
+    def sender(self) -> Address | None:
+        """Who sends a message that doesn't say it: `default_from`, else `username`."""
         if self.default_from is None and self.username is not None:
             with contextlib.suppress(ValueError):
                 return prepare_address(self.username)

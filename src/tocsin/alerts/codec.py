@@ -1,0 +1,82 @@
+"""State and batches as bytes: JSON with a version, never pickle.
+
+What is read is built by the types of the dataclasses' fields. A change of these that an older
+release can't read raises `VERSION`.
+"""
+
+from __future__ import annotations
+
+import builtins
+import json
+import types
+import typing
+from dataclasses import fields, is_dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tocsin.exceptions import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+VERSION = 1
+T = TypeVar("T")
+
+
+def dump(value: object) -> bytes:
+    """Return a dataclass as versioned JSON."""
+    return json.dumps(
+        {"version": VERSION, "data": value}, default=_fields, separators=(",", ":")
+    ).encode("ascii")
+
+
+def load(kind: type[T], data: bytes) -> T:
+    """Return the dataclass that `dump` wrote.
+
+    Raises:
+        StoreError: the bytes are of another version, or no such thing at all.
+    """
+    try:
+        found = json.loads(data)
+        version = found["version"]
+        if version == VERSION:
+            return typing.cast("T", _reader(typing.cast("Any", kind))(found["data"]))
+    except (ValueError, LookupError, TypeError) as error:
+        raise StoreError(f"the store holds no {kind.__name__}: {error}") from error
+    raise StoreError(f"the store holds a {kind.__name__} of version {version}, not {VERSION}")
+
+
+def _fields(value: object) -> dict[str, Any]:
+    if not is_dataclass(value):
+        raise TypeError(f"can't be stored: {type(value).__name__}")
+    return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
+@cache
+def _reader(hint: Any) -> Callable[[Any], Any]:
+    """Return what makes a value of a type from JSON."""
+    arguments = typing.get_args(hint)
+    match typing.get_origin(hint):
+        case types.UnionType:
+            optional = _reader(next(one for one in arguments if one is not types.NoneType))
+            return lambda value: None if value is None else optional(value)
+        case builtins.dict:
+            item = _reader(arguments[1])
+            return lambda value: {key: item(one) for key, one in value.items()}
+        case builtins.tuple:
+            items = _reader(arguments[0] if arguments[-1] is Ellipsis else object)
+            return lambda value: tuple([items(one) for one in value])
+        case _:
+            return _class_reader(hint)
+
+
+def _class_reader(kind: Any) -> Callable[[Any], Any]:
+    if is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        readers = {field.name: _reader(hints[field.name]) for field in fields(kind)}
+        make = typing.cast("Callable[..., Any]", kind)
+        return lambda value: make(**{name: read(value[name]) for name, read in readers.items()})
+    if issubclass(kind, tuple):
+        named: Callable[..., Any] = kind
+        return lambda value: named(*value)
+    return lambda value: value

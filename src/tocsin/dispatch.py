@@ -1,0 +1,308 @@
+"""One round of all I/O: hand over, merge, decide, send, report. It knows no thread.
+
+What is decided is committed before it is sent, and what became of it is appended like events are:
+the store always knows what is on its way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tocsin.alerts.codec import dump, load
+from tocsin.alerts.policy import Haste, decide
+from tocsin.alerts.render import render
+from tocsin.alerts.state import Batch, Report, State
+from tocsin.exceptions import LoginError, SendError
+from tocsin.mail.address import AddressList
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from tocsin.alerts.policy import Policy
+    from tocsin.alerts.render import Heading
+    from tocsin.alerts.state import Outgoing
+    from tocsin.intake import Intake
+    from tocsin.mail.base import EmailHandler
+    from tocsin.mail.receipt import Receipt
+    from tocsin.stores.base import Lease, Store
+
+_LEASE = 10.0  # seconds for merging and deciding, never for a send
+_BUSY = 1.0  # seconds until the next try to lead, while another process does
+_BATCHES = 1000
+_LOGIN_PAUSE = 300.0  # after a refused login, so that the account isn't locked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreStats:
+    """The accounts of a store: received = mailed + pending + undelivered.
+
+    Attributes:
+        received: events that were handed over, by all processes.
+        mailed: events in a mail that at least one recipient's server accepted.
+        pending: events that wait.
+        undelivered: events that were given up.
+    """
+
+    received: int
+    mailed: int
+    pending: int
+    undelivered: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """The accounts of a handler in this process: seen = handed_over + pending + dropped.
+
+    Attributes:
+        seen: records that reached the handler.
+        handed_over: records that the store has.
+        pending: records on the way there.
+        dropped: records that were lost on the way.
+        mails_sent: mails that at least one recipient's server accepted.
+        mails_failed: attempts after which a mail is still owed to somebody, or was given up.
+        retries: attempts to send a mail again to whom it is owed.
+        last_error: why the latest attempt failed; None if it didn't.
+        next_mail_at: when the next mail is due, in seconds since the epoch; None if none is.
+        store: the store's accounts as last seen; None until this process has led.
+    """
+
+    seen: int
+    handed_over: int
+    pending: int
+    dropped: int
+    mails_sent: int
+    mails_failed: int
+    retries: int
+    last_error: str | None
+    next_mail_at: float | None
+    store: StoreStats | None
+
+
+class Dispatch:
+    """Move events from the intake to the store, and digests from the store to the mail server.
+
+    Args:
+        intake: where the events are.
+        store: where they wait.
+        policy: when a digest goes.
+        heading: to whom, and for what application.
+        email: sends it.
+    """
+
+    def __init__(
+        self,
+        *,
+        intake: Intake,
+        store: Store,
+        policy: Policy,
+        heading: Heading,
+        email: EmailHandler,
+    ) -> None:
+        self._intake = intake
+        self._store = store
+        self._policy = policy
+        self._heading = heading
+        self._email = email
+        self._owner = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._cached: tuple[bytes | None, State] | None = None
+        self._complaints: set[str] = set()
+        self._handed_over = 0
+        self._sent = self._failed = self._retries = 0
+        self._last_error: str | None = None
+        self._next_at: float | None = None
+        self._accounts: StoreStats | None = None
+
+    @property
+    def stats(self) -> Stats:
+        """The accounts, now."""
+        handed_over = self._handed_over
+        seen = self._intake.seen
+        return Stats(
+            seen=seen,
+            handed_over=handed_over,
+            pending=seen - handed_over,
+            dropped=0,
+            mails_sent=self._sent,
+            mails_failed=self._failed,
+            retries=self._retries,
+            last_error=self._last_error,
+            next_mail_at=self._next_at,
+            store=self._accounts,
+        )
+
+    @property
+    def settled(self) -> bool:
+        """Whether there is nothing to hand over, to send, or to wait for."""
+        unmailed = self._accounts is not None and self._accounts.pending > 0
+        return self._intake.seen == self._handed_over and not unmailed
+
+    def run(self, haste: Haste = Haste.NONE, until: float = float("inf")) -> float | None:
+        """Do what is to be done now.
+
+        Args:
+            haste: whether somebody waits for it.
+            until: the point of `time.monotonic` at which sending has to be over.
+
+        Returns:
+            Seconds until there is something to do, if nothing happens before; None for never.
+        """
+        self._hand_over()
+        while True:
+            with self._lead() as lease:
+                if lease is None:
+                    return _BUSY
+                outgoing = self._decide(lease, haste)
+            if outgoing is None:
+                return None if self._next_at is None else max(0.0, self._next_at - lease.now)
+            if not self._send(outgoing, until) and haste is Haste.EXIT:
+                self._give_up()
+                return None
+
+    def complain(self, kind: str, text: str) -> None:
+        """Tell a failure on standard error, once a kind until something succeeds."""
+        self._last_error = text
+        if kind not in self._complaints and sys.stderr is not None:
+            self._complaints.add(kind)
+            with contextlib.suppress(OSError, ValueError):  # it may be closed
+                sys.stderr.write(f"tocsin: {text}\n")
+                sys.stderr.flush()
+
+    def _hand_over(self) -> None:
+        groups = self._intake.drain()
+        if groups:
+            self._store.append(dump(Batch(groups=groups)))
+            self._handed_over += sum(group.count for group in groups)
+
+    @contextlib.contextmanager
+    def _lead(self) -> Generator[Lease | None]:
+        lease = self._store.lead(self._owner, _LEASE)
+        try:
+            yield lease
+        except BaseException:
+            self._cached = None  # it may be ahead of what the store has
+            raise
+        finally:
+            if lease is not None:
+                lease.release()
+
+    def _decide(self, lease: Lease, haste: Haste) -> Outgoing | None:
+        """Merge what was appended, and return the digest to send now, if there is one."""
+        state = self._merge(lease)
+        leaving = haste is Haste.EXIT
+        outgoing = state.due(float("inf") if leaving else lease.now)
+        self._next_at = None
+        if outgoing is None:
+            decision = decide(state, self._policy, lease.now, haste)
+            self._next_at = decision.next_at
+            if decision.reason is not None:
+                outgoing = self._take(state, decision.reason, lease)
+        self._account(state)
+        return outgoing
+
+    def _merge(self, lease: Lease) -> State:
+        while True:
+            raw, entries = lease.read(_BATCHES)
+            if self._cached is not None and self._cached[0] == raw:
+                state = self._cached[1]
+            else:
+                state = State() if raw is None else load(State, raw)
+            for entry in entries:
+                state.receive(load(Batch, entry.batch), self._policy, lease.now)
+            if entries:
+                raw = dump(state)
+                lease.commit(raw, entries)
+            self._cached = (raw, state)
+            if len(entries) < _BATCHES:
+                return state
+
+    def _take(self, state: State, reason: str, lease: Lease) -> Outgoing:
+        domain = self._heading.from_addr.domain.strip("[]")
+        message_id = f"<{secrets.token_hex(16)}@{domain}>"
+        outgoing = state.take(reason, message_id, self._policy, lease.now)
+        raw = dump(state)
+        lease.commit(raw, ())
+        self._cached = (raw, state)
+        return outgoing
+
+    def _account(self, state: State) -> None:
+        self._accounts = StoreStats(
+            received=state.received,
+            mailed=state.mailed,
+            pending=state.pending,
+            undelivered=state.undelivered,
+        )
+
+    def _send(self, outgoing: Outgoing, until: float) -> bool:
+        """Send a digest to whom it is owed, and report it; whether nobody is left."""
+        digest = outgoing.digest
+        message = render(digest, self._heading)
+        if outgoing.owed is not None:
+            self._retries += 1
+            message.recipients = AddressList(outgoing.owed)
+        everybody = tuple(address.addr_spec for address in message.recipients)
+        problem: Exception | None = None
+        receipts: Sequence[Receipt] = ()
+        left = until - time.monotonic()
+        try:
+            self._email.send(message, deadline=None if left == float("inf") else max(left, 0.1))
+        except SendError as error:
+            problem, receipts = error, error.receipts
+        except Exception as error:  # noqa: BLE001 - whatever an email handler raises
+            problem = error
+        report = _report(digest.message_id, everybody, problem, receipts)
+        self._store.append(dump(Batch(reports=(report,))))
+        if problem is None:
+            self._complaints.clear()
+            self._last_error = None
+        else:
+            self._failed += 1
+            kind = f"{type(problem.__cause__ or problem).__name__}"
+            later = "; it will be tried again" if report.owed else ""
+            self.complain(kind, f"an alert mail was not sent: {problem}{later}")
+        self._sent += report.accepted and not outgoing.counted
+        return not report.owed
+
+    def _give_up(self) -> None:
+        """Put on standard error what can't be mailed any more, and close the accounts."""
+        with self._lead() as lease:
+            if lease is None:
+                return
+            state = self._merge(lease)
+            if decide(state, self._policy, lease.now, Haste.EXIT).reason is not None:
+                self._take(state, "exit", lease)
+            for message_id, outgoing in list(state.outgoing.items()):
+                text = render(outgoing.digest, self._heading).text
+                self.complain(message_id, f"this alert could not be mailed:\n\n{text}")
+                report = Report(
+                    message_id=message_id, accepted=False, unknown=False, owed=(), pause=0
+                )
+                state.report(report, self._policy, lease.now)
+            lease.commit(dump(state), ())
+            self._cached = None
+            self._account(state)
+
+
+def _report(
+    message_id: str,
+    everybody: tuple[str, ...],
+    problem: Exception | None,
+    receipts: Sequence[Receipt],
+) -> Report:
+    """Return what an attempt means: without receipts a problem is everybody's, and not final."""
+    owed: list[str] = [] if problem is None or receipts else list(everybody)
+    for receipt in receipts:
+        owed += [*receipt.deferred, *receipt.unknown]
+    login = problem is not None and isinstance(problem.__cause__, LoginError)
+    return Report(
+        message_id=message_id,
+        accepted=problem is None or any(receipt.accepted for receipt in receipts),
+        unknown=any(receipt.unknown for receipt in receipts),
+        owed=tuple(owed),
+        pause=_LOGIN_PAUSE if login else 0,
+    )

@@ -1,0 +1,223 @@
+"""The logging handler: it takes records, neither waits nor raises, and wakes the worker."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import time
+import weakref
+from typing import TYPE_CHECKING, Any, Never
+
+from typing_extensions import override
+
+from tocsin import config, options, worker
+from tocsin.alerts.frames import OwnCode
+from tocsin.alerts.policy import Haste
+from tocsin.alerts.render import Heading
+from tocsin.dispatch import Dispatch
+from tocsin.intake import Intake, Wake
+from tocsin.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from email.headerregistry import Address
+
+    from tocsin.alerts.policy import Policy
+    from tocsin.dispatch import Stats
+    from tocsin.mail.base import EmailHandler
+
+    Addresses = Iterable[str | Address] | str | Address
+
+
+class AlertHandler(logging.Handler):
+    """Buffer records, group them, and send them as digests by email.
+
+    `logging.config.dictConfig` can build it: each argument is a key of its entry.
+
+    Args:
+        to: recipients: `"a@x, Name <b@x>"`, or a list.
+        email: sends the mails: an email handler, or the options of one (`handler` names its class,
+            `"smtp"` by default; the others are its own); by default `localhost:25`.
+        from_addr: who sends; by default the email handler's `default_from`, else its user name.
+        app: the application's name; by default the script's.
+        environment: such as "production".
+        cc: recipients of a copy.
+        bcc: recipients whom the others don't see.
+        reply_to: where answers go.
+        policy: when mails go: a `Policy`, or some of its fields.
+        store: where events wait for their mail; `"memory:"`.
+        app_packages: the application's root packages: what is told of a traceback is told of their
+            frames. By default the package that the logger is named after, and all code that is
+            neither in the standard library nor installed.
+        exit_timeout: seconds that `flush`, `close` and the end of the program wait for a mail.
+        level: records below it are ignored.
+        name: the handler's name, as dictConfig sets it.
+
+    Raises:
+        ConfigError: an argument is unknown, missing or wrong.
+    """
+
+    def __init__(
+        self,
+        *,
+        to: Addresses = (),
+        email: EmailHandler | Mapping[str, Any] | None = None,
+        from_addr: str | Address | None = None,
+        app: str | None = None,
+        environment: str = "",
+        cc: Addresses = (),
+        bcc: Addresses = (),
+        reply_to: Addresses = (),
+        policy: Policy | Mapping[str, Any] | None = None,
+        store: str = "memory:",
+        app_packages: Iterable[str] = (),
+        exit_timeout: float = 5.0,
+        level: int | str = logging.ERROR,
+        name: str | None = None,
+        **unknown: Never,
+    ) -> None:
+        super().__init__(level)
+        options.reject_unknown("", unknown, _KNOWN)
+        self._email = config.build_email(email)
+        self._policy = config.build_policy(policy)
+        self._heading = Heading(
+            app=config.script_name() if app is None else options.text("app", app),
+            environment=options.text("environment", environment) if environment else "",
+            from_addr=config.build_sender(from_addr, self._email),
+            to=config.build_addresses("to", to),
+            cc=config.build_addresses("cc", cc),
+            bcc=config.build_addresses("bcc", bcc),
+            reply_to=config.build_addresses("reply_to", reply_to),
+            shown_groups=self._policy.shown_groups,
+            footnote="Counts are those of one process.",
+        )
+        if not self._heading.to:
+            options.fail("to", "missing; name at least one recipient")
+        self._store = store
+        self._own = OwnCode(options.texts("app_packages", app_packages))
+        self._exit_timeout = options.seconds("exit_timeout", exit_timeout)
+        self._start()
+        if name is not None:
+            self.name = name
+        _handlers.add(self)
+
+    def _start(self) -> None:
+        """Set up what belongs to this process."""
+        self._intake = Intake(
+            own=self._own,
+            host=platform.node() or "localhost",
+            limit=self._policy.max_groups,
+            urgent_level=self._policy.urgent_level,
+        )
+        self._dispatch = Dispatch(
+            intake=self._intake,
+            store=config.build_store(self._store),
+            policy=self._policy,
+            heading=self._heading,
+            email=self._email,
+        )
+        self._worker = Worker(self._dispatch, name="tocsin-worker", exit_timeout=self._exit_timeout)
+
+    @override
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Filter and emit a record, without the handler's lock: the intake has its own.
+
+        Whoever holds that lock, as `logging.shutdown` does while it waits for `flush`, would else
+        keep all threads from logging.
+        """
+        # Since 3.12 a filter may return another record.
+        passed: Any = self.filter(record)
+        if isinstance(passed, logging.LogRecord):
+            record = passed
+        if passed:
+            self.emit(record)
+        return passed  # type: ignore[no-any-return] # as logging.Handler.handle does
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a record. It does no I/O, and never raises."""
+        try:
+            if record.name == "tocsin" or record.name.startswith("tocsin."):
+                return
+            if self._worker.working:  # what sending a mail logs must not cause a mail
+                return
+            wake = self._intake.add(record, self.formatter)
+            if wake is not Wake.NO:
+                self._worker.wake(urgent=wake is Wake.NOW)
+        except Exception:  # noqa: BLE001 - the application comes first
+            self.handleError(record)
+
+    @override
+    def flush(self) -> None:
+        """Send what is new without waiting for more of its kind, and wait for the result.
+
+        It waits for at most `exit_timeout`. Nothing is sent when there is nothing, and known
+        errors keep to their interval.
+        """
+        self._hurry(Haste.FLUSH)
+
+    @override
+    def close(self) -> None:
+        """Send everything that is unmailed, wait for the result, and retire from logging.
+
+        It waits for at most `exit_timeout`; called by `logging.config.dictConfig` not at all, as
+        this would keep all threads from logging: the end of the program waits instead.
+        """
+        self._hurry(Haste.EXIT)
+        super().close()
+
+    @property
+    def stats(self) -> Stats:
+        """What has been seen, sent and lost, now."""
+        return self._dispatch.stats
+
+    def __repr__(self) -> str:
+        stats = self.stats
+        level = logging.getLevelName(self.level)
+        return (
+            f"<AlertHandler {self._heading.identity} ({level}), "
+            f"{stats.seen} seen, {stats.mails_sent} mails sent>"
+        )
+
+    def _hurry(self, haste: Haste) -> None:
+        if not self._dispatch.settled:
+            asked = self._worker.ask(haste)
+            if not _logging_is_locked():
+                self._worker.wait(asked, time.monotonic() + self._exit_timeout)
+
+
+_KNOWN = (
+    "to",
+    "email",
+    "from_addr",
+    "app",
+    "environment",
+    "cc",
+    "bcc",
+    "reply_to",
+    "policy",
+    "store",
+    "app_packages",
+    "exit_timeout",
+    "level",
+    "name",
+)
+_handlers: weakref.WeakSet[AlertHandler] = weakref.WeakSet()
+
+
+def _logging_is_locked() -> bool:
+    """Whether this thread holds the logging module's lock, as `dictConfig` does."""
+    owned = getattr(getattr(logging, "_lock", None), "_is_owned", None)
+    return owned is None or bool(owned())
+
+
+def _after_fork() -> None:
+    # What the parent has gathered is the parent's to send.
+    worker.forget_all()
+    for handler in list(_handlers):
+        handler._start()  # noqa: SLF001 - its own module
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,158 @@
+"""Where records arrive, in the application's threads: counted, bounded, without I/O.
+
+A record of a group that was seen since the last drain is only counted. The first one becomes a
+sample: its text is made here, so that nothing holds on to its arguments or its frames.
+"""
+
+from __future__ import annotations
+
+import enum
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tocsin.alerts.event import Event
+from tocsin.alerts.grouping import Fingerprints, Group, as_other
+from tocsin.alerts.text import short
+
+if TYPE_CHECKING:
+    import logging
+
+    from tocsin.alerts.frames import OwnCode
+    from tocsin.alerts.grouping import Identity
+
+_MAX_SAMPLES = 1 << 20  # characters of all samples together
+_MAX_TEXT = 200
+
+
+class Wake(enum.IntEnum):
+    """Whether the worker has to hear of a record."""
+
+    NO = 0
+    SOON = 1
+    NOW = 2
+
+
+class Slot:
+    """What is counted of a group since the last drain."""
+
+    __slots__ = ("count", "first", "group", "last")
+
+    def __init__(self, group: Group) -> None:
+        self.group = group
+        self.count = 1
+        self.first = self.last = group.first
+
+    def add(self, time: float) -> None:
+        """Count one more."""
+        self.count += 1
+        if time > self.last:
+            self.last = time
+        elif time < self.first:
+            self.first = time
+
+    def total(self, host: str) -> Group:
+        """Return the group of all that were counted."""
+        return replace(
+            self.group,
+            count=self.count,
+            first=self.first,
+            last=self.last,
+            sources=((host, self.count),),
+        )
+
+
+class Intake:
+    """Count records by group until they are drained.
+
+    Args:
+        own: tells the application's own frames.
+        host: the machine's name.
+        limit: how many groups are told apart.
+        urgent_level: from which level on a new group is drained at once.
+
+    Attributes:
+        seen: records so far.
+        drained: how many of them have been drained.
+    """
+
+    def __init__(self, *, own: OwnCode, host: str, limit: int, urgent_level: int) -> None:
+        self._own = own
+        self._host = host
+        self._limit = limit
+        self._urgent_level = urgent_level
+        self._fingerprints = Fingerprints(own)
+        # Re-entrant: a signal handler or a finalizer may log while its thread is in here.
+        self._lock = threading.RLock()
+        self._slots: dict[str, Slot] = {}
+        self._room = _MAX_SAMPLES
+        self.seen = 0
+        self.drained = 0
+
+    def add(self, record: logging.LogRecord, formatter: logging.Formatter | None) -> Wake:
+        """Count a record.
+
+        Args:
+            record: the record.
+            formatter: makes the text of a sample, if given.
+
+        Returns:
+            Whether the worker has to hear of it.
+        """
+        identity = self._fingerprints.of(record)
+        with self._lock:
+            slot = self._slots.get(identity.fingerprint)
+            if slot is not None:
+                self.seen += 1
+                slot.add(record.created)
+                return Wake.NO
+        event = Event.of(record, own=self._own, host=self._host, formatter=formatter)
+        group = first_of(record, identity, event)
+        with self._lock:
+            self.seen += 1
+            idle = not self._slots
+            if self._insert(group, event.size) and record.levelno >= self._urgent_level:
+                return Wake.NOW
+        return Wake.SOON if idle else Wake.NO
+
+    def _insert(self, group: Group, size: int) -> bool:
+        """Count a group's first event; False if another thread was faster."""
+        if group.fingerprint not in self._slots and len(self._slots) >= self._limit:
+            group = as_other(group)
+        slot = self._slots.get(group.fingerprint)
+        if slot is not None:
+            slot.add(group.first)
+            return False
+        if size > self._room:
+            group = replace(group, samples=())
+        else:
+            self._room -= size
+        self._slots[group.fingerprint] = Slot(group)
+        return True
+
+    def drain(self) -> tuple[Group, ...]:
+        """Return what was counted since the last time."""
+        with self._lock:
+            slots, self._slots = self._slots, {}
+            self._room = _MAX_SAMPLES
+            self.drained += sum(slot.count for slot in slots.values())
+        return tuple(slot.total(self._host) for slot in slots.values())
+
+
+def first_of(record: logging.LogRecord, identity: Identity, event: Event) -> Group:
+    """Return the group that holds one event."""
+    raised = next((line.text for line in event.traceback if line.kind == "error"), "")
+    return Group(
+        fingerprint=identity.fingerprint,
+        level=record.levelno,
+        level_name=short(record.levelname, 20),
+        logger=short(record.name, 100),
+        kind=identity.kind,
+        place=identity.place,
+        text=short(raised or event.message, _MAX_TEXT),
+        count=1,
+        first=record.created,
+        last=record.created,
+        sources=((event.host, 1),),
+        samples=(event,),
+    )

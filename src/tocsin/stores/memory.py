@@ -1,0 +1,93 @@
+"""The store of one process: it ends with it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from tocsin.exceptions import LeaseLost
+from tocsin.stores.base import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+class MemoryStore:
+    """Keep everything in this process's memory.
+
+    Args:
+        clock: returns the time in seconds since the epoch.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._now = 0.0
+        self._entries: list[Entry] = []
+        self._appended = 0
+        self._state: bytes | None = None
+        self._leases = 0
+        self._owner = ""
+        self._ends = 0.0
+
+    def append(self, batch: bytes) -> None:
+        """Keep a batch."""
+        with self._lock:
+            self._appended += 1
+            self._entries.append(Entry(self._appended, batch))
+
+    def lead(self, owner: str, ttl: float) -> MemoryLease | None:
+        """Become the leader; None while somebody else is."""
+        with self._lock:
+            now = self._time()
+            if self._owner not in {"", owner} and now < self._ends:
+                return None
+            self._owner, self._ends = owner, now + ttl
+            self._leases += 1
+            return MemoryLease(self, self._leases, now)
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to give back."""
+
+    def _time(self) -> float:
+        self._now = max(self._now, self._clock())
+        return self._now
+
+    def _read(self, limit: int) -> tuple[bytes | None, list[Entry]]:
+        with self._lock:
+            return self._state, self._entries[:limit]
+
+    def _commit(self, lease: int, state: bytes, consumed: Sequence[Entry]) -> None:
+        keys = {entry.key for entry in consumed}
+        with self._lock:
+            if lease != self._leases or self._time() >= self._ends:
+                raise LeaseLost("another one leads")
+            self._state = state
+            self._entries = [entry for entry in self._entries if entry.key not in keys]
+
+    def _release(self, lease: int) -> None:
+        with self._lock:
+            if lease == self._leases:
+                self._owner, self._ends = "", 0.0
+
+
+class MemoryLease:
+    """The lease of a `MemoryStore`."""
+
+    def __init__(self, store: MemoryStore, lease: int, now: float) -> None:
+        self._store = store
+        self._lease = lease
+        self.now = now
+
+    def read(self, limit: int) -> tuple[bytes | None, list[Entry]]:
+        """Return the state and the oldest batches."""
+        return self._store._read(limit)  # noqa: SLF001 - two halves of one thing
+
+    def commit(self, state: bytes, consumed: Sequence[Entry]) -> None:
+        """Replace the state and remove the batches."""
+        self._store._commit(self._lease, state, consumed)  # noqa: SLF001 - as above
+
+    def release(self) -> None:
+        """Let somebody else lead."""
+        self._store._release(self._lease)  # noqa: SLF001 - as above

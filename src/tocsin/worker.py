@@ -1,0 +1,168 @@
+"""The only thread: when a round runs, and who waits for it.
+
+It is a daemon that starts when there is something to do, and ends when there has been nothing for a
+while. Where no thread can be started any more, as the interpreter ends, a round runs in the thread
+that asks for it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING
+
+from tocsin.alerts.policy import Haste
+
+if TYPE_CHECKING:
+    from tocsin.dispatch import Dispatch
+
+_HAND_OVER = 1.0  # seconds between two, unless something urgent comes
+_IDLE = 30.0  # seconds without anything to do after which the thread ends
+
+
+class Worker:
+    """Run rounds in a thread of its own.
+
+    Args:
+        dispatch: what a round does.
+        name: the thread's name.
+        exit_timeout: seconds that a round may take when somebody waits for it.
+    """
+
+    def __init__(self, dispatch: Dispatch, *, name: str, exit_timeout: float) -> None:
+        self.dispatch = dispatch
+        self._name = name
+        self.exit_timeout = exit_timeout
+        self._round = threading.Lock()  # held during a round
+        self._ident: int | None = None
+        # Guards what follows: held to look and to note, never during a round. Re-entrant, as a
+        # signal handler may log while its thread is in here.
+        self._condition = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._work = False
+        self._urgent = False
+        self._haste = Haste.NONE
+        self._asked = 0
+        self._answered = 0
+        _workers.add(self)
+
+    @property
+    def working(self) -> bool:
+        """Whether the calling thread is the one that runs a round."""
+        return self._ident == threading.get_ident()
+
+    def wake(self, *, urgent: bool) -> None:
+        """Say that there is something to hand over: within a second, or at once."""
+        with self._condition:
+            self._work = True
+            self._urgent = self._urgent or urgent
+            self._start()
+            self._condition.notify_all()
+
+    def ask(self, haste: Haste) -> int:
+        """Ask for a round in a hurry, without waiting for it.
+
+        Returns:
+            A number to wait for.
+        """
+        with self._condition:
+            self._asked += 1
+            self._haste = max(self._haste, haste)
+            self._start()
+            self._condition.notify_all()
+            return self._asked
+
+    def wait(self, asked: int, until: float) -> None:
+        """Wait for a round that was asked for.
+
+        Args:
+            asked: the number that `ask` returned.
+            until: the point of `time.monotonic` at which waiting ends.
+        """
+        if self.working:  # an email handler that flushes would wait for itself
+            return
+        with self._condition:
+            if self._start():
+                left = until - time.monotonic()
+                self._condition.wait_for(lambda: self._answered >= asked, left)
+                return
+        self._run_round()
+
+    def _start(self) -> bool:
+        """Start the thread if there is none; whether there is one."""
+        if self._thread is None or not self._thread.is_alive():
+            thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the interpreter ends: since 3.12 no thread starts any more
+                return False
+            self._thread = thread
+        return True
+
+    def _run(self) -> None:
+        while True:
+            started = time.monotonic()
+            pause = self._run_round()
+            if not self._pause(started + _HAND_OVER, pause):
+                return
+
+    def _pause(self, next_hand_over: float, pause: float | None) -> bool:
+        """Wait until there is something to do; False if there was nothing for long."""
+        now = time.monotonic()
+        due = None if pause is None else now + pause
+        idle = now + _IDLE
+        with self._condition:
+            while not self._urgent and self._asked == self._answered:
+                ends = [due] if due is not None else []
+                if self._work:
+                    ends.append(next_hand_over)
+                left = min(ends, default=idle) - time.monotonic()
+                if left > 0:
+                    self._condition.wait(left)
+                elif ends:
+                    break
+                else:
+                    self._thread = None
+                    return False
+        return True
+
+    def _run_round(self) -> float | None:
+        with self._round:
+            with self._condition:
+                asked, haste = self._asked, self._haste
+                self._work = self._urgent = False
+                self._haste = Haste.NONE
+            until = float("inf")
+            if haste is not Haste.NONE:
+                until = time.monotonic() + self.exit_timeout
+            self._ident = threading.get_ident()
+            try:
+                return self.dispatch.run(haste, until)
+            except Exception as error:  # noqa: BLE001 - the thread must outlive whatever it meets
+                self.dispatch.complain(type(error).__name__, f"unexpected: {error!r}")
+                return _HAND_OVER
+            finally:
+                self._ident = None
+                with self._condition:
+                    self._answered = asked
+                    self._condition.notify_all()
+
+
+_workers: weakref.WeakSet[Worker] = weakref.WeakSet()
+
+
+def forget_all() -> None:
+    """Leave all workers to the process that this one was forked from."""
+    _workers.clear()
+
+
+@atexit.register  # logging registers its own hook before, so this one runs first
+def finish_all() -> None:
+    """Send all that is unmailed, as the program ends."""
+    now = time.monotonic()
+    unsettled = [worker for worker in _workers if not worker.dispatch.settled]
+    asked = [(worker, worker.ask(Haste.EXIT)) for worker in unsettled]
+    for worker, number in asked:
+        worker.wait(number, now + worker.exit_timeout)
