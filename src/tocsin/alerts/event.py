@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from tocsin.alerts.frames import Line, tell
+from tocsin.alerts.frames import Line, shown_path, tell
 from tocsin.alerts.text import attempt, clean, cut
 
 if TYPE_CHECKING:
@@ -76,7 +76,9 @@ class Event:
         return cls(
             time=record.created,
             message=cut(_message(record, formatter), _MAX_MESSAGE),
-            location=cut(f"{record.pathname}:{record.lineno} in {record.funcName}", _MAX_FIELD),
+            location=cut(
+                f"{shown_path(record.pathname)}:{record.lineno} in {record.funcName}", _MAX_FIELD
+            ),
             traceback=traceback,
             extra=_extra(record),
             host=host,

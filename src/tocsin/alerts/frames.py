@@ -6,6 +6,7 @@ import linecache
 import sys
 import sysconfig
 from functools import lru_cache
+from pathlib import PurePath
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from tocsin.alerts.text import attempt, cut
@@ -75,6 +76,11 @@ class OwnCode:
 def is_library(path: str) -> bool:
     """Whether a file belongs to the standard library or is installed."""
     return path.startswith((*_STDLIB, "<frozen ")) or any(name in path for name in _LIBRARIES)
+
+
+def module_name(module: str, code: CodeType) -> str:
+    """Return a module's name; a script is called by its file's, as `__main__` says nothing."""
+    return PurePath(code.co_filename).stem if module == "__main__" else module
 
 
 @lru_cache(maxsize=4096)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tocsin.alerts.event import Event  # noqa: TC001 - codec reads the types of fields
+from tocsin.alerts.frames import module_name
 from tocsin.alerts.text import attempt, short
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _identity(record: logging.LogRecord, place: Place | None) -> Identity:
     elif info and info[0] is not None:
         kind = info[0].__qualname__
         if place is not None:
-            where = f"{place[0]}.{place[1].co_qualname}"
+            where = f"{module_name(*place)}.{place[1].co_qualname}"
         parts = ["exception", record.name, info[0].__module__, kind, where]
     else:
         kind = _VALUES.sub("*", _template(record.msg))
