@@ -1,0 +1,383 @@
+"""Run every snippet and command of the documentation.
+
+- `python` is executed, one namespace a page; what starts with `>>>` is compared with its output.
+- `yaml`, `json`, `toml` and `ini` configure logging: a whole configuration as it stands, keys of
+  the handler alone within a whole one. If it sends to the mail server of these tests, an alert must
+  arrive there.
+- `bash` is checked line by line by what the kind of command promises: `COMMANDS`.
+- `text` is output, and not run. Any other language fails, and so does an unknown command.
+
+Nothing is looked up but the loopback interface. What can't be the same everywhere is replaced
+before a page is parsed: the port 8025 and the folders in `_FOLDERS`.
+"""
+
+from __future__ import annotations
+
+import configparser
+import contextlib
+import doctest
+import email
+import email.policy
+import inspect
+import json
+import logging.config
+import os
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trustme
+import yaml
+from aiosmtpd.controller import Controller
+from packaging.requirements import Requirement
+from sybil import Document, Example, Region, Sybil
+from sybil.parsers.markdown.lexers import FencedCodeBlockLexer
+from sybil.parsers.myst import PythonCodeBlockParser
+
+from tocsin import AlertHandler, SMTPEmailHandler, get_handler_class
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+    from email.message import EmailMessage
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+_ENVIRONMENT = {"SMTP_APP_PASSWORD": "abcdefghijklmnop"}
+_FOLDERS = ("/etc/shop", "/run/secrets")
+_FILES = {"ca.pem", "client.pem", "client.key", "smtp-password"}
+_LOOPBACK = {"localhost", "127.0.0.1", "::1", None}
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+PORT = free_port()
+FOLDER = Path(tempfile.gettempdir()) / f"tocsin-docs-{os.getpid()}"
+
+
+class Page(Document):
+    """A page, with what stands for something of the reader's own replaced."""
+
+    def __init__(self, text: str, path: str) -> None:
+        for folder in _FOLDERS:
+            text = text.replace(folder, FOLDER.as_posix())
+        super().__init__(text.replace("8025", str(PORT)), path)
+
+
+# The mail server, the files, and the environment that the pages speak of
+
+
+class Mails(list["EmailMessage"]):
+    """What the mail server has received, for the pages that look at it."""
+
+    async def handle_DATA(self, server: object, session: object, envelope: Any) -> str:  # noqa: N802
+        """Keep a message."""
+        parsed = email.message_from_bytes(envelope.content, policy=email.policy.default)
+        self.append(parsed)
+        return "250 OK"
+
+
+@pytest.fixture(scope="module")
+def mails() -> Iterator[Mails]:
+    """Be the world around a page: a mail server, files, variables, and no other machine."""
+    received = Mails()
+    controller = Controller(received, hostname="127.0.0.1", port=PORT)
+    _write_files()
+    with pytest.MonkeyPatch.context() as patch, fresh_logging():
+        for name, value in _ENVIRONMENT.items():
+            patch.setenv(name, value)
+        patch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+        foreign = _only_loopback(patch)
+        controller.start()
+        try:
+            yield received
+        finally:
+            controller.stop()
+            shutil.rmtree(FOLDER)
+    assert not foreign, f"a snippet looked up {foreign}"
+
+
+def _write_files() -> None:
+    FOLDER.mkdir(exist_ok=True)
+    authority = trustme.CA()
+    client = authority.issue_cert("shop@example.com")
+    authority.cert_pem.write_to_path(str(FOLDER / "ca.pem"))
+    client.cert_chain_pems[0].write_to_path(str(FOLDER / "client.pem"))
+    client.private_key_pem.write_to_path(str(FOLDER / "client.key"))
+    (FOLDER / "smtp-password").write_text("abcdefghijklmnop\n", encoding="utf-8")
+    assert {path.name for path in FOLDER.iterdir()} == _FILES
+
+
+def _only_loopback(patch: pytest.MonkeyPatch) -> list[object]:
+    """Let nobody look up another machine; return whom somebody tried to."""
+    foreign: list[object] = []
+    look_up = socket.getaddrinfo
+
+    def guarded(host: Any, *args: Any, **options: Any) -> Any:
+        if host not in _LOOPBACK:
+            foreign.append(host)
+            raise OSError(f"no snippet speaks to {host}")
+        return look_up(host, *args, **options)
+
+    patch.setattr(socket, "getaddrinfo", guarded)
+    return foreign
+
+
+@contextlib.contextmanager
+def fresh_logging() -> Generator[None]:
+    """Take back, at the end, what is configured in the block; its handlers are closed."""
+    before = {logger.name: _settings(logger) for logger in _loggers()}
+    unset: dict[str, Any] = {
+        "handlers": [],
+        "level": logging.NOTSET,
+        "propagate": True,
+        "disabled": False,
+    }
+    try:
+        yield
+    finally:
+        for logger in _loggers():
+            settings = before.get(logger.name, unset)
+            for handler in logger.handlers:
+                if handler not in settings["handlers"]:
+                    handler.close()
+            logger.setLevel(settings["level"])
+            logger.__dict__.update(settings | {"handlers": list(settings["handlers"])})
+
+
+def _loggers() -> list[logging.Logger]:
+    found = list(logging.root.manager.loggerDict.values())
+    return [logging.root, *(item for item in found if isinstance(item, logging.Logger))]
+
+
+def _settings(logger: logging.Logger) -> dict[str, Any]:
+    return {
+        "handlers": list(logger.handlers),
+        "level": logger.level,
+        "propagate": logger.propagate,
+        "disabled": logger.disabled,
+    }
+
+
+# Configurations
+
+
+def _read_ini(text: str) -> configparser.RawConfigParser:
+    parser = configparser.ConfigParser()
+    parser.read_string(text)
+    return parser
+
+
+READERS: dict[str, Callable[[str], Any]] = {
+    "yaml": yaml.safe_load,
+    "json": json.loads,
+    "toml": tomllib.loads,
+    "ini": _read_ini,
+}
+_HANDLER_KEYS = set(inspect.signature(AlertHandler).parameters) - {"unknown"}
+
+
+def run_configuration(example: Example) -> None:
+    """Configure logging as a block says; if it sends to the server of these tests, see to it."""
+    language = example.region.lexemes["language"]
+    found = READERS[language](example.parsed)
+    if isinstance(found, configparser.RawConfigParser):
+        configure: Callable[[], None] = lambda: logging.config.fileConfig(found)  # noqa: E731
+    elif "entry-points" in found.get("project", {}):
+        _check_entry_points(found["project"]["entry-points"])
+        return
+    else:
+        configuration = _whole(found)
+        configure = lambda: logging.config.dictConfig(configuration)  # noqa: E731
+    with fresh_logging():
+        configure()
+        _check_delivery(example.namespace["mails"])
+
+
+def _whole(found: dict[str, Any]) -> dict[str, Any]:
+    """Return a whole configuration: the block itself, or one around the handler's keys in it."""
+    if "version" in found:
+        return found
+    unknown = set(found) - _HANDLER_KEYS
+    assert not unknown, f"neither a logging configuration nor keys of AlertHandler: {unknown}"
+    handler = {
+        "class": "tocsin.AlertHandler",
+        "to": "oncall@example.com",
+        "from_addr": "alerts@example.com",
+        **found,
+    }
+    return {"version": 1, "handlers": {"alerts": handler}, "root": {"handlers": ["alerts"]}}
+
+
+def _check_delivery(mails: Mails) -> None:
+    """Log something to each logger, if all of its mails come to the server of these tests."""
+    wired = {logger: _alert_handlers(logger) for logger in _loggers()}
+    handlers = {handler for found in wired.values() for handler in found}
+    assert handlers, "no logger has an AlertHandler"
+    if not all(_is_ours(handler) for handler in handlers):
+        return
+    received = len(mails)
+    for logger, found in wired.items():
+        if found:
+            logger.critical("A snippet of the documentation speaks")
+    for handler in handlers:
+        handler.flush()
+        assert handler.stats.mails_sent == 1, handler.stats
+    assert len(mails) == received + len(handlers)
+
+
+def _alert_handlers(logger: logging.Logger) -> list[AlertHandler]:
+    return [handler for handler in logger.handlers if isinstance(handler, AlertHandler)]
+
+
+def _is_ours(handler: AlertHandler) -> bool:
+    smtp = handler._email
+    return isinstance(smtp, SMTPEmailHandler) and (smtp.host, smtp.port) == ("localhost", PORT)
+
+
+def _check_entry_points(groups: Mapping[str, Mapping[str, str]]) -> None:
+    """Load the classes that a package would register."""
+    assert set(groups) <= set(PROJECT["project"]["entry-points"])
+    for group in groups.values():
+        for target in group.values():
+            get_handler_class(target)
+
+
+# Commands
+
+
+def run_commands(example: Example) -> None:
+    """Check each command of a block by its kind."""
+    for line in example.parsed.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        if words:
+            _check_command(words, example)
+
+
+def _check_command(words: list[str], example: Example) -> None:
+    for beginning, check in COMMANDS.items():
+        start = beginning.split()
+        if words[: len(start)] == start:
+            check(words[len(start) :], example)
+            return
+    pytest.fail(f"no check for this kind of command: {shlex.join(words)}")
+
+
+def _pip_install(words: list[str], example: Example) -> None:
+    """Check that it names this project, with extras that it has, or what its groups need."""
+    assert words
+    project = PROJECT["project"]
+    groups = PROJECT["dependency-groups"].values()
+    needed = {Requirement(item).name for group in groups for item in group if isinstance(item, str)}
+    for word in words:
+        requirement = Requirement(word)
+        if requirement.name == project["name"]:
+            assert requirement.extras <= set(project.get("optional-dependencies", {}))
+        else:
+            assert requirement.name in needed, f"{word} is nothing that this project names"
+
+
+def _make(words: list[str], example: Example) -> None:
+    """Check that make knows the targets, by printing what it would do."""
+    assert words
+    subprocess.run(["make", "-n", *words], cwd=ROOT, check=True, capture_output=True)
+
+
+def _export(words: list[str], example: Example) -> None:
+    """Check that a variable that is set is one that the page's configurations read."""
+    (assignment,) = words
+    name, _, value = assignment.partition("=")
+    assert value
+    assert re.search(rf"password_env\W+{name}\b", example.document.text)
+
+
+def _aiosmtpd(words: list[str], example: Example) -> None:
+    """Start the server as the page says, on a port of its own, and look for an alert in it."""
+    port = free_port()
+    words = [word.replace(str(PORT), str(port)) for word in words]
+    command = [sys.executable, "-u", "-m", "aiosmtpd", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            _wait_for(port)
+            handler = AlertHandler(
+                to="oncall@example.com",
+                from_addr="alerts@example.com",
+                app="shop",
+                email={"host": "localhost", "port": port},
+            )
+            record = {"name": "shop", "levelno": logging.ERROR, "msg": "Printed"}
+            handler.handle(logging.makeLogRecord(record))
+            handler.close()
+            assert handler.stats.mails_sent == 1, handler.stats
+            printed = iter(server.stdout.readline, "")
+            assert any(line.startswith("Subject: shop: ") for line in printed)
+        finally:
+            server.kill()
+
+
+def _wait_for(port: int) -> None:
+    for _ in range(500):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return
+        threading.Event().wait(0.02)
+    pytest.fail("the server doesn't listen")
+
+
+COMMANDS: dict[str, Callable[[list[str], Example], None]] = {
+    "pip install": _pip_install,
+    "make": _make,
+    "export": _export,
+    "python -m aiosmtpd": _aiosmtpd,
+}
+
+
+# Parsing
+
+
+def _unknown(example: Example) -> None:
+    language = example.region.lexemes["language"]
+    pytest.fail(f"a block of {language!r}; say python, yaml, json, toml, ini, bash or text")
+
+
+EVALUATORS: dict[str, Callable[[Example], None] | None] = {
+    **dict.fromkeys(READERS, run_configuration),
+    "bash": run_commands,
+    "text": None,
+    "python": None,  # has a parser of its own
+    "{toctree}": None,
+    "{include}": None,
+    "{eval-rst}": None,
+}
+
+
+def parse(document: Document) -> Iterable[Region]:
+    """Yield all fenced blocks but Python."""
+    for region in FencedCodeBlockLexer(language=r"[^\n]*")(document):
+        language = region.lexemes["language"].split(" ")[0]
+        evaluator = EVALUATORS.get(language, _unknown)
+        if evaluator is not None:
+            region.parsed = region.lexemes["source"]
+            region.evaluator = evaluator
+            yield region
+
+
+pytest_collect_file = Sybil(
+    parsers=[PythonCodeBlockParser(doctest_optionflags=doctest.ELLIPSIS), parse],
+    path=str(ROOT),
+    patterns=["README.md", "CONTRIBUTING.md", "docs/*.md"],
+    document_types={".md": Page},
+    fixtures=["mails"],
+).pytest()
