@@ -75,27 +75,40 @@ class Channel:
         self._retry(self._sock.do_handshake, self._until())
         self.encrypted = True
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes, *, until_reply: bool = False) -> bool:
         """Send all the bytes, and take in what comes meanwhile.
+
+        Args:
+            data: what to send.
+            until_reply: stop when the other side says something before all is sent.
+
+        Returns:
+            Whether all was sent.
 
         Raises:
             OSError: the connection is gone or the time is up; replies may have come all the same.
         """
         view = memoryview(data)
         while view:
+            if until_reply and len(view) < len(data) and self.unread():
+                return False
             until = self._until()
             chunk = view[:_CHUNK]
             view = view[self._retry(lambda chunk=chunk: self._sock.send(chunk), until) :]  # type: ignore[misc]
+        return True
 
-    def reply(self) -> Reply:
+    def reply(self, timeout: float | None = None) -> Reply:
         """Wait for the next reply.
+
+        Args:
+            timeout: seconds to wait, if other than for everything else.
 
         Raises:
             ConnectionError: the connection is gone.
             OutOfStepError: what came isn't a reply, or is longer than any.
             TimeoutError: nothing, or only a part of it, came in time.
         """
-        until = self._until()
+        until = self._until(timeout)
         lines: list[bytes] = []
         size = 0
         code = b""
@@ -152,8 +165,8 @@ class Channel:
             raise OutOfStepError("more replies than commands")
         return True
 
-    def _until(self) -> float:
-        return min(time.monotonic() + self._timeout, self.deadline)
+    def _until(self, timeout: float | None = None) -> float:
+        return min(time.monotonic() + (timeout or self._timeout), self.deadline)
 
     def _retry(self, operation: Callable[[], Any], until: float) -> Any:
         """Call until it doesn't have to wait; what can be read meanwhile is read."""

@@ -1,107 +1,130 @@
 """One call of `send`: messages in, transactions out, and a receipt for every message.
 
-A recipient leaves the queue with a verdict. Who has none when a connection is lost is tried once
-more over another one; then the rest of the call is given up, so that it ends in bounded time.
+A recipient leaves its queue with a verdict. Who has none when a connection is lost is tried over
+another one; two losses in a row that decide nothing end the call, so that it takes bounded time.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from tocsin.exceptions import ConnectError, SendError
 from tocsin.mail.receipt import Receipt, Reply
+from tocsin.mail.transaction import Fate, Transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from tocsin.mail.envelope import Envelope
-    from tocsin.mail.session import Session, Verdict
+    from tocsin.mail.session import Session
+    from tocsin.mail.transaction import Verdict
 
 _LOST = Reply(None, None, "the connection was lost before the message was sent")
 _LATE = Reply(None, None, "the deadline passed before the message was sent")
+_LOSSES = 2
 
 
 class Delivery:
-    """The state of one call: its session, what has become of whom, and whether there is hope.
+    """The state of one call: its session, who waits, what has become of whom, and whether to go on.
 
     Args:
         take: returns an open session, given the point of `time.monotonic` at which to give up.
         give_back: takes the session back.
-        until: that point, for the whole call.
+        limit: how many recipients a transaction has at most; None for no limit.
+        until: the point of `time.monotonic` at which the call ends.
         on_transaction: called after each transaction that decided something.
     """
 
     def __init__(
         self,
+        *,
         take: Callable[[float], Session],
         give_back: Callable[[Session], None],
+        limit: int | None,
         until: float,
         on_transaction: Callable[[Receipt], None] | None,
     ) -> None:
         self._take = take
         self._give_back = give_back
+        self._limit = limit
+        self._size = limit  # the limit, or what the server turns out to take over this connection
         self._until = until
         self._on_transaction = on_transaction
         self._session: Session | None = None
+        self._losses = 0
         self._hopeless: Reply | None = None  # why no further connection is tried
         self._problem: Exception | None = None
-        self._receipts: list[Receipt] = []
 
-    def deliver(self, envelope: Envelope, limit: int | None) -> None:
-        """Send one message, in transactions of at most `limit` recipients."""
-        parts = [Receipt(message_id=envelope.message_id, refused=envelope.invalid)]
-        waiting = deque(envelope.recipients)
-        data = envelope.data() if waiting else b""
-        size = limit or len(waiting)
-        losses = 0
-        while waiting:
+    def send(self, envelopes: Iterable[Envelope]) -> list[Receipt]:
+        """Send all the messages.
+
+        Returns:
+            A receipt for each, in order.
+
+        Raises:
+            SendError: somebody was not accepted; it has the same receipts.
+        """
+        jobs = [_Job(envelope) for envelope in envelopes]
+        try:
+            self._work_off(deque(job for job in jobs if job.waiting))
+        finally:
+            if self._session is not None:
+                self._give_back(self._session)
+        receipts = [job.receipt() for job in jobs]
+        if not all(receipt.complete for receipt in receipts):
+            raise SendError(_summary(receipts), receipts=receipts) from self._problem
+        return receipts
+
+    def _work_off(self, jobs: deque[_Job]) -> None:
+        current: tuple[_Job, Transaction] | None = None
+        while current is not None or jobs:
             session = self._connected()
             if session is None:
-                reply = self._hopeless or _LOST
-                parts.append(
-                    Receipt(message_id=envelope.message_id, deferred=dict.fromkeys(waiting, reply))
-                )
                 break
-            batch = [waiting.popleft() for _ in range(min(size, len(waiting)))]
-            verdicts = session.transact(envelope.sender, batch, data, self._until)
-            part, again = _sort(envelope.message_id, batch, verdicts)
-            waiting.extendleft(reversed(again))
-            size = max(1, len(part.accepted)) if again and session.alive else size
-            losses = 0 if verdicts else losses + 1
-            if losses > 1:
-                self._hopeless = _LOST
-            parts.append(part)
-            self._report(part)
-        self._receipts.append(_join(parts))
+            job, transaction = current or self._next(jobs)
+            current = self._next(jobs) if jobs and session.pipelining else None
+            following = None if current is None else current[1]
+            verdicts = session.transact(transaction, following, self._until)
+            if job.note(transaction, verdicts) and job not in jobs:
+                jobs.appendleft(job)
+            self._learn(session, transaction, verdicts)
+            if self._on_transaction is not None and verdicts:
+                self._on_transaction(job.receipt(verdicts))
+        if current is not None:
+            current[0].waiting.extendleft(reversed(current[1].recipients))
+            jobs.appendleft(current[0])
+        for job in jobs:
+            job.defer(self._hopeless or _LOST)
 
-    def result(self) -> list[Receipt]:
-        """Return the receipts if everybody was accepted, else raise a SendError with them."""
-        if not all(receipt.complete for receipt in self._receipts):
-            text = _summary(self._receipts)
-            raise SendError(text, receipts=self._receipts) from self._problem
-        return self._receipts
+    def _next(self, jobs: deque[_Job]) -> tuple[_Job, Transaction]:
+        job = jobs[0]
+        transaction = job.take(self._size)
+        if not job.waiting:
+            jobs.popleft()
+        return job, transaction
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end()
-
-    def _end(self) -> None:
-        """Give back the session."""
-        if self._session is not None:
-            self._give_back(self._session)
-            self._session = None
+    def _learn(
+        self, session: Session, transaction: Transaction, verdicts: Mapping[str, Verdict]
+    ) -> None:
+        """Note what a transaction says about the server: how many it takes, and whether it lives."""
+        fates = [verdict.fate for verdict in verdicts.values()]
+        if Fate.TOO_MANY in fates:
+            self._size = fates.count(Fate.ACCEPTED) or max(1, len(transaction.recipients) // 2)
+        self._losses = 0 if verdicts or session.alive else self._losses + 1
+        if self._losses >= _LOSSES:
+            self._hopeless = session.farewell or _LOST
 
     def _connected(self) -> Session | None:
         """Return a session that can be used; None if there is no hope of one in this call."""
         if self._session is not None and self._session.stale():
-            self._end()
+            self._give_back(self._session)
+            self._session = None
         if self._hopeless is None and time.monotonic() >= self._until:
             self._hopeless = _LATE
         if self._session is None and self._hopeless is None:
+            self._size = self._limit
             try:
                 self._session = self._take(self._until)
             except ConnectError as error:
@@ -110,53 +133,66 @@ class Delivery:
                 self._hopeless = error.reply
         return None if self._hopeless is not None else self._session
 
-    def _report(self, part: Receipt) -> None:
-        if self._on_transaction is not None and _any(part):
-            self._on_transaction(part)
 
+class _Job:
+    """One message: who waits for it, and what became of the others."""
 
-def _any(part: Receipt) -> bool:
-    return bool(part.accepted or part.refused or part.deferred or part.unknown)
+    def __init__(self, envelope: Envelope) -> None:
+        self.envelope = envelope
+        self.waiting = deque(envelope.recipients)
+        self._verdicts: dict[str, Verdict] = {}
+        self._deferred: Reply | None = None
 
+    def take(self, size: int | None) -> Transaction:
+        """Return a transaction for the next `size` recipients; for all, if it is None."""
+        count = min(size or len(self.waiting), len(self.waiting))
+        return Transaction(self.envelope, [self.waiting.popleft() for _ in range(count)])
 
-def _sort(
-    message_id: str, batch: list[str], verdicts: Mapping[str, Verdict]
-) -> tuple[Receipt, list[str]]:
-    """Return a transaction's receipt, and who is to be tried in another one."""
-    found: dict[str, dict[str, Reply]] = {}
-    for recipient, verdict in verdicts.items():
-        found.setdefault(verdict.fate.name, {})[recipient] = verdict.reply
-    part = Receipt(
-        message_id=message_id,
-        accepted=tuple(found.get("ACCEPTED", ())),
-        refused=found.get("REFUSED", {}),
-        deferred=found.get("DEFERRED", {}),
-        unknown=tuple(found.get("UNKNOWN", ())),
-    )
-    too_many = found.get("TOO_MANY", {})
-    return part, [item for item in batch if item not in verdicts or item in too_many]
+    def note(self, transaction: Transaction, verdicts: Mapping[str, Verdict]) -> bool:
+        """Keep the verdicts; who has none goes on waiting. Return whether somebody waits."""
+        again: list[str] = []
+        for recipient in transaction.recipients:
+            verdict = verdicts.get(recipient)
+            if verdict is None or verdict.fate is Fate.TOO_MANY:
+                again.append(recipient)
+            else:
+                self._verdicts[recipient] = verdict
+        self.waiting.extendleft(reversed(again))
+        if not self.waiting:
+            self.envelope.forget()
+        return bool(self.waiting)
 
+    def defer(self, reply: Reply) -> None:
+        """Give up on who waits, for now."""
+        self._deferred = reply
 
-def _join(parts: list[Receipt]) -> Receipt:
-    return Receipt(
-        message_id=parts[0].message_id,
-        accepted=tuple(item for part in parts for item in part.accepted),
-        refused={item: reply for part in parts for item, reply in part.refused.items()},
-        deferred={item: reply for part in parts for item, reply in part.deferred.items()},
-        unknown=tuple(item for part in parts for item in part.unknown),
-    )
+    def receipt(self, verdicts: Mapping[str, Verdict] | None = None) -> Receipt:
+        """Return what became of everybody, or of those in some verdicts."""
+        found: dict[Fate, dict[str, Reply]] = {fate: {} for fate in Fate}
+        for recipient, verdict in (self._verdicts if verdicts is None else verdicts).items():
+            found[verdict.fate][recipient] = verdict.reply
+        if verdicts is None:
+            found[Fate.REFUSED].update(self.envelope.invalid)
+            if self._deferred is not None:
+                found[Fate.DEFERRED].update(dict.fromkeys(self.waiting, self._deferred))
+        return Receipt(
+            message_id=self.envelope.message_id,
+            accepted=tuple(found[Fate.ACCEPTED]),
+            refused=found[Fate.REFUSED],
+            deferred=found[Fate.DEFERRED],
+            unknown=tuple(found[Fate.UNKNOWN]),
+        )
 
 
 def _summary(receipts: list[Receipt]) -> str:
     """Return one line: how many recipients were not accepted, and the first reason."""
     failed = [
-        (item, str(reply))
+        (recipient, str(reply))
         for receipt in receipts
         for replies in (receipt.refused, receipt.deferred)
-        for item, reply in replies.items()
+        for recipient, reply in replies.items()
     ]
-    failed += [(item, "no reply") for receipt in receipts for item in receipt.unknown]
-    accepted = sum(len(receipt.accepted) for receipt in receipts)
+    failed += [(recipient, "no reply") for receipt in receipts for recipient in receipt.unknown]
+    total = len(failed) + sum(len(receipt.accepted) for receipt in receipts)
     recipient, reason = failed[0]
-    total = accepted + len(failed)
     return f"{len(failed)} of {total} recipients not accepted; {recipient}: {reason}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import email.message
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.generator import BytesGenerator
 from email.headerregistry import Address
 from io import BytesIO
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _NEWLINE = re.compile(rb"\r\n|\r|\n")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Envelope:
     """A message and where it goes.
 
@@ -34,6 +34,7 @@ class Envelope:
         invalid: what can't be sent to, with the reason.
         message_id: the message's own, or a new one.
         stamp: the headers that the message lacks: From, Date, Message-ID.
+        international: whether an address in it goes beyond ASCII before the '@'.
     """
 
     message: AnyMessage
@@ -42,9 +43,26 @@ class Envelope:
     invalid: dict[str, Reply]
     message_id: str
     stamp: str
+    international: bool = False
+    _made: dict[bool, bytes] = field(default_factory=dict, repr=False)
 
-    def data(self) -> bytes:
-        """Return the bytes that follow DATA: CRLF only, dots stuffed, the final dot included."""
+    def data(self, *, utf8: bool = False) -> bytes:
+        """Return the bytes that follow DATA: CRLF only, dots stuffed, the final dot included.
+
+        They are made once.
+
+        Args:
+            utf8: whether the server takes headers in UTF-8.
+        """
+        if utf8 not in self._made:
+            self._made[utf8] = self._data(utf8=utf8)
+        return self._made[utf8]
+
+    def forget(self) -> None:
+        """Let go of the bytes: nobody waits for them any more."""
+        self._made.clear()
+
+    def _data(self, *, utf8: bool) -> bytes:
         content = self.stamp.encode("ascii") + (
             render(self.message) if isinstance(self.message, Message) else _flatten(self.message)
         )

@@ -32,6 +32,11 @@ class Reply:
         return self.code is not None and self.code // 100 == 2  # noqa: PLR2004 - the digit
 
     @property
+    def intermediate(self) -> bool:
+        """Whether the server waits for more: any 3yz."""
+        return self.code is not None and self.code // 100 == 3  # noqa: PLR2004 - the digit
+
+    @property
     def final(self) -> bool:
         """Whether another try is of no use: a 5yz that isn't a quota (RFC 3463 X.5.4 excepted).
 

@@ -102,6 +102,7 @@ class SMTPEmailHandler(EmailHandler):
         self._lock = threading.Lock()
         self._kept: list[Session] = []
         self._keeping = 0
+        self._pipelining = True  # until a server turns out to offer it and not to bear it
 
     _OPTIONS = (
         "host",
@@ -200,10 +201,14 @@ class SMTPEmailHandler(EmailHandler):
         """
         until = float("inf") if deadline is None else time.monotonic() + deadline
         prepared = envelopes(messages, self.sender)
-        with Delivery(self._session, self._give_back, until, on_transaction) as delivery:
-            for envelope in prepared:
-                delivery.deliver(envelope, self.recipients_per_message)
-        return delivery.result()
+        delivery = Delivery(
+            take=self._session,
+            give_back=self._give_back,
+            limit=self.recipients_per_message,
+            until=until,
+            on_transaction=on_transaction,
+        )
+        return delivery.send(prepared)
 
     @override
     def close(self) -> None:
@@ -247,7 +252,8 @@ class SMTPEmailHandler(EmailHandler):
             if not session.stale():
                 return session
             session.close()
-        from tocsin.mail.session import Session, Target  # noqa: PLC0415 - loads ssl and sockets
+        from tocsin.mail.conversation import Target  # noqa: PLC0415 - loads ssl and sockets
+        from tocsin.mail.session import Session  # noqa: PLC0415 - loads ssl and sockets
 
         target = Target(
             host=self.host,
@@ -259,13 +265,16 @@ class SMTPEmailHandler(EmailHandler):
             username=self.username,
             password=_callable(self.password),
             access_token=_callable(self.access_token),
+            login_hint="",
             plaintext_login=self.dangerous_plaintext_login,
+            pipelining=self._pipelining,
         )
         return Session.open(target, until)
 
     def _give_back(self, session: Session) -> None:
         with self._lock:
-            keep = self._keeping > 0 and session.alive
+            self._pipelining = self._pipelining and not session.misled
+            keep = self._keeping > 0 and not session.stale()
             if keep:
                 self._kept.append(session)
         if not keep:

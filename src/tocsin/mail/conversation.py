@@ -1,0 +1,230 @@
+"""How an SMTP conversation begins: connection, greeting, TLS, login (RFC 5321, 3207, 4954).
+
+A protection that was asked for is there, or nothing is said: no STARTTLS, no mail; no TLS, no
+credentials; no login, no mail.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import ssl
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+from tocsin.exceptions import ConnectError, LoginError
+from tocsin.mail.channel import Channel, OutOfStepError, dial
+from tocsin.mail.login import log_in
+from tocsin.mail.receipt import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_OPENING = 10.0  # seconds for look-up, connection, TLS and greeting together
+_LOGIN = 60.0  # seconds for what follows: EHLO, STARTTLS, login
+_CLOSING = 421
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Where and how to open sessions.
+
+    Attributes:
+        host: a name or an IP address.
+        port: the TCP port.
+        tls_context: for TLS; None for none.
+        starttls: whether TLS starts by the STARTTLS command instead of at once.
+        timeout: seconds for each wait.
+        local_hostname: the name for EHLO; None for the host's own.
+        username: the account; None for no login.
+        password: gives the password, at each login.
+        access_token: gives an OAuth token instead, at each login.
+        login_hint: what to do about a refused login; "" if nothing is known.
+        plaintext_login: whether credentials may be sent without TLS.
+        pipelining: whether to use it where it is offered.
+    """
+
+    host: str
+    port: int
+    tls_context: ssl.SSLContext | None
+    starttls: bool
+    timeout: float
+    local_hostname: str | None
+    username: str | None
+    password: Callable[[], str] | None = field(repr=False)
+    access_token: Callable[[], str] | None = field(repr=False)
+    login_hint: str
+    plaintext_login: bool
+    pipelining: bool
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class Conversation:
+    """Commands and replies over a channel, and how to get to where mail can be sent.
+
+    Attributes:
+        features: the server's extensions (RFC 5321 §4.1.1.1): upper-case keyword → parameters.
+        farewell: the 421 with which the server ended it, if it did.
+    """
+
+    def __init__(self, channel: Channel, target: Target) -> None:
+        self._channel = channel
+        self._target = target
+        self.features: dict[str, str] = {}
+        self.farewell: Reply | None = None
+
+    @classmethod
+    def open(cls, target: Target, deadline: float = float("inf")) -> Self:
+        """Connect, greet, turn on TLS and log in, as the target says.
+
+        Args:
+            target: where and how.
+            deadline: the point of `time.monotonic` at which it has to be done.
+
+        Raises:
+            ConnectError: one of these failed.
+        """
+        until = min(time.monotonic() + min(_OPENING, target.timeout), deadline)
+        channel = None
+        step = "connecting"
+        try:
+            channel = Channel(dial(target.host, target.port, until), timeout=target.timeout)
+            channel.deadline = until
+            if target.tls_context is not None and not target.starttls:
+                step = "TLS"
+                channel.start_tls(target.tls_context, target.host)
+            session = cls(channel, target)
+            step = "greeting"
+            session._greeted(channel.reply())
+            channel.deadline = min(time.monotonic() + _LOGIN, deadline)
+            step = "EHLO"
+            session._hello()
+            if target.starttls:
+                step = "STARTTLS"
+                session._start_tls()
+            step = "login"
+            session._log_in()
+        except BaseException as error:
+            if channel is not None:
+                channel.close()
+            if isinstance(error, OSError):
+                text = f"{target}: {_explain(error, step)}"
+                raise ConnectError(text, reply=Reply(None, None, text)) from error
+            raise
+        channel.deadline = float("inf")
+        return session
+
+    def _command(self, line: str, *, continues: bool = False) -> Reply:
+        """Say a command and wait for its reply."""
+        self._say(line.encode("utf-8") + b"\r\n")
+        return self._reply(continues=continues)
+
+    def _say(self, data: bytes) -> None:
+        if self._channel.unread():
+            raise OutOfStepError("the server speaks before it is asked, or has hung up")
+        self._channel.write(data)
+
+    def _reply(self, *, continues: bool = False, timeout: float | None = None) -> Reply:
+        """Wait for a reply; one that asks for more (3yz) is one only where there is more."""
+        reply = self._channel.reply(timeout)
+        if reply.code == _CLOSING:
+            # What was said before stands; the rest is said over another connection.
+            self.farewell = reply
+            raise ConnectionAbortedError(str(reply))
+        if reply.intermediate and not continues:
+            raise OutOfStepError(f"the server asks for more than there is: {reply}")
+        return reply
+
+    def _greeted(self, reply: Reply) -> None:
+        if not reply.positive:
+            raise self._refusal("the server refuses the connection", reply)
+
+    def _hello(self) -> None:
+        name = self._target.local_hostname or _own_name(self._channel)
+        reply = self._command(f"EHLO {name}")
+        # Of the reply's lines the first is a greeting (RFC 5321 §4.1.1.1).
+        _, *lines = reply.text.split("\n") if reply.positive else [""]
+        words = [line.split() for line in lines if line]
+        self.features = {first.upper(): " ".join(rest) for first, *rest in words}
+        if not reply.positive:
+            reply = self._command(f"HELO {name}")
+        if not reply.positive:
+            raise self._refusal("the server refuses the greeting", reply)
+
+    def _start_tls(self) -> None:
+        context = self._target.tls_context
+        if "STARTTLS" not in self.features or context is None:
+            raise self._refusal(
+                "the server doesn't offer STARTTLS; if it speaks TLS from the start, "
+                "as on port 465, set use_tls instead",
+                Reply(None, None, "STARTTLS is not offered"),
+            )
+        reply = self._command("STARTTLS")
+        if not reply.positive:
+            raise self._refusal("the server refuses STARTTLS", reply)
+        if self._channel.unread():
+            # Said in the clear, to be taken as if said under TLS (RFC 3207 §6, CVE-2011-0411).
+            raise self._refusal(
+                "there are bytes behind the reply to STARTTLS: somebody injects commands",
+                Reply(None, None, "bytes behind the reply to STARTTLS"),
+            )
+        self._channel.start_tls(context, self._target.host)
+        self._hello()
+
+    def _log_in(self) -> None:
+        target = self._target
+        if target.username is None:
+            return
+        if not (
+            self._channel.encrypted or target.plaintext_login or _is_loopback(self._channel.peer)
+        ):
+            text = (
+                f"{target}: credentials are not sent over a connection that is not encrypted; "
+                "set use_tls (port 465) or use_starttls (port 587)"
+            )
+            raise LoginError(text, reply=Reply(None, None, "not encrypted"))
+        log_in(
+            lambda line: self._command(line, continues=True),
+            self.features.get("AUTH", "").split(),
+            target.username,
+            password=target.password() if target.password else None,
+            access_token=target.access_token() if target.access_token else None,
+            hint=target.login_hint,
+        )
+
+    def _refusal(self, text: str, reply: Reply) -> ConnectError:
+        said = f": {reply}" if reply.code is not None else ""
+        return ConnectError(f"{self._target}: {text}{said}", reply=reply)
+
+
+def _is_loopback(address: str) -> bool:
+    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+
+
+def _own_name(channel: Channel) -> str:
+    """Return the name for EHLO, without asking DNS: it may stall (RFC 5321 §4.1.4)."""
+    name = socket.gethostname()
+    if "." in name and name.isascii() and not name.endswith("."):
+        return name
+    address = channel.local.partition("%")[0]
+    return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
+
+
+def _explain(error: OSError, step: str) -> str:
+    """Return what went wrong and what to do about it."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"the server's certificate is not trusted: {error.verify_message}; "
+            "for a private CA set tls_ca_file"
+        )
+    if isinstance(error, ssl.SSLError):
+        reason = (error.reason or str(error)).replace("_", " ").lower()
+        hint = "if the server speaks STARTTLS, as on port 587, set use_starttls instead of use_tls"
+        return f"{step} failed: {reason}" + (f"; {hint}" if step == "TLS" else "")
+    reason = error.strerror or str(error)
+    if step == "greeting" and isinstance(error, TimeoutError | OutOfStepError):
+        reason += "; if the server speaks TLS from the start, as on port 465, set use_tls"
+    return f"{step} failed: {reason}"
