@@ -1,0 +1,175 @@
+"""What the documentation's tables say is what the code does."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import socket
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trustme
+import yaml
+from aiosmtpd.controller import Controller
+
+import tocsin
+from tocsin import AlertHandler, ConnectError, Policy, SMTPEmailHandler
+from tocsin.mail import channel, login, session
+from tocsin.mail.providers import PROVIDERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+
+def tables(page: str, first: str) -> list[list[str]]:
+    """Return the rows of all tables of a page whose head begins with a word."""
+    rows: list[list[str]] = []
+    inside = False
+    for line in (DOCS / page).read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if not line.startswith("|"):
+            inside = False
+        elif inside:
+            rows.append(cells)
+        elif cells[0] == first:
+            inside = True
+    return [row for row in rows if set("".join(row)) != {"-"}]
+
+
+def code(cell: str) -> str:
+    """Return what a cell has in backticks."""
+    return cell.strip("`")
+
+
+# The keys of a configuration
+
+
+def parameters(of: Callable[..., Any]) -> dict[str, object]:
+    """Return the keywords of a callable, with their defaults."""
+    signature = inspect.signature(of)
+    return {
+        name: parameter.default
+        for name, parameter in signature.parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+
+
+KEYS = {
+    **parameters(AlertHandler),
+    "handler": "smtp",
+    **parameters(SMTPEmailHandler),
+    **dict.fromkeys(SMTPEmailHandler._CONFIG_OPTIONS),
+    **{field.name: field.default for field in dataclasses.fields(Policy)},
+}
+SAID_OTHERWISE = {"host": "localhost", "level": "ERROR"}  # the code's default is None, or a number
+
+
+def test_every_key_is_explained_once() -> None:
+    keys = [code(row[0]) for row in tables("configuration.md", "key")]
+    assert sorted(keys) == sorted(KEYS)
+
+
+@pytest.mark.parametrize("row", tables("configuration.md", "key"), ids=lambda row: code(row[0]))
+def test_the_default_is_the_one_of_the_code(row: list[str]) -> None:
+    key, default = code(row[0]), row[2]
+    value = SAID_OTHERWISE.get(key, KEYS[key])
+    if value in (None, "", ()):
+        assert not re.fullmatch("`[^`]*`", default), "the code has no default for it"
+    else:
+        assert yaml.safe_load(code(default)) == value
+
+
+# Names, modules, services
+
+
+def test_every_public_name_has_its_entry() -> None:
+    page = (DOCS / "api.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r":: tocsin\.(\w+)$", page, re.MULTILINE)) == sorted(tocsin.__all__)
+
+
+def test_every_module_has_its_line() -> None:
+    package = ROOT / "src" / "tocsin"
+    found = {path.relative_to(package).as_posix() for path in package.rglob("*.py")}
+    listed = {
+        name
+        for row in tables("architecture.md", "module")
+        for name in re.findall(r"`([^`]+\.py)`", row[0])
+    }
+    assert listed == {name for name in found if not name.endswith("/__init__.py")}
+
+
+def test_every_file_to_open_exists() -> None:
+    for row in tables("architecture.md", "for"):
+        for name in re.findall("`([a-z/_.]+)`", row[1]):
+            assert (ROOT / "src" / "tocsin" / name).exists(), name
+
+
+@pytest.mark.parametrize("row", tables("smtp.md", "service"), ids=lambda row: row[0])
+def test_a_service_is_as_its_vendor_says(row: list[str]) -> None:
+    (provider,) = [item for item in PROVIDERS.values() if item.host == code(row[1])]
+    assert row[2] == f"{provider.port}" + (", STARTTLS" if provider.tls == "starttls" else "")
+    assert row[4] == str(provider.recipients_per_message or "not documented")
+
+
+# Error messages: each one of the table is provoked, for real
+
+
+@pytest.fixture(scope="module")
+def plain() -> Iterator[Controller]:
+    controller = Controller(object(), hostname="127.0.0.1", port=free_port())
+    controller.start()
+    yield controller
+    controller.stop()
+
+
+@pytest.fixture(scope="module")
+def encrypted() -> Iterator[Controller]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    controller = Controller(object(), hostname="127.0.0.1", port=free_port(), ssl_context=context)
+    # Its start makes a connection without TLS and without verifying, which is what it has to do.
+    controller.start()
+    yield controller
+    controller.stop()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def refusal(port: int, **options: Any) -> str:
+    """Return what a server's refusal looks like."""
+    smtp = SMTPEmailHandler(host="127.0.0.1", port=port, **options)
+    with pytest.raises(ConnectError) as caught, smtp.connect():
+        pass
+    return str(caught.value)
+
+
+LOGIN = {"username": "shop", "password": "x"}
+
+
+def test_each_error_of_the_table_occurs(plain: Controller, encrypted: Controller) -> None:
+    said = [
+        refusal(free_port()),
+        refusal(plain.port, use_tls=True),
+        refusal(plain.port, use_starttls=True),
+        refusal(plain.port, **LOGIN),
+        refusal(encrypted.port, timeout=0.3),
+        refusal(encrypted.port, use_tls=True),
+    ]
+    phrases = [code(row[0]) for row in tables("smtp.md", "error")]
+    missing = [phrase for phrase in phrases if not any(phrase in text for text in said)]
+    # These need another machine, a silent name server, and a server with logins.
+    source = "".join(
+        Path(inspect.getfile(module)).read_text(encoding="utf-8")
+        for module in (channel, login, session)
+    )
+    assert [phrase for phrase in missing if phrase not in source] == []
+    assert len(missing) <= 3
