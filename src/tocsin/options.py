@@ -106,29 +106,35 @@ def one_of(key: str, given: Mapping[str, Any], names: Iterable[str]) -> str | No
     return found[0] if found else None
 
 
-def secret(key: str, given: Mapping[str, Any], name: str) -> Any:
-    """Return a secret: given as it is, from the environment, or from a file.
+PASSWORDS = ("password", "password_env", "password_file", "password_keyring")
 
-    `name`, `name_env` and `name_file` are alternatives. A file loses one newline at its end. A
-    relative path that isn't there is looked for in `$CREDENTIALS_DIRECTORY`, where systemd puts
-    credentials (systemd.exec(5), "Credentials").
+
+def password(key: str, given: Mapping[str, Any]) -> Any:
+    """Return a password: given as it is, from the environment, from a file, or from the keyring.
+
+    The four are alternatives. A file loses one newline at its end. A relative path that isn't there
+    is looked for in `$CREDENTIALS_DIRECTORY`, where systemd puts credentials (systemd.exec(5),
+    "Credentials"). A keyring's entry is that of the service and the `username`.
 
     Returns:
-        The secret as given; for a variable or a file a callable that reads it anew, so that a
-        rotated secret needs no restart. None if there is none.
+        The password as given; else a callable that reads it anew, so that a rotated one needs no
+        restart. None if there is none.
 
     Raises:
-        ConfigError: more than one source, a variable that isn't set, a file that can't be read.
+        ConfigError: more than one source, or one from which nothing can be read.
     """
-    source = one_of(key, given, (name, f"{name}_env", f"{name}_file"))
-    if source is None or source == name:
-        return given.get(name)
+    source = one_of(key, given, PASSWORDS)
+    if source is None or source == "password":
+        return given.get("password")
     where = f"{key}.{source}"
-    reader: EnvironmentSecret | FileSecret
-    if source.endswith("_env"):
+    reader: EnvironmentSecret | FileSecret | KeyringSecret
+    if source == "password_env":
         reader = EnvironmentSecret(where, text(where, given[source]))
-    else:
+    elif source == "password_file":
         reader = FileSecret(where, _path(where, given[source], credentials=True))
+    else:
+        user = text(f"{key}.username", given.get("username"))
+        reader = KeyringSecret(where, text(where, given[source]), user)
     reader()
     return reader
 
@@ -173,6 +179,33 @@ class FileSecret:
 
     def __repr__(self) -> str:
         return f"<secret from the file {self._path}>"
+
+
+class KeyringSecret:
+    """A secret in the system's keyring, read at each call."""
+
+    def __init__(self, key: str, service: str, user: str) -> None:
+        self._key = key
+        self._service = service
+        self._user = user
+
+    def __call__(self) -> str:
+        """Return the password of the service and the user."""
+        try:
+            import keyring  # noqa: PLC0415 - an extra
+            import keyring.errors
+        except ImportError:
+            fail(self._key, "needs the package 'keyring': pip install tocsin[keyring]")
+        try:
+            value = keyring.get_password(self._service, self._user)
+        except keyring.errors.KeyringError as error:
+            raise ConfigError(f"{self._key}: {type(error).__name__}: {error}") from error
+        if not value:
+            fail(self._key, f"the keyring has nothing for {self._service!r} and {self._user!r}")
+        return value
+
+    def __repr__(self) -> str:
+        return f"<secret of {self._user} from the keyring's {self._service}>"
 
 
 def _path(key: str, value: object, *, credentials: bool = False) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from email.headerregistry import Address
 from typing import TYPE_CHECKING, Self, SupportsIndex
+from unicodedata import normalize
 
 import idna
 from typing_extensions import override
@@ -42,7 +43,8 @@ def prepare_address(value: str | Address) -> Address:
             than ASCII letters gets its IDNA 2008 form (RFC 5891, with the mapping of UTS 46).
 
     Returns:
-        An `Address` whose name is one line, and whose `addr_spec` is ASCII.
+        An `Address` whose name is one line and whose domain is ASCII. What stands before the '@'
+        may be in any script; only servers with SMTPUTF8 (RFC 6531) take it.
 
     Raises:
         ValueError: no address, or one that can't be used.
@@ -84,8 +86,6 @@ def _checked(name: str, username: str, domain: str, shown: str) -> Address:
         raise ValueError(
             f"{shown!r} is not an address: it has blanks, control characters, or '<' or '>' in it"
         )
-    if not username.isascii():
-        raise ValueError(f"{shown!r} can't be used: only ASCII may stand before the '@'")
     if not domain.isascii():
         try:
             domain = idna.encode(domain, uts46=True).decode("ascii")
@@ -93,9 +93,10 @@ def _checked(name: str, username: str, domain: str, shown: str) -> Address:
             raise ValueError(f"{shown!r} has no valid domain: {error}") from None
     if not _DOMAIN.fullmatch(domain) or ".." in domain:
         raise ValueError(f"{shown!r} has no valid domain: {domain!r}")
-    address = Address(one_line(name).strip(), username, domain)
-    if len(address.addr_spec) > _MAX_LENGTH:
-        raise ValueError(f"{shown!r} is too long: an address has at most {_MAX_LENGTH} characters")
+    # RFC 6532 §3.1 wants the composed form.
+    address = Address(one_line(name).strip(), normalize("NFC", username), domain)
+    if len(address.addr_spec.encode()) > _MAX_LENGTH:
+        raise ValueError(f"{shown!r} is too long: an address has at most {_MAX_LENGTH} octets")
     return address
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import asyncio
 import importlib
 import importlib.metadata
 from typing import TYPE_CHECKING, Any, NoReturn, Self
@@ -63,6 +64,21 @@ class EmailHandler(abc.ABC):
         Raises:
             SendError: somebody was not accepted, after everything has been tried.
         """
+
+    async def send_async(
+        self,
+        messages: AnyMessage | Iterable[AnyMessage],
+        *,
+        deadline: float | None = None,
+        on_transaction: Callable[[Receipt], None] | None = None,
+    ) -> list[Receipt]:
+        """Do what `send` does, in a thread, so that the event loop goes on.
+
+        A cancelled call goes on in its thread; give it a `deadline`.
+        """
+        return await asyncio.to_thread(
+            self.send, messages, deadline=deadline, on_transaction=on_transaction
+        )
 
     @property
     def sender(self) -> Address | None:

@@ -186,12 +186,18 @@ class Conversation:
                 "set use_tls (port 465) or use_starttls (port 587)"
             )
             raise LoginError(text, reply=Reply(None, None, "not encrypted"))
+        try:
+            password = target.password() if target.password else None
+            token = target.access_token() if target.access_token else None
+        except Exception as error:
+            text = f"{target}: no password to log in with: {type(error).__name__}: {error}"
+            raise LoginError(text, reply=Reply(None, None, "no password")) from error
         log_in(
             lambda line: self._command(line, continues=True),
             self.features.get("AUTH", "").split(),
             target.username,
-            password=target.password() if target.password else None,
-            access_token=target.access_token() if target.access_token else None,
+            password=password,
+            access_token=token,
             hint=target.login_hint,
         )
 

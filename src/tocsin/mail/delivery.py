@@ -48,8 +48,7 @@ class Delivery:
     ) -> None:
         self._take = take
         self._give_back = give_back
-        self._limit = limit
-        self._size = limit  # the limit, or what the server turns out to take over this connection
+        self._size = limit  # or what the server turns out to take
         self._until = until
         self._on_transaction = on_transaction
         self._session: Session | None = None
@@ -89,7 +88,7 @@ class Delivery:
             verdicts = session.transact(transaction, following, self._until)
             if job.note(transaction, verdicts) and job not in jobs:
                 jobs.appendleft(job)
-            self._learn(session, transaction, verdicts)
+            self._learn(session, decided=bool(verdicts))
             if self._on_transaction is not None and verdicts:
                 self._on_transaction(job.receipt(verdicts))
         if current is not None:
@@ -105,14 +104,12 @@ class Delivery:
             jobs.popleft()
         return job, transaction
 
-    def _learn(
-        self, session: Session, transaction: Transaction, verdicts: Mapping[str, Verdict]
-    ) -> None:
-        """Note what a transaction says about the server: how many it takes, and whether it lives."""
-        fates = [verdict.fate for verdict in verdicts.values()]
-        if Fate.TOO_MANY in fates:
-            self._size = fates.count(Fate.ACCEPTED) or max(1, len(transaction.recipients) // 2)
-        self._losses = 0 if verdicts or session.alive else self._losses + 1
+    def _learn(self, session: Session, *, decided: bool) -> None:
+        """Note how many recipients the server takes, and whether a loss was of any use."""
+        limit = session.limit
+        if limit is not None and (self._size is None or limit < self._size):
+            self._size, decided = limit, True
+        self._losses = 0 if decided or session.alive else self._losses + 1
         if self._losses >= _LOSSES:
             self._hopeless = session.farewell or _LOST
 
@@ -124,7 +121,6 @@ class Delivery:
         if self._hopeless is None and time.monotonic() >= self._until:
             self._hopeless = _LATE
         if self._session is None and self._hopeless is None:
-            self._size = self._limit
             try:
                 self._session = self._take(self._until)
             except ConnectError as error:

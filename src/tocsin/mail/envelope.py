@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import binascii
+import copy
 import email.message
+import email.policy
 import re
 from dataclasses import dataclass, field
 from email.generator import BytesGenerator
 from email.headerregistry import Address
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tocsin.mail.address import prepare_address, split_addresses
 from tocsin.mail.message import Message, stamps, without_bcc
-from tocsin.mail.mime import address_header, header, render
+from tocsin.mail.mime import LINE_LIMIT, address_header, header, render
 from tocsin.mail.receipt import Reply
 
 if TYPE_CHECKING:
@@ -43,7 +46,7 @@ class Envelope:
     invalid: dict[str, Reply]
     message_id: str
     stamp: str
-    international: bool = False
+    international: bool
     _made: dict[bool, bytes] = field(default_factory=dict, repr=False)
 
     def data(self, *, utf8: bool = False) -> bytes:
@@ -63,13 +66,17 @@ class Envelope:
         self._made.clear()
 
     def _data(self, *, utf8: bool) -> bytes:
-        content = self.stamp.encode("ascii") + (
-            render(self.message) if isinstance(self.message, Message) else _flatten(self.message)
+        content = self.stamp.encode() + (
+            render(self.message, utf8=utf8)
+            if isinstance(self.message, Message)
+            else _flatten(self.message, utf8=utf8)
         )
         # A bare CR or LF is where servers disagree on what ends a message ("SMTP smuggling").
         content = _NEWLINE.sub(b"\r\n", content)
         if not content.endswith(b"\r\n"):
             content += b"\r\n"
+        if content.startswith(b"."):
+            content = b"." + content
         return content.replace(b"\r\n.", b"\r\n..") + b".\r\n"  # RFC 5321 §4.5.2
 
 
@@ -96,11 +103,14 @@ def _envelope(message: AnyMessage, default_from: Address | None) -> Envelope:
         present = {name.lower(): value for name, value in message.headers.items()}
         sender = message.from_addr
         wanted: list[str | Address] = list(message.recipients)
+        addresses = (*message.to, *message.cc, *message.reply_to)
+        shown = [address.username for address in addresses]
     elif isinstance(message, email.message.Message):
         present = {name.lower(): str(value).strip() for name, value in message.items()}
         senders = _addresses(message, "Sender") or _addresses(message, "From")
         sender = prepare_address(senders[0]) if senders else None
         wanted = [item for name in ("To", "Cc", "Bcc") for item in _addresses(message, name)]
+        shown = []
     else:
         raise TypeError(f"expected a Message or an EmailMessage, got {type(message).__name__}")
     stamp = ""
@@ -108,7 +118,8 @@ def _envelope(message: AnyMessage, default_from: Address | None) -> Envelope:
         sender = default_from
         if sender is None:
             raise ValueError("from_addr: the message has none, and there is no default_from")
-        stamp = address_header("From", [sender])
+        # Without SMTPUTF8 a sender beyond ASCII can't send at all.
+        stamp = address_header("From", [sender], utf8=True)
     if not wanted:
         raise ValueError("to: the message has no recipients")
     date, message_id = stamps(sender)
@@ -124,6 +135,7 @@ def _envelope(message: AnyMessage, default_from: Address | None) -> Envelope:
         invalid=invalid,
         message_id=present.get("message-id") or message_id,
         stamp=stamp,
+        international=not all(name.isascii() for name in (sender.username, *recipients, *shown)),
     )
 
 
@@ -154,8 +166,31 @@ def _addresses(mime: email.message.Message[Any, Any], name: str) -> list[str]:
     return found
 
 
-def _flatten(mime: email.message.Message[Any, Any]) -> bytes:
-    out = BytesIO()
+def _flatten(mime: email.message.Message[Any, Any], *, utf8: bool) -> bytes:
     policy = mime.policy.clone(linesep="\r\n", cte_type="7bit")
-    BytesGenerator(out, mangle_from_=False, policy=policy).flatten(without_bcc(mime))
+    if utf8 and isinstance(policy, email.policy.EmailPolicy):
+        policy = policy.clone(utf8=True)
+    clone = without_bcc(mime)
+    content = _generate(clone, policy)
+    if any(len(line) > LINE_LIMIT for line in content.split(b"\r\n")):
+        clone = copy.deepcopy(clone)
+        for part in clone.walk():
+            _break_lines(part)
+        content = _generate(clone, policy)
+    return content
+
+
+def _generate(mime: email.message.Message[Any, Any], policy: email.policy.Policy[Any]) -> bytes:
+    out = BytesIO()
+    BytesGenerator(out, mangle_from_=False, policy=policy).flatten(mime)
     return out.getvalue()
+
+
+def _break_lines(part: email.message.Message[Any, Any]) -> None:
+    """Encode a part whose lines are as they are, and may be too long (RFC 5322 §2.1.1)."""
+    encoding = str(part.get("Content-Transfer-Encoding", "7bit")).lower()
+    if not part.is_multipart() and encoding in {"7bit", "8bit", "binary"}:
+        content = cast("bytes", part.get_payload(decode=True))
+        del part["Content-Transfer-Encoding"]
+        part["Content-Transfer-Encoding"] = "quoted-printable"
+        part.set_payload(binascii.b2a_qp(content, istext=True).decode("ascii"))

@@ -25,29 +25,34 @@ if TYPE_CHECKING:
     from tocsin.mail.message import Message
 
 _FOLD = 76
-_LINE_LIMIT = 998  # without CRLF: RFC 5322 §2.1.1
+LINE_LIMIT = 998  # without CRLF: RFC 5322 §2.1.1
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*")
 _NEWLINE = re.compile(r"\r\n|\r|\n")
 _LONG_WORD = re.compile(r"\S{900}")
 
 
-def render(message: Message) -> bytes:
-    """Return the message's bytes, without Bcc and without what it doesn't say."""
+def render(message: Message, *, utf8: bool = False) -> bytes:
+    """Return the message's bytes, without Bcc and without what it doesn't say.
+
+    Args:
+        message: what to render.
+        utf8: whether addresses may stand in headers in UTF-8 (RFC 6532).
+    """
     lines: list[str] = []
     if message.from_addr is not None:
-        lines.append(address_header("From", [message.from_addr]))
+        lines.append(address_header("From", [message.from_addr], utf8=utf8))
     for name, addresses in (
         ("Reply-To", message.reply_to),
         ("To", message.to),
         ("Cc", message.cc),
     ):
         if addresses:
-            lines.append(address_header(name, addresses))
+            lines.append(address_header(name, addresses, utf8=utf8))
     if message.subject:
         lines.append(header("Subject", message.subject))
     lines.extend(header(name, value) for name, value in message.headers.items())
     lines.append("MIME-Version: 1.0\r\n")
-    return "".join(lines).encode("ascii") + _content(message)
+    return "".join(lines).encode("utf-8") + _content(message)
 
 
 def header(name: str, value: str) -> str:
@@ -61,12 +66,12 @@ def header(name: str, value: str) -> str:
     return f"{name}: {folded}\r\n"
 
 
-def address_header(name: str, addresses: Iterable[Address]) -> str:
+def address_header(name: str, addresses: Iterable[Address], *, utf8: bool = False) -> str:
     """Return a header with addresses, folded between them."""
     lines: list[str] = []
     line = f"{name}:"
     for position, address in enumerate(addresses):
-        item = " " + format_address(address)
+        item = " " + format_address(address, utf8=utf8)
         used = len(line.rsplit("\r\n", 1)[-1]) + len(item.split("\r\n", 1)[0])
         if position and used >= _FOLD:
             lines.append(line + ",\r\n")
@@ -76,9 +81,16 @@ def address_header(name: str, addresses: Iterable[Address]) -> str:
     return "".join(lines) + line + "\r\n"
 
 
-def format_address(address: Address) -> str:
-    """Return `name <a@x>` as it stands in a header (RFC 5322 §3.4, RFC 2047 §5)."""
+def format_address(address: Address, *, utf8: bool = False) -> str:
+    """Return `name <a@x>` as it stands in a header (RFC 5322 §3.4, RFC 2047 §5).
+
+    An address beyond ASCII that can't stand there as it is becomes the name of an empty group, so
+    that readers see it (RFC 6857 §3.2.2).
+    """
     name = address.display_name
+    if not (utf8 or address.username.isascii()):
+        shown = Header(f"{name} {address.addr_spec}".strip(), "utf-8", maxlinelen=_FOLD - 2)
+        return shown.encode(linesep="\r\n") + ":;"
     if not name:
         return address.addr_spec
     if name.isascii() and "=?" not in name and len(name) <= _FOLD - 2:
@@ -145,7 +157,7 @@ def _text(subtype: str, text: str) -> bytes:
 
 
 def _fits(data: bytes) -> bool:
-    return len(data) <= _LINE_LIMIT or max(map(len, data.split(b"\r\n"))) <= _LINE_LIMIT
+    return len(data) <= LINE_LIMIT or max(map(len, data.split(b"\r\n"))) <= LINE_LIMIT
 
 
 def _base64(data: bytes) -> bytes:

@@ -38,7 +38,7 @@ class Reply:
 
     @property
     def final(self) -> bool:
-        """Whether another try is of no use: a 5yz that isn't a quota (RFC 3463 X.5.4 excepted).
+        """Whether another try is of no use: a 5yz that isn't a quota.
 
         Gmail answers `550 5.4.5` when the day's quota is used up, which clears by itself
         (https://support.google.com/a/answer/3726730).

@@ -38,6 +38,8 @@ class Session(Conversation):
 
     Attributes:
         alive: whether it can be used for another transaction.
+        limit: how many recipients the server has turned out to take in a transaction; None if it
+            has refused none for their number.
         misled: whether it was lost in the way of a server that offers PIPELINING and then loses
             what comes early.
     """
@@ -48,6 +50,7 @@ class Session(Conversation):
         self._count = 0
         self._used_at = time.monotonic()
         self.alive = True
+        self.limit: int | None = None
         self.misled = False
 
     @property
@@ -137,10 +140,11 @@ class Session(Conversation):
             self.misled = self.pipelining and self.farewell is None
             # Who was refused stays refused; who was accepted has no message yet.
             stands = (Fate.REFUSED, Fate.DEFERRED)
-            named = of_recipients(replies)
+            named = self._learnt(of_recipients(replies))
             verdicts.update({one: found for one, found in named.items() if found.fate in stands})
             raise
         if go_ahead is not None and go_ahead.code == _GO_AHEAD:
+            self._learnt(named)
             verdicts.update({one: named[one] for one in named if one not in accepted})
             if not accepted:
                 self._command(".")  # nobody is to get it: RFC 2920 §3.1
@@ -148,7 +152,7 @@ class Session(Conversation):
         if go_ahead is not None:
             full = any(verdict.fate is Fate.TOO_MANY for verdict in named.values())
             named.update(of_all(go_ahead, accepted, full=full))
-        verdicts.update(named)
+        verdicts.update(self._learnt(named))
         self._command("RSET")  # some servers still hold the sender or the recipients
         return []
 
@@ -208,8 +212,15 @@ class Session(Conversation):
         if reply.positive:
             verdicts.update(dict.fromkeys(accepted, Verdict(Fate.ACCEPTED, reply)))
         else:
-            verdicts.update(of_all(reply, accepted))
+            verdicts.update(self._learnt(of_all(reply, accepted)))
         self._ahead = ahead
+
+    def _learnt(self, verdicts: dict[str, Verdict]) -> dict[str, Verdict]:
+        """Note how many recipients the server takes, if it says that these are too many."""
+        fates = [verdict.fate for verdict in verdicts.values()]
+        if Fate.TOO_MANY in fates:
+            self.limit = fates.count(Fate.ACCEPTED) or max(1, len(fates) // 2)
+        return verdicts
 
     def _planned(self, following: Transaction | None) -> Plan | None:
         """Return what can leave before it is known what became of the message."""

@@ -14,6 +14,7 @@ from tocsin.exceptions import ConfigError
 from tocsin.mail.address import prepare_address
 from tocsin.mail.base import EmailHandler
 from tocsin.mail.delivery import Delivery
+from tocsin.mail.endpoint import ENDPOINTS, endpoint, login_hint
 from tocsin.mail.envelope import envelopes
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class SMTPEmailHandler(EmailHandler):
         "local_hostname",
         "dangerous_plaintext_login",
     )
-    _CONFIG_OPTIONS = ("password_env", "password_file", *options.TLS_FILES)
+    _CONFIG_OPTIONS = (*options.PASSWORDS[1:], *options.TLS_FILES, *ENDPOINTS)
 
     @override
     @classmethod
@@ -128,16 +129,20 @@ class SMTPEmailHandler(EmailHandler):
 
         Args:
             config: the constructor's arguments by name, and what a file can say instead of objects:
-                `password_env` (the name of an environment variable) or `password_file` (a path; a
-                relative one is looked for in `$CREDENTIALS_DIRECTORY` too), and `tls_ca_file`,
-                `tls_cert_file`, `tls_key_file` (paths of PEM files).
+                `password_env` (the name of an environment variable), `password_file` (a path; a
+                relative one is looked for in `$CREDENTIALS_DIRECTORY` too) or `password_keyring`
+                (the name of a service in the system's keyring); `tls_ca_file`, `tls_cert_file` and
+                `tls_key_file` (paths of PEM files); and instead of `host` a `url`
+                (`smtps://user@host:465`, `smtp://…` or `smtp+starttls://…`) or a `provider` (a name
+                of the table in `tocsin.mail.providers`), for some with a `region`.
 
         Raises:
             ConfigError: an option is unknown or wrong, a variable isn't set, a file can't be read.
         """
         given = options.section("email", config, (*cls._OPTIONS, *cls._CONFIG_OPTIONS))
-        chosen = {name: given[name] for name in cls._OPTIONS if given.get(name) is not None}
-        if (password := options.secret("email", given, "password")) is not None:
+        said = endpoint(given) | {key: value for key, value in given.items() if value is not None}
+        chosen = {name: said[name] for name in cls._OPTIONS if name in said}
+        if (password := options.password("email", said)) is not None:
             chosen["password"] = password
         name = options.one_of("email", given, ("tls_context", *options.TLS_FILES[:1]))
         context = options.tls_context("email", given)
@@ -265,7 +270,7 @@ class SMTPEmailHandler(EmailHandler):
             username=self.username,
             password=_callable(self.password),
             access_token=_callable(self.access_token),
-            login_hint="",
+            login_hint=login_hint(self.host),
             plaintext_login=self.dangerous_plaintext_login,
             pipelining=self._pipelining,
         )

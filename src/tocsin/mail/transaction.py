@@ -68,13 +68,18 @@ def plan(transaction: Transaction, features: Mapping[str, str]) -> Plan:
     """Decide what to say, as the server's features allow."""
     envelope = transaction.envelope
     utf8 = envelope.international and "SMTPUTF8" in features
-    data = envelope.data(utf8=utf8)
     parameters = ""
     local: dict[str, Verdict] = {}
     problem: Reply | None = None
+    data = b""
+    try:
+        data = envelope.data(utf8=utf8)
+    except Exception as error:  # noqa: BLE001 - a message of the caller's making may raise anything
+        text = f"the message can't be written: {type(error).__name__}: {error}"
+        problem = Reply(None, "5.6.0", text)
     if not utf8:
         plain = Reply(None, "5.6.7", "the server doesn't take addresses beyond ASCII (SMTPUTF8)")
-        problem = None if envelope.sender.isascii() else plain
+        problem = problem if envelope.sender.isascii() else plain
         local = {
             recipient: Verdict(Fate.REFUSED, plain)
             for recipient in transaction.recipients
