@@ -192,8 +192,7 @@ class KeyringSecret:
     def __call__(self) -> str:
         """Return the password of the service and the user."""
         try:
-            import keyring  # noqa: PLC0415 - an extra
-            import keyring.errors
+            import keyring.errors  # noqa: PLC0415 - an extra
         except ImportError:
             fail(self._key, "needs the package 'keyring': pip install tocsin[keyring]")
         try:
@@ -236,6 +235,7 @@ def tls_context(key: str, given: Mapping[str, Any]) -> ssl.SSLContext | None:
     }
     if not files:
         return None
+    one_of(key, given, ("tls_context", next(iter(files))))
     if "tls_key_file" in files and "tls_cert_file" not in files:
         fail(f"{key}.tls_key_file", "needs 'tls_cert_file' too, the certificate of this key")
     import ssl  # noqa: PLC0415 - only who uses TLS pays for it

@@ -192,14 +192,20 @@ class Conversation:
         except Exception as error:
             text = f"{target}: no password to log in with: {type(error).__name__}: {error}"
             raise LoginError(text, reply=Reply(None, None, "no password")) from error
-        log_in(
-            lambda line: self._command(line, continues=True),
-            self.features.get("AUTH", "").split(),
-            target.username,
-            password=password,
-            access_token=token,
-            hint=target.login_hint,
-        )
+        try:
+            log_in(
+                lambda line: self._command(line, continues=True),
+                self.features.get("AUTH", "").split(),
+                target.username,
+                password=password,
+                access_token=token,
+            )
+        except LoginError as error:
+            hint = target.login_hint
+            if error.reply.enhanced == "5.7.30":  # Microsoft 365: no passwords any more
+                hint = "Set access_token: passwords are not taken here, OAuth 2 tokens are."
+            text = f"{target}: {error}" + (f". {hint}" if hint else "")
+            raise LoginError(text, reply=error.reply) from None
 
     def _refusal(self, text: str, reply: Reply) -> ConnectError:
         said = f": {reply}" if reply.code is not None else ""

@@ -23,7 +23,6 @@ def log_in(
     *,
     password: str | None = None,
     access_token: str | None = None,
-    hint: str = "",
 ) -> None:
     """Log in with a password or an OAuth token.
 
@@ -34,7 +33,6 @@ def log_in(
         password: for PLAIN (RFC 4616) or LOGIN.
         access_token: for OAUTHBEARER (RFC 7628) or XOAUTH2
             (https://developers.google.com/workspace/gmail/imap/xoauth2-protocol).
-        hint: what to do about a refusal, for the error.
 
     Raises:
         LoginError: the server offers no such mechanism, or refuses.
@@ -66,10 +64,7 @@ def log_in(
             # The challenge is the error; the reply comes when it has been acknowledged.
             reply = exchange("AQ==" if mechanism == "OAUTHBEARER" else "")
     if not reply.positive:
-        text = f"login of {username!r} by {mechanism} failed: {reply}"
-        if reply.enhanced == "5.7.30":  # Microsoft 365: passwords are off
-            hint = "set access_token: this service takes OAuth 2 tokens only"
-        raise LoginError(text + (f" ({hint})" if hint else ""), reply=reply)
+        raise LoginError(f"login of {username!r} by {mechanism} failed: {reply}", reply=reply)
 
 
 def _encode(text: str) -> str:

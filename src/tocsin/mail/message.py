@@ -161,10 +161,11 @@ class Message:
 
     def to_mime(self) -> email.message.EmailMessage:
         """Return the message as the standard library's `EmailMessage`, Bcc included."""
-        data = render(self)
+        data = render(self, utf8=True)
         if self.bcc:
-            data = address_header("Bcc", self.bcc).encode("ascii") + data
-        return email.message_from_bytes(data, policy=email.policy.SMTP)
+            data = address_header("Bcc", self.bcc, utf8=True).encode() + data
+        # The standard library's messages have its own line ends until they are sent.
+        return email.message_from_bytes(data.replace(b"\r\n", b"\n"), policy=email.policy.default)
 
     @classmethod
     def from_mime(cls, mime: email.message.Message[Any, Any]) -> Self:

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 from typing_extensions import override
 
+from tocsin import options
+from tocsin.mail.address import prepare_address
 from tocsin.mail.base import EmailHandler
 from tocsin.mail.envelope import envelopes
 from tocsin.mail.receipt import Receipt
-from tocsin.options import reject_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from email.headerregistry import Address
 
     from tocsin.mail.base import AnyMessage
 
@@ -20,20 +22,28 @@ if TYPE_CHECKING:
 class TestEmailHandler(EmailHandler):
     """Keep messages instead of sending them.
 
+    Args:
+        default_from: who sends a message without `from_addr`.
+
     Attributes:
         outbox: what was sent, the oldest first, as it was given to `send`.
     """
 
     __test__ = False  # pytest collects classes called Test…
 
-    def __init__(self) -> None:
+    def __init__(self, *, default_from: str | Address | None = None) -> None:
+        self.default_from = None if default_from is None else prepare_address(default_from)
         self.outbox: list[AnyMessage] = []
 
     @override
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        reject_unknown("email", config, ())
-        return cls()
+        return cls(**options.section("email", config, ("default_from",)))
+
+    @property
+    @override
+    def sender(self) -> Address | None:
+        return self.default_from
 
     @override
     def send(
@@ -44,7 +54,7 @@ class TestEmailHandler(EmailHandler):
         on_transaction: Callable[[Receipt], None] | None = None,
     ) -> list[Receipt]:
         receipts = []
-        for envelope in envelopes(messages):
+        for envelope in envelopes(messages, self.default_from):
             self.outbox.append(envelope.message)
             receipt = Receipt(message_id=envelope.message_id, accepted=envelope.recipients)
             if on_transaction is not None:

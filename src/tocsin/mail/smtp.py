@@ -144,7 +144,6 @@ class SMTPEmailHandler(EmailHandler):
         chosen = {name: said[name] for name in cls._OPTIONS if name in said}
         if (password := options.password("email", said)) is not None:
             chosen["password"] = password
-        name = options.one_of("email", given, ("tls_context", *options.TLS_FILES[:1]))
         context = options.tls_context("email", given)
         if context is not None:
             chosen["tls_context"] = context
@@ -152,8 +151,9 @@ class SMTPEmailHandler(EmailHandler):
             handler = cls(**chosen)
         except ConfigError as error:
             raise ConfigError(f"email.{error}") from error.__cause__
-        if context is not None and not (handler.use_tls or handler.use_starttls):
-            options.fail(f"email.{name}", "has no effect without use_tls or use_starttls")
+        for name in options.TLS_FILES:
+            if name in said and not (handler.use_tls or handler.use_starttls):
+                options.fail(f"email.{name}", "has no effect without use_tls or use_starttls")
         return handler
 
     @contextlib.contextmanager
