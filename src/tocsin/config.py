@@ -47,7 +47,9 @@ def build_policy(value: Policy | Mapping[str, Any] | None) -> Policy:
     """
     if isinstance(value, Policy):
         return value
-    given = options.section("policy", value or {}, [field.name for field in fields(Policy)])
+    given = options.section(
+        "policy", {} if value is None else value, [field.name for field in fields(Policy)]
+    )
     return Policy(**given)
 
 
@@ -70,6 +72,8 @@ def build_addresses(key: str, value: object) -> AddressList:
     Raises:
         ConfigError: something isn't an address.
     """
+    if isinstance(value, list):  # dictConfig's resolves `ext://` by index only
+        value = [value[index] for index in range(len(value))]
     try:
         return AddressList(value)  # type: ignore[arg-type] # told apart by the errors
     except ValueError as error:

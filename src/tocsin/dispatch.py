@@ -117,17 +117,19 @@ class Dispatch:
         self._last_error: str | None = None
         self._next_at: float | None = None
         self._accounts: StoreStats | None = None
+        self._done = 0  # records handed over when nothing was left to do
 
     @property
     def stats(self) -> Stats:
         """The accounts, now."""
         handed_over = self._handed_over
+        dropped = self._intake.dropped
         seen = self._intake.seen
         return Stats(
             seen=seen,
             handed_over=handed_over,
-            pending=seen - handed_over,
-            dropped=0,
+            pending=seen - handed_over - dropped,
+            dropped=dropped,
             mails_sent=self._sent,
             mails_failed=self._failed,
             retries=self._retries,
@@ -139,8 +141,7 @@ class Dispatch:
     @property
     def settled(self) -> bool:
         """Whether there is nothing to hand over, to send, or to wait for."""
-        unmailed = self._accounts is not None and self._accounts.pending > 0
-        return self._intake.seen == self._handed_over and not unmailed
+        return self._intake.seen - self._intake.dropped == self._done
 
     def run(self, haste: Haste = Haste.NONE, until: float = float("inf")) -> float | None:
         """Do what is to be done now.
@@ -153,6 +154,9 @@ class Dispatch:
             Seconds until there is something to do, if nothing happens before; None for never.
         """
         self._hand_over()
+        if haste is Haste.EXIT:
+            self._finish(until)
+            return None
         while True:
             with self._lead() as lease:
                 if lease is None:
@@ -160,9 +164,12 @@ class Dispatch:
                 outgoing = self._decide(lease, haste)
             if outgoing is None:
                 return None if self._next_at is None else max(0.0, self._next_at - lease.now)
-            if not self._send(outgoing, until) and haste is Haste.EXIT:
-                self._give_up()
-                return None
+            self._send(outgoing, until)
+
+    def abandon(self) -> None:
+        """Give up what is unmailed, while a send hangs in another thread."""
+        self._hand_over()
+        self._give_up()
 
     def complain(self, kind: str, text: str) -> None:
         """Tell a failure on standard error, once a kind until something succeeds."""
@@ -194,8 +201,7 @@ class Dispatch:
     def _decide(self, lease: Lease, haste: Haste) -> Outgoing | None:
         """Merge what was appended, and return the digest to send now, if there is one."""
         state = self._merge(lease)
-        leaving = haste is Haste.EXIT
-        outgoing = state.due(float("inf") if leaving else lease.now)
+        outgoing = state.due(lease.now)
         self._next_at = None
         if outgoing is None:
             decision = decide(state, self._policy, lease.now, haste)
@@ -204,6 +210,27 @@ class Dispatch:
                 outgoing = self._take(state, decision.reason, lease)
         self._account(state)
         return outgoing
+
+    def _finish(self, until: float) -> None:
+        """Try everything once, as there is no later, and give up what could not be mailed."""
+        tried: list[str] = []
+        while True:
+            with self._lead() as lease:
+                if lease is None:
+                    return
+                state = self._merge(lease)
+                # Taken only once: what dissolves must not be tried again and again.
+                reason = (
+                    None if tried else decide(state, self._policy, lease.now, Haste.EXIT).reason
+                )
+                if reason is not None:
+                    self._take(state, reason, lease)
+                left = [one for name, one in state.outgoing.items() if name not in tried]
+            if not left:
+                break
+            tried.append(left[-1].digest.message_id)  # the latest first: most is news in it
+            self._send(left[-1], until)
+        self._give_up()
 
     def _merge(self, lease: Lease) -> State:
         while True:
@@ -231,6 +258,8 @@ class Dispatch:
         return outgoing
 
     def _account(self, state: State) -> None:
+        if not state.pending and not state.outgoing:
+            self._done = self._handed_over
         self._accounts = StoreStats(
             received=state.received,
             mailed=state.mailed,
@@ -238,18 +267,20 @@ class Dispatch:
             undelivered=state.undelivered,
         )
 
-    def _send(self, outgoing: Outgoing, until: float) -> bool:
-        """Send a digest to whom it is owed, and report it; whether nobody is left."""
+    def _send(self, outgoing: Outgoing, until: float) -> None:
+        """Send a digest to whom it is owed, and report what became of it."""
         digest = outgoing.digest
-        message = render(digest, self._heading)
-        if outgoing.owed is not None:
+        everybody = outgoing.owed
+        if everybody is None:
+            everybody = self._heading.recipients
+        else:
             self._retries += 1
-            message.recipients = AddressList(outgoing.owed)
-        everybody = tuple(address.addr_spec for address in message.recipients)
         problem: Exception | None = None
         receipts: Sequence[Receipt] = ()
         left = until - time.monotonic()
         try:
+            message = render(digest, self._heading)
+            message.recipients = AddressList(everybody)
             self._email.send(message, deadline=None if left == float("inf") else max(left, 0.1))
         except SendError as error:
             problem, receipts = error, error.receipts
@@ -266,7 +297,6 @@ class Dispatch:
             later = "; it will be tried again" if report.owed else ""
             self.complain(kind, f"an alert mail was not sent: {problem}{later}")
         self._sent += report.accepted and not outgoing.counted
-        return not report.owed
 
     def _give_up(self) -> None:
         """Put on standard error what can't be mailed any more, and close the accounts."""
@@ -278,7 +308,8 @@ class Dispatch:
                 self._take(state, "exit", lease)
             for message_id, outgoing in list(state.outgoing.items()):
                 text = render(outgoing.digest, self._heading).text
-                self.complain(message_id, f"this alert could not be mailed:\n\n{text}")
+                whom = " to " + ", ".join(outgoing.owed) if outgoing.owed else ""
+                self.complain(message_id, f"this alert could not be mailed{whom}:\n\n{text}")
                 report = Report(
                     message_id=message_id, accepted=False, unknown=False, owed=(), pause=0
                 )
@@ -298,7 +329,7 @@ def _report(
     owed: list[str] = [] if problem is None or receipts else list(everybody)
     for receipt in receipts:
         owed += [*receipt.deferred, *receipt.unknown]
-    login = problem is not None and isinstance(problem.__cause__, LoginError)
+    login = problem is not None and isinstance(problem.__cause__ or problem, LoginError)
     return Report(
         message_id=message_id,
         accepted=problem is None or any(receipt.accepted for receipt in receipts),

@@ -15,6 +15,7 @@ from tocsin import config, options, worker
 from tocsin.alerts.frames import OwnCode
 from tocsin.alerts.policy import Haste
 from tocsin.alerts.render import Heading
+from tocsin.alerts.text import short
 from tocsin.dispatch import Dispatch
 from tocsin.intake import Intake, Wake
 from tocsin.worker import Worker
@@ -82,8 +83,8 @@ class AlertHandler(logging.Handler):
         self._email = config.build_email(email)
         self._policy = config.build_policy(policy)
         self._heading = Heading(
-            app=config.script_name() if app is None else options.text("app", app),
-            environment=options.text("environment", environment) if environment else "",
+            app=short(config.script_name() if app is None else options.text("app", app), 100),
+            environment=short(options.text("environment", environment), 100) if environment else "",
             from_addr=config.build_sender(from_addr, self._email),
             to=config.build_addresses("to", to),
             cc=config.build_addresses("cc", cc),
@@ -143,7 +144,7 @@ class AlertHandler(logging.Handler):
             if self._worker.working:  # what sending a mail logs must not cause a mail
                 return
             wake = self._intake.add(record, self.formatter)
-            if wake is not Wake.NO:
+            if wake is not Wake.NO or not self._worker.started:
                 self._worker.wake(urgent=wake is Wake.NOW)
         except Exception:  # noqa: BLE001 - the application comes first
             self.handleError(record)
@@ -181,10 +182,17 @@ class AlertHandler(logging.Handler):
         )
 
     def _hurry(self, haste: Haste) -> None:
-        if not self._dispatch.settled:
-            asked = self._worker.ask(haste)
-            if not _logging_is_locked():
-                self._worker.wait(asked, time.monotonic() + self._exit_timeout)
+        if self._dispatch.settled:
+            return
+        if _logging_is_locked():  # nobody waits, and nothing is given up: the program goes on
+            self._worker.ask(Haste.FLUSH)
+            return
+        asked = self._worker.ask(haste)
+        until = time.monotonic() + self._exit_timeout
+        if haste is Haste.EXIT:
+            self._worker.leave(asked, until)
+        else:
+            self._worker.wait(asked, until)
 
 
 _KNOWN = (

@@ -45,11 +45,11 @@ class Slot:
 
     def add(self, time: float) -> None:
         """Count one more."""
-        self.count += 1
         if time > self.last:
             self.last = time
         elif time < self.first:
             self.first = time
+        self.count += 1
 
     def total(self, host: str) -> Group:
         """Return the group of all that were counted."""
@@ -73,7 +73,7 @@ class Intake:
 
     Attributes:
         seen: records so far.
-        drained: how many of them have been drained.
+        dropped: how many of them couldn't be taken.
     """
 
     def __init__(self, *, own: OwnCode, host: str, limit: int, urgent_level: int) -> None:
@@ -87,7 +87,7 @@ class Intake:
         self._slots: dict[str, Slot] = {}
         self._room = _MAX_SAMPLES
         self.seen = 0
-        self.drained = 0
+        self.dropped = 0
 
     def add(self, record: logging.LogRecord, formatter: logging.Formatter | None) -> Wake:
         """Count a record.
@@ -99,34 +99,41 @@ class Intake:
         Returns:
             Whether the worker has to hear of it.
         """
-        identity = self._fingerprints.of(record)
-        with self._lock:
-            slot = self._slots.get(identity.fingerprint)
-            if slot is not None:
+        try:
+            identity = self._fingerprints.of(record)
+            with self._lock:
+                slot = self._slots.get(identity.fingerprint)
+                if slot is not None:
+                    slot.add(record.created)
+                    self.seen += 1
+                    return Wake.NO
+            event = Event.of(record, own=self._own, host=self._host, formatter=formatter)
+            group = first_of(record, identity, event)
+            with self._lock:
+                idle = not self._slots
+                urgent = self._insert(group) and group.level >= self._urgent_level
                 self.seen += 1
-                slot.add(record.created)
-                return Wake.NO
-        event = Event.of(record, own=self._own, host=self._host, formatter=formatter)
-        group = first_of(record, identity, event)
-        with self._lock:
-            self.seen += 1
-            idle = not self._slots
-            if self._insert(group, event.size) and record.levelno >= self._urgent_level:
-                return Wake.NOW
-        return Wake.SOON if idle else Wake.NO
+        except Exception:
+            with self._lock:
+                self.seen += 1
+                self.dropped += 1
+            raise
+        return Wake.NOW if urgent else Wake.SOON if idle else Wake.NO
 
-    def _insert(self, group: Group, size: int) -> bool:
-        """Count a group's first event; False if another thread was faster."""
+    def _insert(self, group: Group) -> bool:
+        """Count a group's first event; whether that is news, and no other thread was faster."""
         if group.fingerprint not in self._slots and len(self._slots) >= self._limit:
             group = as_other(group)
         slot = self._slots.get(group.fingerprint)
         if slot is not None:
             slot.add(group.first)
-            return False
-        if size > self._room:
+            worse = group.level > slot.group.level  # among the others
+            if worse:
+                slot.group = replace(slot.group, level=group.level, level_name=group.level_name)
+            return worse
+        if group.size > self._room:
             group = replace(group, samples=())
-        else:
-            self._room -= size
+        self._room -= group.size
         self._slots[group.fingerprint] = Slot(group)
         return True
 
@@ -135,7 +142,6 @@ class Intake:
         with self._lock:
             slots, self._slots = self._slots, {}
             self._room = _MAX_SAMPLES
-            self.drained += sum(slot.count for slot in slots.values())
         return tuple(slot.total(self._host) for slot in slots.values())
 
 
@@ -151,8 +157,8 @@ def first_of(record: logging.LogRecord, identity: Identity, event: Event) -> Gro
         place=identity.place,
         text=short(raised or event.message, _MAX_TEXT),
         count=1,
-        first=record.created,
-        last=record.created,
+        first=event.time,
+        last=event.time,
         sources=((event.host, 1),),
         samples=(event,),
     )

@@ -8,6 +8,9 @@ that asks for it.
 from __future__ import annotations
 
 import atexit
+import contextlib
+import os
+import sys
 import threading
 import time
 import weakref
@@ -16,6 +19,8 @@ from typing import TYPE_CHECKING
 from tocsin.alerts.policy import Haste
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from tocsin.dispatch import Dispatch
 
 _HAND_OVER = 1.0  # seconds between two, unless something urgent comes
@@ -35,8 +40,7 @@ class Worker:
         self.dispatch = dispatch
         self._name = name
         self.exit_timeout = exit_timeout
-        self._round = threading.Lock()  # held during a round
-        self._ident: int | None = None
+        self._round = threading.RLock()  # held during a round
         # Guards what follows: held to look and to note, never during a round. Re-entrant, as a
         # signal handler may log while its thread is in here.
         self._condition = threading.Condition()
@@ -50,8 +54,13 @@ class Worker:
 
     @property
     def working(self) -> bool:
-        """Whether the calling thread is the one that runs a round."""
-        return self._ident == threading.get_ident()
+        """Whether the calling thread is one that runs a round, of this handler or another one."""
+        return threading.get_ident() in _working
+
+    @property
+    def started(self) -> bool:
+        """Whether there is a thread."""
+        return self._thread is not None
 
     def wake(self, *, urgent: bool) -> None:
         """Say that there is something to hand over: within a second, or at once."""
@@ -74,21 +83,35 @@ class Worker:
             self._condition.notify_all()
             return self._asked
 
-    def wait(self, asked: int, until: float) -> None:
+    def wait(self, asked: int, until: float) -> bool:
         """Wait for a round that was asked for.
 
         Args:
             asked: the number that `ask` returned.
             until: the point of `time.monotonic` at which waiting ends.
+
+        Returns:
+            Whether it is over.
         """
         if self.working:  # an email handler that flushes would wait for itself
-            return
+            return True
         with self._condition:
             if self._start():
-                left = until - time.monotonic()
-                self._condition.wait_for(lambda: self._answered >= asked, left)
-                return
+                left = min(until - time.monotonic(), threading.TIMEOUT_MAX)
+                return self._condition.wait_for(lambda: self._answered >= asked, left)
         self._run_round()
+        return True
+
+    def leave(self, asked: int, until: float) -> None:
+        """Wait for the last round; if it isn't over by then, say what is lost with it.
+
+        Args:
+            asked: the number that `ask` returned.
+            until: the point of `time.monotonic` at which waiting ends.
+        """
+        if not self.wait(asked, until):
+            with _at_work():
+                self.dispatch.abandon()
 
     def _start(self) -> bool:
         """Start the thread if there is none; whether there is one."""
@@ -99,6 +122,7 @@ class Worker:
             except RuntimeError:  # the interpreter ends: since 3.12 no thread starts any more
                 return False
             self._thread = thread
+            _finish_in_child()
         return True
 
     def _run(self) -> None:
@@ -120,7 +144,7 @@ class Worker:
                     ends.append(next_hand_over)
                 left = min(ends, default=idle) - time.monotonic()
                 if left > 0:
-                    self._condition.wait(left)
+                    self._condition.wait(min(left, threading.TIMEOUT_MAX))
                 elif ends:
                     break
                 else:
@@ -137,25 +161,51 @@ class Worker:
             until = float("inf")
             if haste is not Haste.NONE:
                 until = time.monotonic() + self.exit_timeout
-            self._ident = threading.get_ident()
             try:
-                return self.dispatch.run(haste, until)
+                with _at_work():
+                    return self.dispatch.run(haste, until)
             except Exception as error:  # noqa: BLE001 - the thread must outlive whatever it meets
                 self.dispatch.complain(type(error).__name__, f"unexpected: {error!r}")
                 return _HAND_OVER
             finally:
-                self._ident = None
                 with self._condition:
                     self._answered = asked
                     self._condition.notify_all()
 
 
 _workers: weakref.WeakSet[Worker] = weakref.WeakSet()
+_working: set[int] = set()
+"""The threads in which a round runs."""
+_finishing: set[int] = set()
+"""The processes of `multiprocessing` whose end is seen to."""
+
+
+@contextlib.contextmanager
+def _at_work() -> Generator[None]:
+    # By thread, not by handler: two handlers that alert of each other's mails would never end.
+    ident = threading.get_ident()
+    _working.add(ident)
+    try:
+        yield
+    finally:
+        _working.discard(ident)
 
 
 def forget_all() -> None:
     """Leave all workers to the process that this one was forked from."""
     _workers.clear()
+    _working.clear()
+
+
+def _finish_in_child() -> None:
+    """See to the end of a process that `multiprocessing` started: there is no `atexit` in it."""
+    process = sys.modules.get("multiprocessing.process")
+    if process is None or process.parent_process() is None or os.getpid() in _finishing:
+        return
+    from multiprocessing.util import Finalize  # noqa: PLC0415 - it is loaded in such a process
+
+    _finishing.add(os.getpid())
+    Finalize(None, finish_all, exitpriority=0)
 
 
 @atexit.register  # logging registers its own hook before, so this one runs first
@@ -165,4 +215,4 @@ def finish_all() -> None:
     unsettled = [worker for worker in _workers if not worker.dispatch.settled]
     asked = [(worker, worker.ask(Haste.EXIT)) for worker in unsettled]
     for worker, number in asked:
-        worker.wait(number, now + worker.exit_timeout)
+        worker.leave(number, now + worker.exit_timeout)

@@ -117,6 +117,13 @@ def test_a_service_is_as_its_vendor_says(row: list[str]) -> None:
     assert row[4] == str(provider.recipients_per_message or "not documented")
 
 
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_every_link_in_the_repository_leads_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+        assert (ROOT / target).exists(), target
+
+
 # Error messages: each one of the table is provoked, for real
 
 

@@ -41,7 +41,7 @@ def load(kind: type[T], data: bytes) -> T:
         version = found["version"]
         if version == VERSION:
             return typing.cast("T", _reader(typing.cast("Any", kind))(found["data"]))
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise StoreError(f"the store holds no {kind.__name__}: {error}") from error
     raise StoreError(f"the store holds a {kind.__name__} of version {version}, not {VERSION}")
 

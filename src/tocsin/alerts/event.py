@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from tocsin.alerts.frames import Line, shown_path, tell
-from tocsin.alerts.text import attempt, clean, cut
+from tocsin.alerts.text import attempt, clean, cut, short
 
 if TYPE_CHECKING:
     from tocsin.alerts.frames import OwnCode
@@ -24,9 +24,9 @@ _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Event:
-    """A sample of a group: one record, as text.
+    """A sample of a group: one record, as text. The earlier one is the smaller one.
 
     Attributes:
         time: when it was logged, in seconds since the epoch.
@@ -74,16 +74,16 @@ class Event:
             traceback += _told(record.stack_info)
         task = record.__dict__.get("taskName")
         return cls(
-            time=record.created,
+            time=float(record.created),
             message=cut(_message(record, formatter), _MAX_MESSAGE),
-            location=cut(
+            location=short(
                 f"{shown_path(record.pathname)}:{record.lineno} in {record.funcName}", _MAX_FIELD
             ),
             traceback=traceback,
             extra=_extra(record),
             host=host,
-            pid=record.process or 0,
-            thread=cut(f"{record.threadName} {task}" if task else f"{record.threadName}", 100),
+            pid=record.process if isinstance(record.process, int) else 0,
+            thread=short(f"{record.threadName} {task}" if task else f"{record.threadName}", 100),
         )
 
     @property
@@ -96,13 +96,17 @@ class Event:
 
 def _message(record: logging.LogRecord, formatter: logging.Formatter | None) -> str:
     try:
-        if formatter is None:
-            return record.getMessage()
-        bare = logging.makeLogRecord(record.__dict__)
-        bare.exc_info = bare.exc_text = bare.stack_info = None
-        return formatter.format(bare)
+        message = record.getMessage()
     except Exception as error:  # noqa: BLE001 - arguments that don't fit, or whose text raises
         return f"{attempt(record.msg)} [its arguments don't fit: {type(error).__name__}]"
+    if formatter is None:
+        return message
+    bare = logging.makeLogRecord(record.__dict__)
+    bare.exc_info = bare.exc_text = bare.stack_info = None
+    try:
+        return str(formatter.format(bare))
+    except Exception as error:  # noqa: BLE001 - whatever a formatter of the application raises
+        return f"{message} [its formatter raises {type(error).__name__}]"
 
 
 def _told(text: str) -> tuple[Line, ...]:
@@ -114,7 +118,7 @@ def _told(text: str) -> tuple[Line, ...]:
 def _extra(record: logging.LogRecord) -> tuple[tuple[str, str], ...]:
     names = [name for name in record.__dict__ if name not in _STANDARD]
     fields = [
-        (cut(str(name), 100), cut(attempt(record.__dict__[name]), _MAX_FIELD))
+        (short(attempt(name), 100), cut(attempt(record.__dict__[name]), _MAX_FIELD))
         for name in names[:_MAX_FIELDS]
     ]
     if len(names) > _MAX_FIELDS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+import re
 import sys
 import sysconfig
 from functools import lru_cache
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from tocsin.alerts.text import attempt, cut
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Iterator
     from types import CodeType, FrameType, TracebackType
 
@@ -19,6 +21,11 @@ _MAX_FRAMES = 50  # of one exception
 _MAX_FAULTS = 10  # of a chain
 _MAX_SOURCE = 200
 _MAX_ERROR = 2_000
+_MAX_HEAD = 11_000  # characters of a text in which a traceback is looked for
+_MAX_TAIL = 10_000  # characters of its end, where the innermost frames are
+_PRINTED = "Traceback (most recent call last):\n"
+_PRINTED_FRAME = re.compile(r'^ *(?:\| )? *File "(.+)", line \d+, in (.+)$', re.MULTILINE)
+_PRINTED_ERROR = re.compile(r"^(?: +\| )?([^\W\d][\w.]*)(?=:|$)", re.MULTILINE)
 Place: TypeAlias = "tuple[str, CodeType]"
 """A module's name and the code of a function in it."""
 _LIBRARIES = ("site-packages", "dist-packages")
@@ -55,12 +62,16 @@ class OwnCode:
         named = outside = innermost = None
         while trace is not None:
             frame = trace.tb_frame
-            module = frame.f_globals.get("__name__") or ""
+            module = str(frame.f_globals.get("__name__") or "")
             innermost = found = (module, frame.f_code)
             if module.partition(".")[0] in packages or module in packages:
                 named = found
-            elif named is None and not is_library(frame.f_code.co_filename):
+            elif not is_library(frame.f_code.co_filename):
                 outside = found
+                if named and not self._packages and is_library(named[1].co_filename):
+                    # A framework logs under its own name what the application that it calls
+                    # raises, as "django.request" does: the application is what it calls.
+                    named, packages = None, ()
             trace = trace.tb_next
         return named or outside or innermost
 
@@ -92,13 +103,48 @@ def shown_path(path: str) -> str:
     return path
 
 
+def leaf(error: BaseException) -> BaseException:
+    """Return the first exception in a group that isn't a group itself; else the exception."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def printed(record: logging.LogRecord) -> tuple[str, str] | None:
+    """Return the type and the place of an exception that a record holds as text.
+
+    That is what is left of it behind a `logging.handlers.QueueHandler` or a `SocketHandler`.
+    """
+    text = record.exc_text or record.msg
+    if not isinstance(text, str) or _PRINTED not in text[:_MAX_HEAD]:
+        return None
+    text = text[-_MAX_TAIL:]
+    frames: list[tuple[str, str, int]] = [
+        (found[1], found[2], found.end()) for found in _PRINTED_FRAME.finditer(text)
+    ]
+    if not frames:
+        return None
+    error = _PRINTED_ERROR.search(text, frames[-1][2])
+    path, function, _ = next(
+        (frame for frame in reversed(frames) if not is_library(frame[0])), frames[-1]
+    )
+    module = re.split(r"[/\\]", path)[-1].removesuffix(".py")
+    return error[1] if error else "", f"{module}.{function}"
+
+
 def tell(error: BaseException, own: OwnCode, logger: str) -> tuple[Line, ...]:
-    """Return an exception's frames, what was raised, and its causes, in lines."""
+    """Return an exception's frames, what was raised, and its causes, in lines.
+
+    Of a group its first exception comes first, as in the fingerprint, then the group around it.
+    """
     lines: list[Line] = []
     seen: set[int] = set()
-    fault: BaseException | None = error
-    relation = ""
-    while fault is not None and id(fault) not in seen:
+    first = leaf(error)
+    todo = [("", first)] if first is error else [("in", error), ("", first)]
+    while todo:
+        relation, fault = todo.pop()
+        if id(fault) in seen:
+            continue
         if len(seen) == _MAX_FAULTS:
             lines.append(Line("more", "further causes are left out"))
             break
@@ -110,12 +156,20 @@ def tell(error: BaseException, own: OwnCode, logger: str) -> tuple[Line, ...]:
         lines.extend(_frames(fault.__traceback__, own, logger))
         if not relation:
             lines.append(Line("error", raised))
-        if fault.__cause__ is not None:
-            fault, relation = fault.__cause__, "caused by"
-        else:
-            fault = None if fault.__suppress_context__ else fault.__context__
-            relation = "while handling"
+        todo.extend(reversed(_behind(fault)))
     return tuple(lines)
+
+
+def _behind(fault: BaseException) -> list[tuple[str, BaseException]]:
+    """Return the exceptions that belong to one, with how they do."""
+    behind: list[tuple[str, BaseException]] = []
+    if isinstance(fault, BaseExceptionGroup):
+        behind += [("together with", member) for member in fault.exceptions[: _MAX_FAULTS + 1]]
+    if fault.__cause__ is not None:
+        behind.append(("caused by", fault.__cause__))
+    elif fault.__context__ is not None and not fault.__suppress_context__:
+        behind.append(("while handling", fault.__context__))
+    return behind
 
 
 def _frames(trace: TracebackType | None, own: OwnCode, logger: str) -> Iterator[Line]:

@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tocsin.alerts.event import Event  # noqa: TC001 - codec reads the types of fields
-from tocsin.alerts.frames import module_name
+from tocsin.alerts.frames import leaf, module_name, printed
 from tocsin.alerts.text import attempt, short
 
 if TYPE_CHECKING:
     import logging
+    from typing import Any
 
-    from tocsin.alerts.frames import OwnCode, Place
+    from tocsin.alerts.frames import OwnCode
 
 OTHER = "other"
 _TEMPLATE = 1_000  # characters of a message that count
@@ -27,7 +28,7 @@ _SAMPLES = 2  # the first and the latest
 _CACHED = 10_000
 # Values in a message: placeholders, quoted text, addresses, UUIDs, hexadecimal, numbers.
 _VALUES = re.compile(
-    r"""%(?:\(\w+\))?[-#0 +]*(?:\*|\d+)?(?:\.(?:\*|\d+))?[a-zA-Z]
+    r"""%(?:\(\w+\))?[-#0+]*(?:\*|\d+)?(?:\.(?:\*|\d+))?[a-zA-Z]
     | (?<!\w)'[^'\n]*'(?!\w) | (?<!\w)"[^"\n]*"(?!\w)
     | [\w.+-]{1,64}@[\w-]+\.[\w.-]+
     | \b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b
@@ -65,24 +66,32 @@ class Fingerprints:
 
     def of(self, record: logging.LogRecord) -> Identity:
         """Return the record's identity."""
-        key, place = self._key(record)
+        key = self._key(record)
         found = self._known.get(key)
         if found is None:
             if len(self._known) >= _CACHED:
                 self._known.clear()
-            found = self._known[key] = _identity(record, place)
+            found = self._known[key] = _identity(record.name, key)
         return found
 
-    def _key(self, record: logging.LogRecord) -> tuple[object, Place | None]:
-        """Return what is the same for records of one identity, and where an exception is from."""
+    def _key(self, record: logging.LogRecord) -> tuple[Any, ...]:
+        """Return what is the same for records of one identity."""
+        level, name = record.levelno, record.name
         group = record.__dict__.get("alert_group")
         if group is not None:
-            return (record.levelno, attempt(group)[:_TEMPLATE]), None
+            return "group", level, attempt(group)[:_TEMPLATE]
         info = record.exc_info
         if info and info[0] is not None:
-            place = self._own.place(info[2], record.name)
-            return (record.levelno, record.name, info[0], place), place
-        return (record.levelno, record.name, _template(record.msg)), None
+            kind, trace = info[0], info[2]
+            if isinstance(info[1], BaseExceptionGroup):
+                error = leaf(info[1])
+                kind, trace = type(error), error.__traceback__ or trace
+            place = self._own.place(trace, name)
+            # What was never raised is from nowhere: its message tells it from others.
+            return "exception", level, name, kind, place or _template(record.msg)
+        if (fault := printed(record)) is not None:
+            return "printed", level, name, *fault
+        return "message", level, name, _template(record.msg)
 
 
 def _template(message: object) -> str:
@@ -92,22 +101,27 @@ def _template(message: object) -> str:
     return f"{type(message).__module__}.{type(message).__qualname__}"
 
 
-def _identity(record: logging.LogRecord, place: Place | None) -> Identity:
-    group = record.__dict__.get("alert_group")
-    info = record.exc_info
-    where = record.name
-    if group is not None:
-        kind = attempt(group)[:_TEMPLATE]
-        parts = ["group", kind]
-    elif info and info[0] is not None:
-        kind = info[0].__qualname__
-        if place is not None:
+def _identity(logger: str, key: tuple[Any, ...]) -> Identity:
+    how, level, *features = key
+    where = logger
+    if how == "group":
+        kind = features[0]
+        parts = [kind]
+    elif how == "exception":
+        _, error, place = features
+        kind = error.__qualname__
+        if isinstance(place, str):
+            parts = [logger, error.__module__, kind, _VALUES.sub("*", place)]
+        else:
             where = f"{module_name(*place)}.{place[1].co_qualname}"
-        parts = ["exception", record.name, info[0].__module__, kind, where]
+            parts = [logger, error.__module__, kind, where]
+    elif how == "printed":
+        _, kind, where = features
+        parts = [logger, kind, where]
     else:
-        kind = _VALUES.sub("*", _template(record.msg))
-        parts = ["message", record.name, kind]
-    text = "\0".join([str(record.levelno), *parts]).encode("utf-8", "replace")
+        kind = _VALUES.sub("*", features[1])
+        parts = [logger, kind]
+    text = "\0".join([str(level), how, *parts]).encode("utf-8", "replace")
     fingerprint = hashlib.blake2b(text, digest_size=8).hexdigest()
     return Identity(fingerprint, short(kind, _MAX_KIND), short(where, _MAX_KIND))
 
@@ -144,6 +158,11 @@ class Group:
     sources: tuple[tuple[str, int], ...]
     samples: tuple[Event, ...]
 
+    @property
+    def size(self) -> int:
+        """Characters that its samples hold, about."""
+        return sum(event.size for event in self.samples)
+
 
 def merge(one: Group, other: Group) -> Group:
     """Return the group of all events of two groups with the same fingerprint.
@@ -151,12 +170,8 @@ def merge(one: Group, other: Group) -> Group:
     It doesn't matter which comes first, nor in which order many are merged.
     """
     first, last = sorted((one, other), key=_order)
-    samples = {
-        (event.time, event.host, event.pid, event.message): event
-        for event in (*first.samples, *last.samples)
-    }
-    ordered = [samples[key] for key in sorted(samples)]
-    highest = max(first, last, key=lambda group: group.level)
+    ordered = sorted({*first.samples, *last.samples})
+    highest = max(first, last, key=lambda group: (group.level, group.level_name))
     return replace(
         first,
         level=highest.level,
@@ -169,8 +184,8 @@ def merge(one: Group, other: Group) -> Group:
     )
 
 
-def _order(group: Group) -> tuple[float, str, str]:
-    return group.first, group.text, group.place
+def _order(group: Group) -> tuple[float, str, str, str, str]:
+    return group.first, group.text, group.place, group.kind, group.logger
 
 
 def _add(

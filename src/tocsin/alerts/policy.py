@@ -95,7 +95,7 @@ def decide(state: State, policy: Policy, now: float, haste: Haste = Haste.NONE) 
     due = [(max(due_at(known, policy), state.retry_at), reason_of(known)) for known in waiting]
     reasons = {reason for at, reason in due if at <= now}
     reason = next((reason for reason in REASONS if reason in reasons), None)
-    ahead = [at for at, _ in due] + ([state.retry_at] if state.outgoing else [])
+    ahead = [at for at, _ in due] + [state.due_at(outgoing) for outgoing in state.outgoing.values()]
     return Decision(reason, min(ahead, default=None))
 
 

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from tocsin.mail.address import AddressList
 
 _SUBJECT = 120
-_DETAILS = 60_000  # characters of samples in one mail: HTML has to stay below what clients cut
+_MAX_HTML = 90_000  # bytes; clients cut what is longer
+_DETAILS = (60_000, 15_000, -1)  # characters of samples: less, if markup makes them too long
+_FIRST_DAY, _LAST_DAY = 86_400, 253_402_000_000  # what a datetime can hold in any zone
 _SAID = {
     "new": "a new kind of error appeared",
     "still": "known errors go on",
@@ -67,6 +69,11 @@ class Heading:
         """The application and its environment."""
         return f"{self.app} {self.environment}".strip()
 
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """Everybody's bare addresses."""
+        return tuple(item.addr_spec for item in (*self.to, *self.cc, *self.bcc))
+
 
 def render(digest: Digest, heading: Heading, *, zone: dt.tzinfo | None = None) -> Message:
     """Return the message that tells a digest; the same one each time.
@@ -77,11 +84,18 @@ def render(digest: Digest, heading: Heading, *, zone: dt.tzinfo | None = None) -
         zone: the time zone of all times; by default the machine's.
     """
     clock = _Clock(digest.date, zone)
-    view = _view(digest, heading, clock)
+    templates = _templates()
+    html = text = ""
+    for room in _DETAILS:
+        view = _view(digest, heading, clock, room)
+        html = templates.get_template("alert.html.j2").render(view)
+        text = templates.get_template("alert.txt.j2").render(view)
+        if len(html.encode("utf-8", "replace")) <= _MAX_HTML:
+            break
     return Message(
         subject=subject(digest, heading),
-        text=_templates().get_template("alert.txt.j2").render(view),
-        html=_templates().get_template("alert.html.j2").render(view),
+        text=text,
+        html=html,
         from_addr=heading.from_addr,
         reply_to=heading.reply_to,
         to=heading.to,
@@ -109,7 +123,7 @@ def _headers(digest: Digest, heading: Heading, clock: _Clock) -> dict[str, str]:
     lead = digest.lead
     domain = heading.from_addr.domain
     # One conversation a day and kind, whichever host sends: all name a root that is never sent.
-    day = dt.datetime.fromtimestamp(lead.first, dt.UTC).date().isoformat()
+    day = clock.time(lead.first).astimezone(dt.UTC).date().isoformat()
     names = f"{heading.app}\0{heading.environment}\0{lead.fingerprint}\0{day}"
     root = hashlib.blake2b(names.encode("utf-8", "replace"), digest_size=12).hexdigest()
     thread = f"<{root}@{domain.strip('[]')}>"
@@ -134,7 +148,7 @@ def _headers(digest: Digest, heading: Heading, clock: _Clock) -> dict[str, str]:
 
 
 def _label(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "app"
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60] or "app"
 
 
 class _Clock:
@@ -146,6 +160,8 @@ class _Clock:
         self.offset = self.time(now).strftime("%z")
 
     def time(self, seconds: float) -> dt.datetime:
+        # A record says of itself when it is from, and may say anything.
+        seconds = max(_FIRST_DAY, min(_LAST_DAY, seconds))
         return dt.datetime.fromtimestamp(seconds, dt.UTC).astimezone(self._zone)
 
     def second(self, seconds: float) -> str:
@@ -182,15 +198,15 @@ def _number(value: int) -> str:
     return f"{value:,}"
 
 
-def _view(digest: Digest, heading: Heading, clock: _Clock) -> dict[str, Any]:
-    """Return what the templates show."""
+def _view(digest: Digest, heading: Heading, clock: _Clock, room: int) -> dict[str, Any]:
+    """Return what the templates show, with samples of so many characters; none if negative."""
     entries = digest.entries[: heading.shown_groups]
     hidden = digest.entries[heading.shown_groups :]
-    room = _DETAILS
+    always = room >= 0  # the lead's samples are shown, also if they are longer
     groups: list[dict[str, Any]] = []
     for entry in entries:
-        room -= sum(event.size for event in entry.group.samples)
-        groups.append(_group(entry, clock, detailed=room >= 0 or not groups))
+        room -= entry.group.size
+        groups.append(_group(entry, clock, detailed=room >= 0 or (always and not groups)))
     return {
         "heading": heading,
         "digest": digest,

@@ -6,7 +6,7 @@ the state as it is to be committed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from tocsin.alerts.digest import Digest, Entry, rank
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _FIRST_PAUSE = 1.0
 _LAST_PAUSE = 300.0
+_MAX_SAMPLES = 1 << 20  # characters of all samples that are not told yet
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,11 +50,15 @@ class Outgoing:
         digest: what it says.
         owed: to whom, as bare addresses; None for everybody.
         counted: whether somebody has accepted it.
+        failures: attempts that failed since somebody has it, or may have it.
+        retry_at: before when it is not sent again, in the store's time.
     """
 
     digest: Digest
     owed: tuple[str, ...] | None = None
     counted: bool = False
+    failures: int = 0
+    retry_at: float = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +103,7 @@ class State:
         received: events merged.
         mailed: events in a digest that at least one recipient's server accepted.
         undelivered: events that were given up.
-        failures: attempts to send that failed since the last one that didn't.
+        failures: attempts that nobody accepted since the last one that somebody did.
         retry_at: before when nothing is sent, in the store's time.
     """
 
@@ -119,10 +124,14 @@ class State:
         """Merge what a process has handed over."""
         for report in batch.reports:
             self.report(report, policy, now)
+        room = _MAX_SAMPLES - sum(
+            known.pending.size for known in self.groups.values() if known.pending is not None
+        )
         for group in batch.groups:
             self.received += group.count
             self._forget(group.fingerprint, policy, now)
-            self._add(group, policy, now)
+            room -= group.size
+            self._add(group if room >= 0 else replace(group, samples=()), policy, now)
 
     def _add(self, group: Group, policy: Policy, now: float) -> None:
         if group.fingerprint not in self.groups and not self._room(policy.max_groups):
@@ -194,28 +203,32 @@ class State:
 
     def report(self, report: Report, policy: Policy, now: float) -> None:
         """Note what became of an attempt to send a digest."""
-        outgoing = self.outgoing.get(report.message_id)
+        outgoing = self.outgoing.pop(report.message_id, None)
         if outgoing is None:  # said before
             return
         digest = outgoing.digest
         if report.accepted and not outgoing.counted:
             outgoing.counted = True
             self.mailed += digest.count
-        if not report.owed:
-            del self.outgoing[report.message_id]
-            self.undelivered += 0 if outgoing.counted else digest.count
+        if report.accepted or not report.owed:
             self.failures = 0
             self.retry_at = 0
+        if not report.owed:
+            self.undelivered += 0 if outgoing.counted else digest.count
             return
-        self.failures += 1
-        wait = min(_FIRST_PAUSE * 2 ** (self.failures - 1), _LAST_PAUSE)
-        self.retry_at = now + max(report.pause, wait)
         if outgoing.counted or report.unknown or outgoing.owed is not None:
-            # Somebody has it, or may have it: what it says can't change any more.
+            # Somebody has it, or may have it: what it says can't change any more. It waits by
+            # itself, behind the others: one full mailbox must not keep news from everybody else.
             outgoing.owed = report.owed
+            outgoing.failures += 1
+            outgoing.retry_at = now + max(report.pause, _pause(outgoing.failures))
+            self.outgoing[report.message_id] = outgoing
         else:
-            del self.outgoing[report.message_id]
+            self.failures += 1
+            self.retry_at = now + _pause(self.failures)
             self._dissolve(digest, policy, now)
+        if report.pause:
+            self.retry_at = max(self.retry_at, now + report.pause)
 
     def _dissolve(self, digest: Digest, policy: Policy, now: float) -> None:
         """Make pending again what nobody has been told."""
@@ -231,4 +244,14 @@ class State:
 
     def due(self, now: float) -> Outgoing | None:
         """Return a digest that is to be sent once more now, if there is one."""
-        return next(iter(self.outgoing.values()), None) if self.retry_at <= now else None
+        due = (one for one in self.outgoing.values() if self.due_at(one) <= now)
+        return next(due, None)
+
+    def due_at(self, outgoing: Outgoing) -> float:
+        """Return when a digest on its way may be sent again."""
+        return max(self.retry_at, outgoing.retry_at)
+
+
+def _pause(failures: int) -> float:
+    """Return how long to wait after some failures: 1, 2, 4 ... 300 seconds."""
+    return min(_FIRST_PAUSE * 2.0 ** min(failures - 1, 10), _LAST_PAUSE)

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from samples import NOW, digest, group, groups, texts, times
+
+from tocsin.alerts.codec import VERSION, dump, load
+from tocsin.alerts.state import Batch, Known, Outgoing, Report, State
+from tocsin.exceptions import StoreError
+
+reports = st.builds(
+    Report,
+    message_id=texts,
+    accepted=st.booleans(),
+    unknown=st.booleans(),
+    owed=st.lists(texts, max_size=3).map(tuple),
+    pause=times,
+)
+known = st.builds(
+    Known,
+    pending=st.none() | groups(),
+    pending_since=times,
+    total=st.integers(0),
+    since=times,
+    seen_at=times,
+    told_at=st.none() | times,
+)
+outgoing = st.builds(
+    Outgoing,
+    digest=st.builds(digest, groups()),
+    owed=st.none() | st.lists(texts, max_size=2).map(tuple),
+    counted=st.booleans(),
+    failures=st.integers(0, 9),
+    retry_at=times,
+)
+states = st.builds(
+    State,
+    groups=st.dictionaries(texts, known, max_size=3),
+    outgoing=st.dictionaries(texts, outgoing, max_size=2),
+    received=st.integers(0),
+    mailed=st.integers(0),
+    undelivered=st.integers(0),
+    failures=st.integers(0),
+    retry_at=times,
+)
+
+
+@settings(max_examples=50)
+@given(states)
+def test_a_state_comes_back_as_it_was(state: State) -> None:
+    assert load(State, dump(state)) == state
+
+
+@settings(max_examples=50)
+@given(st.builds(Batch, groups=st.lists(groups(), max_size=3).map(tuple), reports=st.just(())))
+def test_a_batch_of_groups_comes_back_as_it_was(batch: Batch) -> None:
+    assert load(Batch, dump(batch)) == batch
+
+
+@given(st.lists(reports, max_size=3).map(tuple))
+def test_a_batch_of_reports_comes_back_as_it_was(given_reports: tuple[Report, ...]) -> None:
+    batch = Batch(reports=given_reports)
+    assert load(Batch, dump(batch)) == batch
+
+
+def test_what_is_written_is_ascii_json_with_a_version() -> None:
+    data = dump(Batch(groups=(group("é\ud800", at=NOW),)))
+    assert data.isascii()
+    assert json.loads(data)["version"] == VERSION
+
+
+@pytest.mark.parametrize("version", [0, VERSION + 1, "1", None])
+def test_another_version_is_refused_and_named(version: object) -> None:
+    data = json.dumps({"version": version, "data": {"groups": [], "reports": []}}).encode()
+    with pytest.raises(StoreError, match=f"a Batch of version {version}, not {VERSION}"):
+        load(Batch, data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"5",
+        b'{"version": 1}',
+        b'{"version": 1, "data": 5}',
+        b'{"version": 1, "data": {"groups": 5, "reports": []}}',
+        b'{"version": 1, "data": {"reports": []}}',
+        b"\xff\xfe",
+        b'{"version": 1, "data": {"groups": {}, "outgoing": [], "received": 0}}',
+    ],
+)
+def test_what_is_no_batch_is_a_store_error_that_says_so(data: bytes) -> None:
+    with pytest.raises(StoreError, match="the store holds no Batch"):
+        load(Batch, data)
+
+
+def test_a_mapping_that_is_none_is_a_store_error() -> None:
+    data = json.loads(dump(State()))
+    data["data"]["groups"] = [1]
+    with pytest.raises(StoreError, match="the store holds no State"):
+        load(State, json.dumps(data).encode())
+
+
+def test_what_has_no_fields_cannot_be_stored() -> None:
+    with pytest.raises(TypeError, match="can't be stored: object"):
+        dump(Batch(groups=(object(),)))  # type: ignore[arg-type] # that is the point

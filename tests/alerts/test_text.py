@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from samples import HOSTILE, texts
+
+from tocsin.alerts.text import attempt, clean, cut, short
+
+ACTIVE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_clean_text_acts_on_nothing_and_can_be_encoded(text: str) -> None:
+    assert not ACTIVE.search(clean(text))
+    clean(text).encode("utf-8")
+
+
+@given(texts)
+def test_cleaning_twice_changes_nothing_more(text: str) -> None:
+    assert clean(clean(text)) == clean(text)
+
+
+def test_a_control_character_is_shown_as_its_escape() -> None:
+    assert clean("a\x1b[1m\x07\x85\ud800") == r"a\x1b[1m\x07\x85\ud800"
+
+
+def test_line_ends_of_windows_become_plain_ones() -> None:
+    assert clean("a\r\nb\rc\td") == "a\nb\\rc\td"
+
+
+def test_a_cut_is_stated_with_the_numbers() -> None:
+    assert cut("x" * 5, 5) == "xxxxx"
+    assert cut("x" * 12_345, 5) == "xxxxx [cut: first 5 of 12,345 characters]"
+
+
+@given(texts)
+def test_a_title_is_one_line_of_the_given_length(text: str) -> None:
+    line = short(text, 10)
+    assert len(line) <= 10
+    assert "\n" not in line
+    assert not ACTIVE.search(line)
+
+
+def test_a_title_says_that_it_goes_on() -> None:
+    assert short("one two three four", 10) == "one two..."
+    assert short("  one \n two ", 10) == "one two"
+
+
+def test_an_object_whose_text_raises_is_named() -> None:
+    class Awkward:
+        def __str__(self) -> str:
+            raise RuntimeError("no")
+
+    assert attempt(Awkward()) == "<Awkward whose text raises RuntimeError>"
+    assert attempt(5) == "5"
