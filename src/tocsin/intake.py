@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tocsin.alerts.event import Event
-from tocsin.alerts.grouping import Fingerprints, Group, as_other
+from tocsin.alerts.grouping import OTHER, Fingerprints, Group, as_other
 from tocsin.alerts.text import short
 
 if TYPE_CHECKING:
@@ -103,6 +103,9 @@ class Intake:
             identity = self._fingerprints.of(record)
             with self._lock:
                 slot = self._slots.get(identity.fingerprint)
+                if slot is None and len(self._slots) > self._limit:
+                    other = self._slots[OTHER]
+                    slot = other if record.levelno <= other.group.level else None
                 if slot is not None:
                     slot.add(record.created)
                     self.seen += 1
@@ -150,7 +153,7 @@ def first_of(record: logging.LogRecord, identity: Identity, event: Event) -> Gro
     raised = next((line.text for line in event.traceback if line.kind == "error"), "")
     return Group(
         fingerprint=identity.fingerprint,
-        level=record.levelno,
+        level=int(record.levelno),
         level_name=short(record.levelname, 20),
         logger=short(record.name, 100),
         kind=identity.kind,

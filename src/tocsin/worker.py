@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tocsin.dispatch import Dispatch
 
 _HAND_OVER = 1.0  # seconds between two, unless something urgent comes
-_IDLE = 30.0  # seconds without anything to do after which the thread ends
+_IDLE = 30.0
 
 
 class Worker:
@@ -34,12 +34,16 @@ class Worker:
         dispatch: what a round does.
         name: the thread's name.
         exit_timeout: seconds that a round may take when somebody waits for it.
+        idle: seconds without anything to do after which the thread ends.
     """
 
-    def __init__(self, dispatch: Dispatch, *, name: str, exit_timeout: float) -> None:
+    def __init__(
+        self, dispatch: Dispatch, *, name: str, exit_timeout: float, idle: float = _IDLE
+    ) -> None:
         self.dispatch = dispatch
         self._name = name
         self.exit_timeout = exit_timeout
+        self._idle = idle
         self._round = threading.RLock()  # held during a round
         # Guards what follows: held to look and to note, never during a round. Re-entrant, as a
         # signal handler may log while its thread is in here.
@@ -136,7 +140,7 @@ class Worker:
         """Wait until there is something to do; False if there was nothing for long."""
         now = time.monotonic()
         due = None if pause is None else now + pause
-        idle = now + _IDLE
+        idle = now + self._idle
         with self._condition:
             while not self._urgent and self._asked == self._answered:
                 ends = [due] if due is not None else []

@@ -1,0 +1,240 @@
+"""What the tests of the handler are built from: a clock, mail servers, and rounds by hand."""
+
+from __future__ import annotations
+
+import contextlib
+import email
+import email.policy
+import logging
+import socket
+import threading
+import uuid
+from typing import TYPE_CHECKING, Any, Self
+
+from aiosmtpd.controller import Controller
+from typing_extensions import override
+
+from tocsin import AlertHandler, EmailHandler, Message, Policy, Receipt, Reply, SendError
+from tocsin.alerts.frames import OwnCode
+from tocsin.alerts.policy import Haste
+from tocsin.alerts.render import Heading
+from tocsin.dispatch import Dispatch, StoreStats
+from tocsin.intake import Intake
+from tocsin.mail.address import AddressList, prepare_address
+from tocsin.stores.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+
+    from tocsin.mail.base import AnyMessage
+
+NOW = 1_700_000_000.0
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Moody(EmailHandler):
+    """An email handler whose answers are given: a function of the recipients.
+
+    Attributes:
+        attempts: Message-ID, recipients and bytes of each attempt.
+        counted: events in mails that somebody accepted, by Message-ID.
+    """
+
+    def __init__(self, mood: Callable[[list[str]], Receipt | Exception | None]) -> None:
+        self.mood = mood
+        self.attempts: list[tuple[str, list[str], bytes]] = []
+        self.counted: dict[str, int] = {}
+
+    @override
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        raise NotImplementedError
+
+    @override
+    def send(
+        self,
+        messages: AnyMessage | Iterable[AnyMessage],
+        *,
+        deadline: float | None = None,
+        on_transaction: Callable[[Receipt], None] | None = None,
+    ) -> list[Receipt]:
+        assert isinstance(messages, Message)
+        name = messages.headers["Message-ID"]
+        recipients = [item.addr_spec for item in messages.recipients]
+        self.attempts.append((name, recipients, messages.to_mime().as_bytes()))
+        answer = self.mood(recipients)
+        if answer is None:
+            answer = Receipt(message_id=name, accepted=tuple(recipients))
+        if isinstance(answer, Exception):
+            if isinstance(answer, SendError) and any(one.accepted for one in answer.receipts):
+                self.counted[name] = int(messages.headers["X-Tocsin-Count"])
+            raise answer
+        if answer.accepted:
+            self.counted[name] = int(messages.headers["X-Tocsin-Count"])
+        if not answer.complete:
+            raise SendError("not everybody", receipts=[answer])
+        return [answer]
+
+
+LATER = Reply(451, "4.3.0", "later")
+NEVER = Reply(550, "5.1.1", "no such user")
+
+
+def receipt(
+    accepted: Sequence[str] = (),
+    *,
+    refused: Sequence[str] = (),
+    deferred: Sequence[str] = (),
+    unknown: Sequence[str] = (),
+) -> Receipt:
+    return Receipt(
+        message_id="<any>",
+        accepted=tuple(accepted),
+        refused=dict.fromkeys(refused, NEVER),
+        deferred=dict.fromkeys(deferred, LATER),
+        unknown=tuple(unknown),
+    )
+
+
+class Rounds:
+    """A handler's inside without its thread: rounds run when they are told to."""
+
+    def __init__(self, sender: EmailHandler, *, to: str = "a@x.example", **policy: Any) -> None:
+        self.clock = Clock()
+        self.policy = Policy(**policy)
+        self.intake = Intake(
+            own=OwnCode(),
+            host="web-1",
+            limit=self.policy.max_groups,
+            urgent_level=self.policy.urgent_level,
+        )
+        self.heading = Heading(
+            app="shop",
+            environment="",
+            from_addr=prepare_address("alerts@example.com"),
+            to=AddressList(to),
+            cc=AddressList(),
+            bcc=AddressList(),
+            reply_to=AddressList(),
+            shown_groups=25,
+            footnote="Counts are those of one process.",
+        )
+        self.store = MemoryStore(self.clock)
+        self.dispatch = Dispatch(
+            intake=self.intake,
+            store=self.store,
+            policy=self.policy,
+            heading=self.heading,
+            email=sender,
+        )
+
+    def log(self, msg: str = "boom", times: int = 1, level: int = logging.ERROR) -> None:
+        for _ in range(times):
+            self.intake.add(record(msg, level=level), None)
+
+    def run(self, after: float = 0, haste: Haste = Haste.NONE, until: float = 1e18) -> float | None:
+        self.clock.now += after
+        pause = self.dispatch.run(haste, until)
+        self.check()
+        return pause
+
+    def check(self) -> StoreStats | None:
+        """Both accounts hold, always."""
+        stats = self.dispatch.stats
+        assert stats.seen == stats.handed_over + stats.pending + stats.dropped
+        if stats.store is not None:
+            store = stats.store
+            assert store.received == store.mailed + store.pending + store.undelivered
+        return stats.store
+
+
+def record(msg: object = "boom", *args: object, level: int = logging.ERROR) -> logging.LogRecord:
+    return logging.LogRecord("app", level, "/srv/app/main.py", 7, msg, args, None, "main")
+
+
+def set_clock(handler: AlertHandler, clock: Clock) -> None:
+    """Let the handler's store go by a clock that is set by hand."""
+    store = handler._dispatch._store
+    assert isinstance(store, MemoryStore)
+    store._clock = clock
+
+
+@contextlib.contextmanager
+def logger_with(handler: logging.Handler) -> Generator[logging.Logger]:
+    """A logger of its own, with one handler."""
+    logger = logging.getLogger(f"app{uuid.uuid4().hex}")
+    logger.propagate = False
+    logger.addHandler(handler)
+    try:
+        yield logger
+    finally:
+        logger.removeHandler(handler)
+
+
+class Mailbox:
+    """What an SMTP server accepts, as aiosmtpd calls it."""
+
+    def __init__(self) -> None:
+        self.mails: list[email.message.EmailMessage] = []
+        self.arrived = threading.Event()
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        self.mails.append(email.message_from_bytes(envelope.content, policy=email.policy.default))
+        self.arrived.set()
+        return "250 2.0.0 taken"
+
+    @property
+    def told(self) -> int:
+        """Events in all mails."""
+        return sum(int(mail["X-Tocsin-Count"]) for mail in self.mails)
+
+
+@contextlib.contextmanager
+def smtp_server(port: int = 0) -> Generator[tuple[Mailbox, int]]:
+    """A real mail server that accepts everything."""
+    mailbox = Mailbox()
+    controller = Controller(mailbox, hostname="127.0.0.1", port=port or free_port())
+    controller.start()
+    try:
+        yield mailbox, controller.port
+    finally:
+        controller.stop()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@contextlib.contextmanager
+def bare_server(greeting: bytes = b"") -> Generator[int]:
+    """A server that accepts connections, says its greeting, and nothing more."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=100)
+    held: list[socket.socket] = []
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                held.append(client)
+                client.sendall(greeting)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield int(listener.getsockname()[1])
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
+        for client in held:
+            client.close()

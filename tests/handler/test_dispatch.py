@@ -1,0 +1,400 @@
+"""Rounds, driven by hand: what is sent when, to whom, and that nothing is lost."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from parts import Moody, Rounds, receipt
+
+from tocsin import ConfigError, LoginError, Reply, SendError, TestEmailHandler
+from tocsin.alerts.policy import Haste
+
+if TYPE_CHECKING:
+    from tocsin import Receipt
+
+DOWN = SendError("no connection")
+
+
+def test_an_idle_round_sends_nothing_and_waits_for_nothing() -> None:
+    rounds = Rounds(TestEmailHandler())
+    for haste in Haste:
+        assert rounds.run(haste=haste) is None
+    assert rounds.dispatch.stats.mails_sent == 0
+    assert rounds.dispatch.settled
+
+
+def test_a_new_group_is_mailed_after_its_wait() -> None:
+    outbox = TestEmailHandler()
+    rounds = Rounds(outbox)
+    rounds.log(times=3)
+    assert rounds.run() == 10
+    assert not outbox.outbox
+    assert rounds.dispatch.stats.next_mail_at == rounds.clock.now + 10
+    assert rounds.run(after=10) is None
+    assert [mail.headers["X-Tocsin-Count"] for mail in outbox.outbox] == ["3"]  # type: ignore[union-attr]
+
+
+def test_stats_tell_the_way_of_the_records() -> None:
+    rounds = Rounds(TestEmailHandler())
+    assert rounds.dispatch.stats.store is None
+    rounds.log(times=3)
+    assert rounds.dispatch.stats.pending == 3
+    rounds.run()
+    stats = rounds.dispatch.stats
+    assert (stats.seen, stats.handed_over, stats.pending, stats.dropped) == (3, 3, 0, 0)
+    assert stats.store is not None
+    assert (stats.store.received, stats.store.pending) == (3, 3)
+    rounds.run(after=10)
+    stats = rounds.dispatch.stats
+    assert stats.store is not None
+    assert (stats.store.mailed, stats.mails_sent, stats.last_error) == (3, 1, None)
+
+
+def test_what_is_merged_but_unmailed_is_not_settled() -> None:
+    """Else a program that ends right after its first error ends without its mail."""
+    rounds = Rounds(TestEmailHandler())
+    settled = [rounds.dispatch.settled]
+    rounds.log()
+    settled.append(rounds.dispatch.settled)
+    rounds.dispatch._hand_over()  # as far as a round may have come when the program ends
+    settled.append(rounds.dispatch.settled)
+    rounds.run()
+    settled.append(rounds.dispatch.settled)
+    rounds.run(after=10)
+    settled.append(rounds.dispatch.settled)
+    assert settled == [True, False, False, False, True]
+
+
+def test_what_is_still_owed_to_somebody_is_not_settled() -> None:
+    rounds = Rounds(Moody(lambda _: receipt(["a@x"], deferred=["b@x"])), to="a@x, b@x")
+    rounds.log()
+    rounds.run(haste=Haste.FLUSH)
+    assert not rounds.dispatch.settled
+
+
+def test_a_mail_that_fails_is_tried_after_1_2_4_up_to_300_seconds() -> None:
+    sender = Moody(lambda _: DOWN)
+    rounds = Rounds(sender, group_wait=0)
+    rounds.log()
+    pauses = []
+    after = 0.0
+    for _ in range(11):
+        pause = rounds.run(after=after)
+        assert pause is not None
+        pauses.append(after := pause)
+        rounds.run(after=after - 0.5)  # not before
+        after = 0.5
+    assert pauses == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+    assert len(sender.attempts) == 11
+    assert rounds.dispatch.stats.mails_failed == 11
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_a_refused_login_is_tried_again_only_after_five_minutes(direct: bool) -> None:
+    def refuse(_: list[str]) -> Exception:
+        login = LoginError("no", reply=Reply(535, "5.7.8", "bad password"))
+        if direct:
+            return login
+        error = SendError("not sent", receipts=[receipt(deferred=["a@x.example"])])
+        error.__cause__ = login
+        return error
+
+    sender = Moody(refuse)
+    rounds = Rounds(sender, group_wait=0)
+    rounds.log()
+    assert rounds.run() == 300
+    rounds.log("urgent", level=logging.CRITICAL)
+    rounds.run(after=299, haste=Haste.FLUSH)
+    assert len(sender.attempts) == 1
+    rounds.run(after=1)
+    assert len(sender.attempts) == 2
+
+
+def test_an_outage_is_told_once_with_all_counts() -> None:
+    up = False
+    sender = Moody(lambda _: None if up else DOWN)
+    rounds = Rounds(sender)
+    for _ in range(5):
+        rounds.log("one", times=3)
+        rounds.log("two", times=2)
+        rounds.run(after=200)
+    assert len(sender.attempts) > 2
+    up = True
+    rounds.run(after=300)
+    assert list(sender.counted.values()) == [25]
+    assert rounds.dispatch.settled
+
+
+def test_a_partly_accepted_mail_goes_again_to_whom_it_is_owed_with_the_same_bytes() -> None:
+    answers = [
+        receipt(["a@x"], deferred=["b@x", "c@x"]),
+        receipt(deferred=["b@x"], refused=["c@x"]),
+        receipt(["b@x"]),
+    ]
+    sender = Moody(lambda _: answers.pop(0))
+    rounds = Rounds(sender, to="a@x, b@x, c@x")
+    rounds.log(times=4)
+    rounds.run(haste=Haste.FLUSH)
+    rounds.log(times=3)  # what comes meanwhile is not in it
+    rounds.run(after=1)
+    rounds.run(after=2)
+    assert [recipients for _, recipients, _ in sender.attempts] == [
+        ["a@x", "b@x", "c@x"],
+        ["b@x", "c@x"],
+        ["b@x"],
+    ]
+    assert len({name for name, _, _ in sender.attempts}) == 1
+    assert len({data for _, _, data in sender.attempts}) == 1
+    stats = rounds.dispatch.stats
+    assert (stats.mails_sent, stats.retries) == (1, 2)
+    assert stats.store is not None
+    assert (stats.store.mailed, stats.store.pending) == (4, 3)
+
+
+def test_one_full_mailbox_does_not_keep_news_from_the_others() -> None:
+    full = "b@x"
+
+    def mood(recipients: list[str]) -> Receipt:
+        return receipt([r for r in recipients if r != full], deferred=[full])
+
+    sender = Moody(mood)
+    rounds = Rounds(sender, to="a@x, b@x")
+    rounds.log("first")
+    rounds.run(haste=Haste.FLUSH)
+    for _ in range(12):
+        rounds.run(after=300)
+    rounds.log("second")
+    rounds.run()
+    rounds.run(after=10)
+    assert [r for _, r, _ in sender.attempts].count(["a@x", "b@x"]) == 2
+
+
+def test_a_mail_refused_by_all_is_undelivered_and_complained_about(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sender = Moody(lambda them: receipt(refused=them))
+    rounds = Rounds(sender)
+    rounds.log(times=4)
+    assert rounds.run(haste=Haste.FLUSH) is None
+    store = rounds.check()
+    assert store is not None
+    assert (store.mailed, store.pending, store.undelivered) == (0, 0, 4)
+    assert capsys.readouterr().err == "tocsin: an alert mail was not sent: not everybody\n"
+    assert rounds.dispatch.stats.last_error == "an alert mail was not sent: not everybody"
+
+
+def test_a_failure_is_told_once_a_kind_until_something_succeeds(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    answers: list[Exception | None] = [DOWN, DOWN, OSError("odd"), None, DOWN]
+    rounds = Rounds(Moody(lambda _: answers.pop(0)), group_wait=0, repeat_after=0)
+    for _ in range(5):
+        rounds.log()
+        rounds.run(after=400)
+    lines = capsys.readouterr().err.splitlines()
+    again = "; it will be tried again"
+    assert lines == [
+        f"tocsin: an alert mail was not sent: no connection{again}",
+        f"tocsin: an alert mail was not sent: odd{again}",
+        f"tocsin: an alert mail was not sent: no connection{again}",
+    ]
+
+
+def test_a_closed_standard_error_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = io.StringIO()
+    closed.close()
+    rounds = Rounds(Moody(lambda _: DOWN), group_wait=0)
+    rounds.log()
+    for stream in (closed, None):
+        monkeypatch.setattr(sys, "stderr", stream)
+        rounds.run(after=1_000)
+    assert rounds.dispatch.stats.mails_failed == 2
+
+
+@pytest.mark.parametrize("error", [ValueError("bug"), ConfigError("no variable"), TypeError("x")])
+def test_whatever_an_email_handler_raises_is_a_failure_that_is_tried_again(
+    error: Exception,
+) -> None:
+    answers: list[Exception | None] = [error, None]
+    sender = Moody(lambda _: answers.pop(0))
+    rounds = Rounds(sender, group_wait=0)
+    rounds.log(times=2)
+    assert rounds.run() == 1
+    rounds.run(after=1)
+    assert list(sender.counted.values()) == [2]
+
+
+def test_at_the_end_everything_goes_whatever_its_interval(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sender = Moody(lambda _: None)
+    rounds = Rounds(sender)
+    rounds.log("one")
+    rounds.run(haste=Haste.FLUSH)
+    rounds.log("one")
+    rounds.log("two")
+    rounds.run(haste=Haste.EXIT)
+    assert list(sender.counted.values()) == [1, 2]
+    assert b"X-Tocsin-Reason: exit" in sender.attempts[1][2]
+    assert rounds.dispatch.settled
+    assert capsys.readouterr().err == ""
+
+
+def test_at_the_end_what_cannot_be_sent_is_told_on_standard_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sender = Moody(lambda _: DOWN)
+    rounds = Rounds(sender)
+    rounds.log("the lost one", times=7)
+    rounds.run(haste=Haste.EXIT)
+    error = capsys.readouterr().err
+    assert len(sender.attempts) == 1
+    assert "an alert mail was not sent: no connection" in error
+    assert "this alert could not be mailed:\n\nNEW   the lost one\n      7 times" in error
+    store = rounds.check()
+    assert store is not None
+    assert (store.pending, store.undelivered) == (0, 7)
+    assert rounds.dispatch.settled
+
+
+def test_at_the_end_a_full_mailbox_does_not_keep_the_rest_from_being_sent(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def mood(recipients: list[str]) -> Receipt:
+        taken = [one for one in recipients if one != "b@x"]
+        return receipt(taken, deferred=["b@x"] if "b@x" in recipients else [])
+
+    sender = Moody(mood)
+    rounds = Rounds(sender, to="a@x, b@x")
+    rounds.log("first", times=2)
+    rounds.run(haste=Haste.FLUSH)
+    rounds.log("second", times=3)
+    rounds.run(haste=Haste.EXIT)
+    assert sorted(sender.counted.values()) == [2, 3]
+    error = capsys.readouterr().err
+    assert error.count("this alert could not be mailed to b@x:") == 2
+    store = rounds.check()
+    assert store is not None
+    assert (store.mailed, store.undelivered) == (5, 0)
+    assert rounds.dispatch.settled
+
+
+def test_what_is_abandoned_is_told_and_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    rounds = Rounds(TestEmailHandler())
+    rounds.log("left behind")
+    rounds.dispatch.abandon()
+    assert "left behind" in capsys.readouterr().err
+    store = rounds.check()
+    assert store is not None
+    assert store.undelivered == 1
+
+
+def test_another_leader_is_waited_for() -> None:
+    outbox = TestEmailHandler()
+    rounds = Rounds(outbox)
+    lease = rounds.store.lead("somebody else", 60)
+    assert lease is not None
+    rounds.log()
+    assert rounds.run(haste=Haste.FLUSH) == 1
+    assert rounds.run(haste=Haste.EXIT) is None
+    rounds.dispatch.abandon()
+    assert not outbox.outbox
+    lease.release()
+    rounds.run(haste=Haste.FLUSH)
+    assert len(outbox.outbox) == 1
+
+
+def test_many_batches_are_merged_in_one_round() -> None:
+    outbox = TestEmailHandler()
+    rounds = Rounds(outbox)
+    for _ in range(2_500):
+        rounds.log()
+        rounds.dispatch._hand_over()
+    rounds.run(haste=Haste.FLUSH)
+    assert [mail.headers["X-Tocsin-Count"] for mail in outbox.outbox] == ["2500"]  # type: ignore[union-attr]
+
+
+def test_the_deadline_is_passed_on() -> None:
+    seen: list[float | None] = []
+
+    class Keep(TestEmailHandler):
+        def send(
+            self, messages: Any, *, deadline: float | None = None, on_transaction: Any = None
+        ) -> list[Receipt]:
+            seen.append(deadline)
+            return super().send(messages)
+
+    rounds = Rounds(Keep(), repeat_after=0, group_wait=0)
+    for until in (float("inf"), 0.0):
+        rounds.log()
+        rounds.run(after=1, until=until)
+    assert seen == [None, 0.1]
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("log"), st.sampled_from("abcd"), st.integers(1, 5)),
+        st.tuples(st.just("run"), st.sampled_from(["NONE", "NONE", "FLUSH"]), st.integers(0, 900)),
+        st.tuples(st.just("mood"), st.text("adrux", min_size=3, max_size=3), st.just(0)),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(steps, st.booleans())
+def test_nothing_is_lost_and_nothing_is_told_twice(
+    history: list[tuple[str, str, int]], leave: bool
+) -> None:
+    """Records, time, flushes and failures in any order; then the server is well again.
+
+    For each recipient a letter: accepted, deferred, refused, unknown; x breaks the connection.
+    """
+    mood = "aaa"
+
+    def answer(them: list[str]) -> Receipt | Exception:
+        if "x" in mood:
+            return OSError("broken")
+        fates = {f"{name}@x": fate for name, fate in zip("abc", mood, strict=True)}
+        return receipt(
+            [one for one in them if fates[one] == "a"],
+            deferred=[one for one in them if fates[one] == "d"],
+            refused=[one for one in them if fates[one] == "r"],
+            unknown=[one for one in them if fates[one] == "u"],
+        )
+
+    sender = Moody(answer)
+    rounds = Rounds(sender, to="a@x, b@x, c@x", max_groups=3)
+    logged = 0
+    for what, name, amount in history:
+        if what == "log":
+            rounds.log(name, times=amount, level=50 if name == "d" else 40)
+            logged += amount
+        elif what == "run":
+            rounds.run(after=amount, haste=Haste[name])
+        else:
+            mood = name
+        assert rounds.dispatch.stats.seen == logged
+        store = rounds.check()
+        if store is not None:
+            assert store.mailed == sum(sender.counted.values())
+    mood = "aaa"
+    if leave:
+        rounds.run(haste=Haste.EXIT)
+    else:
+        for _ in range(5):
+            rounds.run(after=1_000)
+    assert rounds.dispatch.settled
+    store = rounds.check()
+    assert store is None or store.pending == 0
+    assert sum(sender.counted.values()) + (store.undelivered if store else 0) == logged
+    by_name: dict[str, set[bytes]] = {}
+    for name, _, data in sender.attempts:
+        by_name.setdefault(name, set()).add(data)
+    assert all(len(found) == 1 for found in by_name.values())
