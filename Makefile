@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 ALL_PYTHONS := $(shell pyenv versions --bare 2>/dev/null | sort -rV | paste -sd: -)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check lint types imports docs wheel clean
+.PHONY: help demo test test-all bench-smtp check lint types imports docs wheel clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/:/' | column -t -s:
@@ -38,6 +38,9 @@ test-all:  ## the tests on every supported Python
 	  echo "== Python $$v"; \
 	  PYENV_VERSION="$(ALL_PYTHONS)" $(MAKE) --no-print-directory test PYTHON=python$$v VENV=.venv-$$v || exit 1; \
 	done
+
+bench-smtp: $(READY)-dev  ## the SMTP client against its peers; ARGS=--short for small numbers
+	$(PY) benchmarks/smtp.py $(ARGS)
 
 check: lint types imports docs wheel  ## everything but the tests
 

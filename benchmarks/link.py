@@ -1,8 +1,8 @@
 """A slow line: a TCP proxy on loopback that delivers everything later, in order, at full width.
 
-`with Link(port, delay=0.04) as link:` connects `link.port` to `port`, and lets each byte arrive 40 ms
-after it was sent, each way. It runs in a process of its own, so that it takes no time from who uses
-it.
+`with Link(port, delay=0.04) as link:` connects `link.port` to `port`, and lets each byte arrive
+40 ms after it was sent, each way. It runs in a process of its own, and takes no time from who uses
+it. TCP's own handshake is with the proxy: it is not delayed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import subprocess
 import sys
-from typing import Self
+from typing import IO, Self, cast
 
 
 class Link:
@@ -33,8 +33,7 @@ class Link:
         self._process = subprocess.Popen(
             self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        assert self._process.stdout is not None
-        self.port = int(self._process.stdout.readline())
+        self.port = int(cast("IO[str]", self._process.stdout).readline())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -67,7 +66,6 @@ async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, del
 
 
 async def _main(port: int, delay: float) -> None:
-    # TCP's own handshake is with the proxy: it is not delayed.
     async def connected(near: asyncio.StreamReader, to_near: asyncio.StreamWriter) -> None:
         far, to_far = await asyncio.open_connection("127.0.0.1", port)
         await asyncio.gather(_carry(near, to_far, delay), _carry(far, to_near, delay))

@@ -176,7 +176,11 @@ def _run(folder: Path, sink: int, mailbox: Mailbox) -> Iterator[Postfix]:
         password="Päss wörd",
         mailbox=mailbox,
     )
-    names = {"folder": folder, "sink": sink, "daemons": _tell("postconf", "-dh", "daemon_directory")}
+    names = {
+        "folder": folder,
+        "sink": sink,
+        "daemons": _tell("postconf", "-dh", "daemon_directory"),
+    }
     ports = {"plain": server.plain, "tls": server.tls, "login": server.login}
     for name in ("queue", "data", "sasl"):
         (folder / name).mkdir()
