@@ -78,7 +78,6 @@ class AlertHandler(logging.Handler):
         name: str | None = None,
         **unknown: Never,
     ) -> None:
-        super().__init__(level)
         options.reject_unknown("", unknown, _KNOWN)
         self._email = config.build_email(email)
         self._policy = config.build_policy(policy)
@@ -99,6 +98,9 @@ class AlertHandler(logging.Handler):
         self._own = OwnCode(options.texts("app_packages", app_packages))
         self._exit_timeout = options.seconds("exit_timeout", exit_timeout)
         self._start()
+        # At last, as it makes itself known to logging: that must not find half a handler when it
+        # closes all at the next `dictConfig`, while somebody holds on to the error.
+        super().__init__(level)
         if name is not None:
             self.name = name
         _handlers.add(self)

@@ -187,7 +187,7 @@ class Mailbox:
         self.mails: list[email.message.EmailMessage] = []
         self.arrived = threading.Event()
 
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         self.mails.append(email.message_from_bytes(envelope.content, policy=email.policy.default))
         self.arrived.set()
         return "250 2.0.0 taken"

@@ -51,7 +51,7 @@ def run(
         ("logger.error('the end'); sys.exit(3)", 3),
         ("logger.error('the end'); raise RuntimeError('unhandled')", 1),
         (
-            "signal.signal(15, lambda *_: sys.exit(4)); logger.error('x'); os.kill(os.getpid(), 15)",
+            "signal.signal(15, lambda *_: sys.exit(4)); logger.error(0); os.kill(os.getpid(), 15)",
             4,
         ),
         ("t = threading.Thread(target=logger.error, args=('x',)); t.start(); t.join()", 0),
