@@ -35,10 +35,12 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import keyring
 import pytest
 import trustme
 import yaml
 from aiosmtpd.controller import Controller
+from keyrings.alt.file import PlaintextKeyring
 from packaging.requirements import Requirement
 from sybil import Document, Example, Region, Sybil
 from sybil.parsers.markdown.lexers import FencedCodeBlockLexer
@@ -88,7 +90,7 @@ class Mails(list["EmailMessage"]):
     Nobody is called gone@example.com there, and nothing can be left for full@example.com now.
     """
 
-    async def handle_RCPT(  # noqa: N802
+    async def handle_RCPT(
         self, server: object, session: object, envelope: Any, address: str, options: object
     ) -> str:
         """Take a recipient or not."""
@@ -99,7 +101,7 @@ class Mails(list["EmailMessage"]):
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, server: object, session: object, envelope: Any) -> str:  # noqa: N802
+    async def handle_DATA(self, server: object, session: object, envelope: Any) -> str:
         """Keep a message."""
         parsed = email.message_from_bytes(envelope.content, policy=email.policy.default)
         self.append(parsed)
@@ -116,12 +118,17 @@ def mails() -> Iterator[Mails]:
         for name, value in _ENVIRONMENT.items():
             patch.setenv(name, value)
         patch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+        patch.setattr(PlaintextKeyring, "file_path", str(FOLDER / "keyring.cfg"))
+        usual = keyring.get_keyring()
+        keyring.set_keyring(PlaintextKeyring())
+        keyring.set_password("smtp.gmail.com", "alerts@example.com", "abcdefghijklmnop")
         foreign = _only_loopback(patch)
         controller.start()
         try:
             yield received
         finally:
             controller.stop()
+            keyring.set_keyring(usual)
             shutil.rmtree(FOLDER)
     assert not foreign, f"a snippet looked up {foreign}"
 

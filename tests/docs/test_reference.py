@@ -17,7 +17,7 @@ from aiosmtpd.controller import Controller
 
 import tocsin
 from tocsin import AlertHandler, ConnectError, Policy, SMTPEmailHandler
-from tocsin.mail import channel, login, session
+from tocsin.mail import channel, conversation, login
 from tocsin.mail.providers import PROVIDERS
 
 if TYPE_CHECKING:
@@ -117,6 +117,10 @@ def test_a_service_is_as_its_vendor_says(row: list[str]) -> None:
     assert row[4] == str(provider.recipients_per_message or "not documented")
 
 
+def test_every_service_has_its_row() -> None:
+    assert [code(row[0]) for row in tables("smtp.md", "service")] == list(PROVIDERS)
+
+
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
 def test_every_link_in_the_repository_leads_somewhere(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
@@ -176,7 +180,7 @@ def test_each_error_of_the_table_occurs(plain: Controller, encrypted: Controller
     # These need another machine, a silent name server, and a server with logins.
     source = "".join(
         Path(inspect.getfile(module)).read_text(encoding="utf-8")
-        for module in (channel, login, session)
+        for module in (channel, conversation, login)
     )
     assert [phrase for phrase in missing if phrase not in source] == []
     assert len(missing) <= 3
