@@ -108,7 +108,14 @@ def receipt(
 class Rounds:
     """A handler's inside without its thread: rounds run when they are told to."""
 
-    def __init__(self, sender: EmailHandler, *, to: str = "a@x.example", **policy: Any) -> None:
+    def __init__(
+        self,
+        sender: EmailHandler,
+        *,
+        to: str = "a@x.example",
+        store: MemoryStore | None = None,
+        **policy: Any,
+    ) -> None:
         self.clock = Clock()
         self.policy = Policy(**policy)
         self.intake = Intake(
@@ -128,7 +135,7 @@ class Rounds:
             shown_groups=25,
             footnote="Counts are those of one process.",
         )
-        self.store = MemoryStore(self.clock)
+        self.store = store or MemoryStore(self.clock)
         self.dispatch = Dispatch(
             intake=self.intake,
             store=self.store,

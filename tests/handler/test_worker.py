@@ -1,0 +1,151 @@
+"""The thread: when a round runs, who waits for it, and that it outlives what it meets."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from parts import Clock, Moody, Rounds, record
+
+from tocsin import AlertHandler, StoreError, TestEmailHandler
+from tocsin.alerts.policy import Haste
+from tocsin.stores.memory import MemoryLease, MemoryStore
+from tocsin.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+
+
+def soon() -> float:
+    return time.monotonic() + 20
+
+
+def worker_of(rounds: Rounds) -> Worker:
+    return Worker(rounds.dispatch, name="test", exit_timeout=5, idle=0)
+
+
+def test_asking_starts_the_thread_and_waiting_ends_with_the_round() -> None:
+    outbox = TestEmailHandler()
+    rounds = Rounds(outbox)
+    rounds.log()
+    worker = worker_of(rounds)
+    assert worker.wait(worker.ask(Haste.FLUSH), soon())
+    assert len(outbox.outbox) == 1
+
+
+def test_a_round_answers_everybody_who_asked_before_it_began() -> None:
+    rounds = Rounds(TestEmailHandler())
+    worker = worker_of(rounds)
+    numbers = [worker.ask(Haste.FLUSH) for _ in range(20)]
+    assert all(worker.wait(number, soon()) for number in numbers)
+
+
+def test_waiting_ends_in_time_while_a_round_hangs() -> None:
+    release = threading.Event()
+    hanging = threading.Event()
+
+    def mood(_: list[str]) -> None:
+        hanging.set()
+        release.wait(20)
+
+    rounds = Rounds(Moody(mood))
+    rounds.log()
+    worker = worker_of(rounds)
+    first = worker.ask(Haste.FLUSH)
+    assert hanging.wait(20)
+    assert not worker.wait(worker.ask(Haste.FLUSH), time.monotonic() + 0.05)
+    release.set()
+    assert worker.wait(first, soon())
+
+
+def test_leaving_a_round_that_hangs_tells_what_is_lost(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    release = threading.Event()
+    hanging = threading.Event()
+
+    def mood(_: list[str]) -> None:
+        hanging.set()
+        release.wait(20)
+
+    rounds = Rounds(Moody(mood))
+    rounds.log("hanging")
+    worker = worker_of(rounds)
+    asked = worker.ask(Haste.FLUSH)
+    assert hanging.wait(20)
+    rounds.log("never tried")
+    worker.leave(worker.ask(Haste.EXIT), time.monotonic())
+    error = capsys.readouterr().err
+    assert "hanging" in error
+    assert "never tried" in error
+    assert rounds.dispatch.settled
+    release.set()
+    assert worker.wait(asked, soon())
+    store = rounds.check()
+    assert store is not None
+    assert (store.mailed, store.undelivered) == (0, 2)  # what comes too late counts for nothing
+
+
+class Failing(MemoryStore):
+    """A store that nobody can lead while it is broken."""
+
+    broken = True
+
+    def lead(self, owner: str, ttl: float) -> MemoryLease | None:
+        if self.broken:
+            raise StoreError("the disk is full")
+        return super().lead(owner, ttl)
+
+
+def test_the_thread_outlives_a_store_that_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    outbox = TestEmailHandler()
+    store = Failing(Clock())
+    rounds = Rounds(outbox, store=store)
+    worker = worker_of(rounds)
+    rounds.log()
+    assert worker.wait(worker.ask(Haste.FLUSH), soon())
+    assert "tocsin: unexpected: StoreError('the disk is full')" in capsys.readouterr().err
+    store.broken = False
+    assert worker.wait(worker.ask(Haste.FLUSH), soon())
+    assert len(outbox.outbox) == 1
+
+
+def rejoin(call: Callable[[], object]) -> None:
+    """Call in another thread, and fail if it doesn't come back."""
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+def test_flush_and_close_may_come_from_many_threads_at_once() -> None:
+    email = TestEmailHandler()
+    handler = AlertHandler(to="a@x.example", from_addr="b@x.example", email=email)
+    for number in range(200):
+        handler.handle(record(f"kind {chr(0x4E00 + number)}"))
+    threads = [
+        threading.Thread(target=call, daemon=True) for call in (handler.flush, handler.close) * 8
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+        assert not thread.is_alive()
+    rejoin(handler.close)
+    assert handler.stats.store is not None
+    assert (handler.stats.store.mailed, handler.stats.store.pending) == (200, 0)
+
+
+def test_a_thread_that_holds_the_handlers_lock_keeps_nobody_from_logging() -> None:
+    """`logging.shutdown` holds it while it waits for `flush`."""
+    handler = AlertHandler(to="a@x.example", from_addr="b@x.example", email=TestEmailHandler())
+    handler.acquire()
+    try:
+        rejoin(lambda: handler.handle(record()))
+    finally:
+        handler.release()
+    assert handler.stats.seen == 1
+    handler.close()
