@@ -11,6 +11,7 @@ import collections
 import email
 import email.policy
 import http.client
+import logging
 import os
 import secrets
 import shutil
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -53,6 +55,9 @@ class Mailbox:
     def __init__(self, user: str, password: str) -> None:
         self.mails: list[EmailMessage] = []
         self._login = (user.encode(), password.encode())
+        # The server knows TLS only by STARTTLS, and would warn that there is none.
+        warnings.filterwarnings("ignore", "Requiring AUTH", UserWarning)
+        logging.getLogger("mail.log").setLevel(logging.ERROR)
         authority = trustme.CA()
         authority.cert_pem.write_to_path(FOLDER / "ca.pem")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -64,7 +69,7 @@ class Mailbox:
             ssl_context=context,
             authenticator=self._authenticate,
             auth_required=True,
-            auth_require_tls=False,  # it looks for STARTTLS only; here TLS is on from the start
+            auth_require_tls=False,
         )
 
     def _authenticate(self, *args: Any) -> AuthResult:
