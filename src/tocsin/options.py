@@ -210,9 +210,12 @@ class KeyringSecret:
 def _path(key: str, value: object, *, credentials: bool = False) -> Path:
     if not isinstance(value, str | os.PathLike) or not os.fspath(value):
         fail(key, f"expected a path, got {kind(value) if value != '' else 'an empty string'}")
-    path = Path(os.fspath(value)).expanduser()
+    if "\0" in os.fspath(value):
+        fail(key, "expected a path, got one with a NUL in it")
+    path = Path(os.path.expanduser(value))  # noqa: PTH111 - `Path`'s raises where nobody is "~name"
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    if credentials and folder and not path.is_absolute() and not path.exists():
+    # `Path.exists` raises for a name that is too long.
+    if credentials and folder and not path.is_absolute() and not os.path.exists(path):  # noqa: PTH110
         path = Path(folder) / path
     return path
 

@@ -7,6 +7,7 @@ stand in a header or in an SMTP command as it is: no control characters, no blan
 from __future__ import annotations
 
 import re
+import sys
 from email.headerregistry import Address
 from typing import TYPE_CHECKING, Self, SupportsIndex
 from unicodedata import normalize
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 """Control characters, and the two separators at which Python's `splitlines` breaks too."""
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
+SURROGATE = re.compile(r"[\ud800-\udfff]")
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\xa0<>\u2028\u2029\ud800-\udfff]")
 _DOMAIN = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[A-Za-z0-9:.]+\]")
 _DOT_ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
@@ -32,7 +33,7 @@ def one_line(text: str) -> str:
 
     Lone surrogates, which no charset can carry, become U+FFFD.
     """
-    return _SURROGATE.sub("\ufffd", CONTROL.sub(" ", text))
+    return SURROGATE.sub("\ufffd", CONTROL.sub(" ", text))
 
 
 def prepare_address(value: str | Address) -> Address:
@@ -48,9 +49,12 @@ def prepare_address(value: str | Address) -> Address:
 
     Raises:
         ValueError: no address, or one that can't be used.
+        TypeError: neither text nor an `Address`.
     """
     if isinstance(value, Address):
         return _checked(value.display_name, value.username, value.domain, value.addr_spec)
+    if not isinstance(value, str):
+        raise TypeError(f"expected an address, got {type(value).__name__}")
     name, spec = _split(value)
     if spec.startswith('"') and (quoted := _QUOTED.match(spec)):
         username = re.sub(r"\\(.)", r"\1", quoted[0][1:-1])
@@ -160,6 +164,18 @@ class AddressList(list[Address]):
         super().remove(prepare_address(value))
 
     @override
+    def index(
+        self, value: str | Address, start: SupportsIndex = 0, stop: SupportsIndex = sys.maxsize
+    ) -> int:
+        """Return the position of the first address that is equal."""
+        return super().index(prepare_address(value), start, stop)
+
+    @override
+    def count(self, value: str | Address) -> int:
+        """Return how many addresses are equal."""
+        return super().count(prepare_address(value))
+
+    @override
     def __contains__(self, value: object) -> bool:
         if isinstance(value, str):
             try:
@@ -172,10 +188,8 @@ class AddressList(list[Address]):
     def __setitem__(self, index: SupportsIndex | slice, value: object) -> None:
         if isinstance(index, slice):
             super().__setitem__(index, AddressList(value))  # type: ignore[arg-type] # checked there
-        elif isinstance(value, str | Address):
-            super().__setitem__(index, prepare_address(value))
         else:
-            raise TypeError(f"expected an address, got {type(value).__name__}")
+            super().__setitem__(index, prepare_address(value))  # type: ignore[arg-type] # likewise
 
     @override
     def __iadd__(self, values: Iterable[str | Address] | str) -> Self:  # type: ignore[override]

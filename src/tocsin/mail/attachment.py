@@ -8,7 +8,7 @@ import secrets
 
 from tocsin.mail.address import one_line
 
-_MIMETYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(?:\s*;[\x20-\x7e]*)?")
+_MIMETYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(?:[ \t]*;[\x20-\x7e]{0,800})?")
 _CID = re.compile(r"[\x21-\x3b\x3d\x3f-\x7e]+")
 
 
@@ -29,7 +29,7 @@ class Attachment:
         ValueError: `mimetype` or `cid` isn't one.
     """
 
-    __slots__ = ("_cid", "data", "filename", "mimetype")
+    __slots__ = ("_cid", "_filename", "_mimetype", "data")
 
     def __init__(
         self, data: bytes | str, *, filename: str | None = None, mimetype: str | None = None
@@ -45,12 +45,30 @@ class Attachment:
             mimetype = mimetype or ("text/plain" if charset else "application/octet-stream")
             if mimetype.startswith("text/"):
                 mimetype += charset
-        if not _MIMETYPE.fullmatch(mimetype):
-            raise ValueError(f"mimetype: expected type/subtype, got {mimetype!r}")
         self.data = bytes(data)
-        self.filename = None if filename is None else one_line(filename)
+        self.filename = filename
         self.mimetype = mimetype
         self._cid: str | None = None
+
+    @property
+    def filename(self) -> str | None:
+        """The name to show and to save under."""
+        return self._filename
+
+    @filename.setter
+    def filename(self, value: str | None) -> None:
+        self._filename = None if value is None else one_line(value)
+
+    @property
+    def mimetype(self) -> str:
+        """What kind of content it is."""
+        return self._mimetype
+
+    @mimetype.setter
+    def mimetype(self, value: str) -> None:
+        if not _MIMETYPE.fullmatch(value):
+            raise ValueError(f"mimetype: expected type/subtype, got {value!r}")
+        self._mimetype = value
 
     @property
     def cid(self) -> str:

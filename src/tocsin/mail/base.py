@@ -8,7 +8,9 @@ import importlib
 import importlib.metadata
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+from tocsin import options
 from tocsin.exceptions import ConfigError
+from tocsin.mail.address import prepare_address
 
 if TYPE_CHECKING:
     import email.message
@@ -101,6 +103,20 @@ class EmailHandler(abc.ABC):
     name = property(_refuse_logging, _refuse_logging)
 
 
+def address_option(key: str, value: object) -> Address:
+    """Return the address that an option says.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    try:
+        return prepare_address(value)  # type: ignore[arg-type] # told apart by the error
+    except ValueError as error:
+        options.fail(key, str(error))
+    except TypeError:
+        options.fail(key, f"expected an address, got {options.kind(value)}")
+
+
 def get_handler_class(name: str | type[EmailHandler]) -> type[EmailHandler]:
     """Find an email handler's class.
 
@@ -121,13 +137,13 @@ def get_handler_class(name: str | type[EmailHandler]) -> type[EmailHandler]:
 
 def _load(name: str) -> object:
     module, colon, attribute = name.partition(":")
-    if colon:
-        try:
-            return getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError, ValueError) as error:
-            raise ConfigError(f"handler: can't load {name!r}: {error}") from error
     entry_points = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
-    if name not in entry_points.names:
+    if not colon and name not in entry_points.names:
         known = ", ".join(sorted(entry_points.names))
         raise ConfigError(f"handler: {name!r} is unknown; known are {known}, or 'module:Class'")
-    return entry_points[name].load()
+    try:
+        if colon:
+            return getattr(importlib.import_module(module), attribute)
+        return entry_points[name].load()
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise ConfigError(f"handler: can't load {name!r}: {error}") from error

@@ -13,8 +13,8 @@ from email.headerregistry import Address
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, cast
 
-from tocsin.mail.address import prepare_address, split_addresses
-from tocsin.mail.message import Message, stamps, without_bcc
+from tocsin.mail.address import one_line, prepare_address
+from tocsin.mail.message import Message, header_addresses, stamps, tidy, without_bcc
 from tocsin.mail.mime import LINE_LIMIT, address_header, header, render
 from tocsin.mail.receipt import Reply
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tocsin.mail.base import AnyMessage
 
 _NEWLINE = re.compile(rb"\r\n|\r|\n")
+_IDENTITIES = frozenset(["7bit", "8bit", "binary"])  # encodings that change nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -100,16 +101,17 @@ def envelopes(
 
 def _envelope(message: AnyMessage, default_from: Address | None) -> Envelope:
     if isinstance(message, Message):
-        present = {name.lower(): value for name, value in message.headers.items()}
+        present = {name.lower(): one_line(value) for name, value in message.headers.items()}
         sender = message.from_addr
         wanted: list[str | Address] = list(message.recipients)
         addresses = (*message.to, *message.cc, *message.reply_to)
         shown = [address.username for address in addresses]
     elif isinstance(message, email.message.Message):
-        present = {name.lower(): str(value).strip() for name, value in message.items()}
-        senders = _addresses(message, "Sender") or _addresses(message, "From")
+        mime = tidy(message)
+        present = {name.lower(): one_line(str(value)).strip() for name, value in mime.items()}
+        senders = header_addresses(mime, "Sender") or header_addresses(mime, "From")
         sender = prepare_address(senders[0]) if senders else None
-        wanted = [item for name in ("To", "Cc", "Bcc") for item in _addresses(message, name)]
+        wanted = [item for name in ("To", "Cc", "Bcc") for item in header_addresses(mime, name)]
         shown = []
     else:
         raise TypeError(f"expected a Message or an EmailMessage, got {type(message).__name__}")
@@ -154,43 +156,31 @@ def _recipients(wanted: Iterable[str | Address]) -> tuple[tuple[str, ...], dict[
     return tuple(found.values()), invalid
 
 
-def _addresses(mime: email.message.Message[Any, Any], name: str) -> list[str]:
-    """Return the addresses in the headers of a name, as text and unchecked."""
-    found: list[str] = []
-    for value in mime.get_all(name, []):
-        parsed = getattr(value, "addresses", None)
-        if parsed is None:
-            found.extend(split_addresses(str(value)))
-        else:
-            found.extend(address.addr_spec for address in parsed)
-    return found
-
-
 def _flatten(mime: email.message.Message[Any, Any], *, utf8: bool) -> bytes:
     policy = mime.policy.clone(linesep="\r\n", cte_type="7bit")
     if utf8 and isinstance(policy, email.policy.EmailPolicy):
         policy = policy.clone(utf8=True)
     clone = without_bcc(mime)
-    content = _generate(clone, policy)
-    if any(len(line) > LINE_LIMIT for line in content.split(b"\r\n")):
+    if any(map(_is_raw, clone.walk())):
         clone = copy.deepcopy(clone)
-        for part in clone.walk():
-            _break_lines(part)
-        content = _generate(clone, policy)
-    return content
-
-
-def _generate(mime: email.message.Message[Any, Any], policy: email.policy.Policy[Any]) -> bytes:
+        for part in filter(_is_raw, clone.walk()):
+            _encode(part)
     out = BytesIO()
-    BytesGenerator(out, mangle_from_=False, policy=policy).flatten(mime)
+    BytesGenerator(out, mangle_from_=False, policy=policy).flatten(clone)
     return out.getvalue()
 
 
-def _break_lines(part: email.message.Message[Any, Any]) -> None:
-    """Encode a part whose lines are as they are, and may be too long (RFC 5322 §2.1.1)."""
+def _is_raw(part: email.message.Message[Any, Any]) -> bool:
+    """Whether a part's text would leave as it is, and has bytes or lines that can't."""
     encoding = str(part.get("Content-Transfer-Encoding", "7bit")).lower()
-    if not part.is_multipart() and encoding in {"7bit", "8bit", "binary"}:
-        content = cast("bytes", part.get_payload(decode=True))
-        del part["Content-Transfer-Encoding"]
-        part["Content-Transfer-Encoding"] = "quoted-printable"
-        part.set_payload(binascii.b2a_qp(content, istext=True).decode("ascii"))
+    text = part.get_payload()
+    if part.is_multipart() or not isinstance(text, str) or encoding not in _IDENTITIES:
+        return False
+    return not text.isascii() or any(len(line) > LINE_LIMIT for line in text.splitlines())
+
+
+def _encode(part: email.message.Message[Any, Any]) -> None:
+    content = cast("bytes", part.get_payload(decode=True))
+    del part["Content-Transfer-Encoding"]
+    part["Content-Transfer-Encoding"] = "quoted-printable"
+    part.set_payload(binascii.b2a_qp(content, istext=True).decode("ascii"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import email.message
 import email.policy
@@ -9,20 +10,35 @@ import email.utils
 import re
 import secrets
 import time
+from email.header import Header
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from tocsin.mail.address import AddressList, one_line, prepare_address, split_addresses
+from tocsin.mail.address import (
+    CONTROL,
+    SURROGATE,
+    AddressList,
+    one_line,
+    prepare_address,
+    split_addresses,
+)
 from tocsin.mail.attachment import Attachment
-from tocsin.mail.mime import address_header, render
+from tocsin.mail.mime import (
+    HEADER_NAME,
+    LONG_WORD,
+    address_header,
+    check_header_name,
+    is_further,
+    render,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from email.headerregistry import Address
 
     Addresses = Iterable[str | Address] | str | Address
 
-_HEADER_NAME = re.compile(r"[\x21-\x39\x3b-\x7e]{1,76}")
-_OWN_HEADERS = frozenset(["from", "to", "cc", "bcc", "reply-to", "subject", "mime-version"])
+_BREAK = re.compile(r"(?:\r\n|\r(?!\n)|\n)(?![ \t])")  # what would begin another header
+_STRUCTURED = re.compile(r"[(:]")  # comments and groups in a list of addresses
 
 
 class Message:
@@ -177,10 +193,10 @@ class Message:
         if isinstance(mime, email.message.EmailMessage):
             parsed = mime
         else:
-            parsed = email.message_from_bytes(mime.as_bytes(), policy=email.policy.SMTP)
+            parsed = email.message_from_bytes(tidy(mime).as_bytes(), policy=email.policy.SMTP)
         message = cls(subject=str(parsed.get("Subject", "")))
         senders = header_addresses(parsed, "From")
-        message.from_addr = senders[0] if senders else None
+        message.from_addr = next(iter(senders), None)
         message.reply_to = header_addresses(parsed, "Reply-To")
         message.to = header_addresses(parsed, "To")
         message.cc = header_addresses(parsed, "Cc")
@@ -188,14 +204,14 @@ class Message:
         message.headers = {
             name: one_line(str(value))
             for name, value in parsed.items()
-            if name.lower() not in _OWN_HEADERS and not name.lower().startswith("content-")
+            if HEADER_NAME.fullmatch(name) and is_further(name)
         }
         text = parsed.get_body(("plain",))
         html = parsed.get_body(("html",))
         message.text = None if text is None else _text_of(text)
         message.html = None if html is None else _text_of(html)
-        for part in parsed.walk():
-            if part.is_multipart() or part is text or part is html:
+        for part in _leaves(parsed):
+            if part is text or part is html:
                 continue
             file = _attachment(part)
             if part.get("Content-ID") and part.get_content_disposition() != "attachment":
@@ -208,19 +224,14 @@ class Message:
         return f"<Message {self.subject!r} to {len(self.recipients)} recipients>"
 
 
-def check_header_name(name: str) -> None:
-    """Raise a ValueError if this can't be a header, or has an argument of its own."""
-    if not _HEADER_NAME.fullmatch(name):
-        raise ValueError(f"headers: {name!r} is not a header's name")
-    if name.lower() in _OWN_HEADERS or name.lower().startswith("content-"):
-        raise ValueError(f"headers: {name!r} is made from the message's other arguments")
-
-
-def header_addresses(mime: email.message.Message[Any, Any], name: str) -> AddressList:
-    """Return the addresses of all headers of a name."""
-    found = AddressList()
+def header_addresses(mime: email.message.Message[Any, Any], name: str) -> list[str]:
+    """Return the addresses in all headers of a name, as text and unchecked."""
+    found: list[str] = []
     for value in mime.get_all(name, []):
-        found.extend(getattr(value, "addresses", None) or split_addresses(str(value)))
+        parsed = getattr(value, "addresses", None)
+        if parsed is None and _STRUCTURED.search(str(value)):
+            parsed = email.policy.default.header_factory(name, str(value)).addresses
+        found.extend(split_addresses(str(value)) if parsed is None else map(str, parsed))
     return found
 
 
@@ -230,15 +241,53 @@ def stamps(sender: Address) -> tuple[str, str]:
     return email.utils.formatdate(localtime=True), f"<{unique}@{sender.domain.strip('[]')}>"
 
 
-def without_bcc(mime: email.message.Message[Any, Any]) -> email.message.Message[Any, Any]:
-    """Return a copy that can be changed and sent: the caller's message stays as it is."""
-    clone = copy.copy(mime)  # `del` gives the copy a list of headers of its own
-    del clone["Bcc"]
+def tidy(mime: email.message.Message[Any, Any]) -> email.message.Message[Any, Any]:
+    """Return a copy in which each header is one header, and can be written.
+
+    The standard library's older messages take any text, and write a word of any length in one line.
+    """
+    clone = copy.copy(mime)
+    for name in dict.fromkeys(mime.keys()):
+        del clone[name]  # which gives the copy a list of headers of its own
+    for name, value in mime.raw_items():
+        if CONTROL.search(name):
+            raise ValueError(f"{name!r} is not a header's name")
+        clone.set_raw(name, _tidy_value(mime, name, value))
     return clone
 
 
+def _tidy_value(mime: email.message.Message[Any, Any], name: str, value: Any) -> Any:
+    """Return what is stored for a header: text of the caller's or, from a parser, a `Header`."""
+    if not isinstance(value, str):
+        return value
+    text = _BREAK.sub(" ", value)
+    try:
+        text.encode("ascii", "surrogateescape")  # such are the bytes that a parser has read
+    except UnicodeEncodeError:
+        text = SURROGATE.sub("\ufffd", text)
+    if not isinstance(mime.policy, email.policy.EmailPolicy) and LONG_WORD.search(text):
+        return Header(text, "utf-8", header_name=name)
+    return value if text == value else mime.policy.header_store_parse(name, text)[1]
+
+
+def without_bcc(mime: email.message.Message[Any, Any]) -> email.message.Message[Any, Any]:
+    """Return a copy that can be changed and sent: the caller's message stays as it is."""
+    clone = tidy(mime)
+    del clone["Bcc"], clone["Resent-Bcc"]
+    return clone
+
+
+def _leaves(part: email.message.EmailMessage) -> Iterator[email.message.EmailMessage]:
+    """Yield the parts that hold content; an attached message is one of them."""
+    if part.is_multipart() and part.get_content_maintype() == "multipart":
+        for inner in part.iter_parts():
+            yield from _leaves(cast("email.message.EmailMessage", inner))
+    else:
+        yield part
+
+
 def _text_of(part: email.message.Message[Any, Any]) -> str:
-    payload = cast("bytes", part.get_payload(decode=True))
+    payload = _content_of(part)
     try:
         text = payload.decode(part.get_content_charset("utf-8"), "replace")
     except LookupError:
@@ -246,12 +295,20 @@ def _text_of(part: email.message.Message[Any, Any]) -> str:
     return text.replace("\r\n", "\n")
 
 
+def _content_of(part: email.message.Message[Any, Any]) -> bytes:
+    return cast("bytes | None", part.get_payload(decode=True)) or b""  # a message may have none
+
+
 def _attachment(part: email.message.EmailMessage) -> Attachment:
-    file = Attachment(
-        cast("bytes", part.get_payload(decode=True)),
-        filename=part.get_filename(),
-        mimetype=part.get_content_type(),
-    )
+    mimetype = part.get_content_type()
+    if part.is_multipart():
+        inner = cast("email.message.EmailMessage", part.get_payload(0))
+        file = Attachment(inner.as_bytes(), filename="message.eml", mimetype=mimetype)
+    else:
+        if charset := part.get_content_charset():
+            mimetype += f"; charset={charset}"
+        file = Attachment(_content_of(part), filename=part.get_filename(), mimetype=mimetype)
     if cid := part.get("Content-ID"):
-        file.cid = str(cid).strip()
+        with contextlib.suppress(ValueError):  # it is the sender's; nothing depends on it
+            file.cid = str(cid).strip()
     return file

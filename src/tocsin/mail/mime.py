@@ -28,7 +28,11 @@ _FOLD = 76
 LINE_LIMIT = 998  # without CRLF: RFC 5322 §2.1.1
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*")
 _NEWLINE = re.compile(r"\r\n|\r|\n")
-_LONG_WORD = re.compile(r"\S{900}")
+LONG_WORD = re.compile(r"\S{900}")
+HEADER_NAME = re.compile(r"[\x21-\x39\x3b-\x7e]{1,76}")
+_OWN_HEADERS = frozenset(
+    ["from", "to", "cc", "bcc", "resent-bcc", "reply-to", "subject", "mime-version"]
+)
 
 
 def render(message: Message, *, utf8: bool = False) -> bytes:
@@ -37,7 +41,12 @@ def render(message: Message, *, utf8: bool = False) -> bytes:
     Args:
         message: what to render.
         utf8: whether addresses may stand in headers in UTF-8 (RFC 6532).
+
+    Raises:
+        ValueError: a further header that isn't one, or that would stand there twice.
     """
+    for name in message.headers:
+        check_header_name(name)
     lines: list[str] = []
     if message.from_addr is not None:
         lines.append(address_header("From", [message.from_addr], utf8=utf8))
@@ -55,13 +64,26 @@ def render(message: Message, *, utf8: bool = False) -> bytes:
     return "".join(lines).encode("utf-8") + _content(message)
 
 
+def check_header_name(name: str) -> None:
+    """Raise a ValueError if this can't be a header, or has an argument of its own."""
+    if not HEADER_NAME.fullmatch(name):
+        raise ValueError(f"headers: {name!r} is not a header's name")
+    if not is_further(name):
+        raise ValueError(f"headers: {name!r} is made from the message's other arguments")
+
+
+def is_further(name: str) -> bool:
+    """Whether a header is none of those that a message makes from its other arguments."""
+    return name.lower() not in _OWN_HEADERS and not name.lower().startswith("content-")
+
+
 def header(name: str, value: str) -> str:
     """Return one header, folded (RFC 5322 §2.2.3), other than ASCII as encoded words (RFC 2047)."""
     value = one_line(value).strip()
     plain = value.isascii() and "=?" not in value
     if plain and len(name) + 2 + len(value) <= _FOLD:
         return f"{name}: {value}\r\n"
-    charset = "us-ascii" if plain and not _LONG_WORD.search(value) else "utf-8"
+    charset = "us-ascii" if plain and not LONG_WORD.search(value) else "utf-8"
     folded = Header(value, charset, maxlinelen=_FOLD, header_name=name).encode(linesep="\r\n")
     return f"{name}: {folded}\r\n"
 
@@ -165,8 +187,11 @@ def _base64(data: bytes) -> bytes:
 
 
 def _file(attachment: Attachment, *, inline: bool) -> bytes:
+    mimetype = attachment.mimetype
+    if mimetype.lower().startswith(("message/", "multipart/")):
+        mimetype = "application/octet-stream"  # base64 isn't for these: RFC 2045 §6.4
     lines = [
-        f"Content-Type: {attachment.mimetype}\r\n",
+        f"Content-Type: {mimetype}\r\n",
         "Content-Transfer-Encoding: base64\r\n",
         f"Content-Disposition: {'inline' if inline else 'attachment'}",
     ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any, Self
 
 from typing_extensions import override
 
 from tocsin import options
-from tocsin.mail.address import prepare_address
-from tocsin.mail.base import EmailHandler
+from tocsin.exceptions import ConfigError, SendError
+from tocsin.mail.base import EmailHandler, address_option
 from tocsin.mail.envelope import envelopes
 from tocsin.mail.receipt import Receipt
 
@@ -32,13 +33,18 @@ class TestEmailHandler(EmailHandler):
     __test__ = False  # pytest collects classes called Test…
 
     def __init__(self, *, default_from: str | Address | None = None) -> None:
-        self.default_from = None if default_from is None else prepare_address(default_from)
+        self.default_from = (
+            None if default_from is None else address_option("default_from", default_from)
+        )
         self.outbox: list[AnyMessage] = []
 
     @override
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        return cls(**options.section("email", config, ("default_from",)))
+        try:
+            return cls(**options.section("", config, ("default_from",)))
+        except ConfigError as error:
+            raise ConfigError(f"email.{error}") from None
 
     @property
     @override
@@ -59,7 +65,9 @@ class TestEmailHandler(EmailHandler):
             receipt = Receipt(message_id=envelope.message_id, accepted=envelope.recipients)
             if on_transaction is not None:
                 on_transaction(receipt)
-            receipts.append(receipt)
+            receipts.append(dataclasses.replace(receipt, refused=envelope.invalid))
+        if not all(receipt.complete for receipt in receipts):
+            raise SendError("not all recipients have an address", receipts=receipts)
         return receipts
 
     def __repr__(self) -> str:

@@ -21,8 +21,8 @@ def html_to_text(html: str) -> str:
     parser = _Reader()
     parser.feed(html)
     parser.close()
-    text = re.sub(r"[ \t]*\n[ \t]*", "\n", "".join(parser.parts))
-    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+    text = "\n".join(line.rstrip(" \t") for line in "".join(parser.parts).split("\n"))
+    return re.sub(r"\n{3,}", "\n\n", text).strip("\n") + "\n"
 
 
 class _Reader(HTMLParser):
@@ -36,7 +36,9 @@ class _Reader(HTMLParser):
 
     @override
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in _HIDDEN:
+        if tag == "body":
+            self._hidden = 0  # the end of the head may be left out
+        elif tag in _HIDDEN:
             self._hidden += 1
         elif tag == "pre":
             self._preformatted += 1
@@ -45,7 +47,7 @@ class _Reader(HTMLParser):
         if tag == "li":
             self.parts.append("- ")
         elif tag in ("td", "th"):
-            self.parts.append(" ")
+            self._add(" ")
         elif tag == "a":
             self._link = dict(attrs).get("href") or ""
             self._link_start = len(self.parts)
@@ -69,4 +71,12 @@ class _Reader(HTMLParser):
     @override
     def handle_data(self, data: str) -> None:
         if not self._hidden:
-            self.parts.append(data if self._preformatted else re.sub(r"\s+", " ", data))
+            self._add(data if self._preformatted else re.sub(r"\s+", " ", data))
+
+    def _add(self, text: str) -> None:
+        """Add text; a blank at the start of a line counts only where blanks are kept."""
+        at_start = not self.parts or self.parts[-1].endswith("\n")
+        if at_start and not self._preformatted:
+            text = text.lstrip(" ")
+        if text:
+            self.parts.append(text)

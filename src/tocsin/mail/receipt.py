@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from tocsin.mail.address import one_line
@@ -51,10 +50,6 @@ class Reply:
         return " ".join(str(word) for word in words if word)
 
 
-def _nothing() -> Mapping[str, Reply]:
-    return MappingProxyType({})
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
     """What became of one message. Every recipient is in exactly one of the four parts.
@@ -69,8 +64,8 @@ class Receipt:
 
     message_id: str
     accepted: tuple[str, ...] = ()
-    refused: Mapping[str, Reply] = field(default_factory=_nothing)
-    deferred: Mapping[str, Reply] = field(default_factory=_nothing)
+    refused: Mapping[str, Reply] = field(default_factory=dict[str, Reply])
+    deferred: Mapping[str, Reply] = field(default_factory=dict[str, Reply])
     unknown: tuple[str, ...] = ()
 
     @property

@@ -12,7 +12,7 @@ from typing_extensions import override
 from tocsin import options
 from tocsin.exceptions import ConfigError
 from tocsin.mail.address import prepare_address
-from tocsin.mail.base import EmailHandler
+from tocsin.mail.base import EmailHandler, address_option
 from tocsin.mail.delivery import Delivery
 from tocsin.mail.endpoint import ENDPOINTS, endpoint, login_hint
 from tocsin.mail.envelope import envelopes
@@ -90,7 +90,9 @@ class SMTPEmailHandler(EmailHandler):
         self.password = _secret("password", password)
         self.access_token = _secret("access_token", access_token)
         self._check_login()
-        self.default_from = None if default_from is None else _address("default_from", default_from)
+        self.default_from = (
+            None if default_from is None else address_option("default_from", default_from)
+        )
         self.recipients_per_message = recipients_per_message
         if recipients_per_message is not None:
             options.whole("recipients_per_message", recipients_per_message, low=1)
@@ -318,12 +320,3 @@ def _word(key: str, value: object) -> str:
     if not word.isprintable() or len(word.split()) != 1:
         options.fail(key, f"expected a name without blanks, got {word!r}")
     return word
-
-
-def _address(key: str, value: object) -> Address:
-    try:
-        return prepare_address(value)  # type: ignore[arg-type] # told apart by the error
-    except ValueError as error:
-        options.fail(key, str(error))
-    except TypeError:
-        options.fail(key, f"expected an address, got {options.kind(value)}")

@@ -1,0 +1,102 @@
+"""Attachments: what is guessed, what is checked."""
+
+from __future__ import annotations
+
+import pytest
+
+from tocsin.mail import Attachment
+
+
+@pytest.mark.parametrize(
+    ("data", "filename", "mimetype"),
+    [
+        (b"", None, "application/octet-stream"),
+        ("", None, "text/plain; charset=utf-8"),
+        (b"", "a.png", "image/png"),
+        (b"", "a.txt", "text/plain"),
+        ("", "a.csv", "text/csv; charset=utf-8"),
+        ("", "a.json", "application/json"),
+        (b"", "a.tar.gz", "application/octet-stream"),
+        (b"", "a.unheard-of", "application/octet-stream"),
+        ("", "a.unheard-of", "text/plain; charset=utf-8"),
+    ],
+)
+def test_type_is_guessed_from_the_name(
+    data: bytes | str, filename: str | None, mimetype: str
+) -> None:
+    """A compressed file is of its compression's type, not of its content's."""
+    assert Attachment(data, filename=filename).mimetype == mimetype
+
+
+def test_given_type_is_used() -> None:
+    given = "text/x-log; charset=latin-1"
+    assert Attachment("a", filename="a.txt", mimetype=given).mimetype == given
+
+
+def test_text_is_utf8_and_never_fails() -> None:
+    assert Attachment("ü\ud800").data == "ü?".encode()
+
+
+@pytest.mark.parametrize(
+    "mimetype",
+    [
+        "",
+        "text",
+        "text/",
+        "/plain",
+        "text/ü",
+        "text/plain\r\nX: y",
+        "text/plain\r\n\r\n;x",
+        "text/plain;\r\n x=y",
+        "text/plain; " + "x" * 1000,
+    ],
+)
+def test_what_is_no_type_is_a_value_error(mimetype: str) -> None:
+    with pytest.raises(ValueError, match="expected type/subtype"):
+        Attachment(b"", mimetype=mimetype)
+    file = Attachment(b"")
+    with pytest.raises(ValueError, match="expected type/subtype"):
+        file.mimetype = mimetype
+    assert file.mimetype == "application/octet-stream"
+
+
+def test_name_is_one_line_however_it_is_set() -> None:
+    file = Attachment(b"", filename='a"\r\nX-Evil: 1')
+    assert file.filename == 'a" X-Evil: 1'
+    file.filename = "b\n\nc"
+    assert file.filename == "b c"
+    file.filename = None
+    assert file.filename is None
+
+
+def test_cid_is_made_once_and_is_its_own() -> None:
+    first, second = Attachment(b""), Attachment(b"")
+    assert first.cid == first.cid
+    assert first.cid != second.cid
+
+
+def test_cid_can_be_set() -> None:
+    file = Attachment(b"")
+    file.cid = "<logo@shop>"
+    assert file.cid == "logo@shop"
+
+
+@pytest.mark.parametrize("cid", ["", "<>", "a b", "a>\r\nX: y", "ü", "a<b"])
+def test_what_is_no_cid_is_a_value_error(cid: str) -> None:
+    file = Attachment(b"")
+    with pytest.raises(ValueError, match="cid"):
+        file.cid = cid
+
+
+def test_equal_means_equal_in_all() -> None:
+    file = Attachment(b"a", filename="a")
+    assert file == Attachment(b"a", filename="a")
+    assert file != Attachment(b"a", filename="b")
+    assert file != "a"
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(file)
+
+
+def test_repr_shows_no_content() -> None:
+    shown = repr(Attachment(b"content", filename="a.txt"))
+    assert shown == "<Attachment 'a.txt' text/plain 7 bytes>"
