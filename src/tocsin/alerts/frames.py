@@ -50,7 +50,8 @@ class OwnCode:
 
     Args:
         packages: the root packages of the application; if none is given, the package that a logger
-            is named after, else what is neither in the standard library nor in site-packages.
+            is named after, unless that is a framework that calls what isn't installed; else what
+            is neither in the standard library nor in site-packages.
     """
 
     def __init__(self, packages: tuple[str, ...] = ()) -> None:
