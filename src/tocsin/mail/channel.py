@@ -120,10 +120,10 @@ class Channel:
                 raise OutOfStepError(f"not an SMTP reply: {line[:80]!r}")
             code = match[1]
             lines.append((match[3] or b"").strip())
+            if size > _MAX_REPLY_BYTES or len(lines) > _MAX_REPLY_LINES:
+                raise OutOfStepError("a reply that doesn't end")
             if match[2] != b"-":
                 return _reply(int(code), lines)
-            if size > _MAX_REPLY_BYTES or len(lines) >= _MAX_REPLY_LINES:
-                raise OutOfStepError("a reply that doesn't end")
 
     def unread(self) -> bool:
         """Whether something came that nobody asked for, or the other side has hung up."""
@@ -245,7 +245,10 @@ def _look_up(host: str, port: int, until: float) -> list[Any]:
         except (OSError, UnicodeError) as error:
             answer.put(error if isinstance(error, OSError) else OSError(str(error)))
 
-    threading.Thread(target=ask, name="tocsin-look-up", daemon=True).start()
+    try:
+        threading.Thread(target=ask, name="tocsin-look-up", daemon=True).start()
+    except RuntimeError:  # the interpreter ends: since 3.12 no thread starts any more
+        ask()
     try:
         found = answer.get(timeout=max(0.0, until - time.monotonic()))
     except queue.Empty:
