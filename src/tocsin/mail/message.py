@@ -27,6 +27,7 @@ from tocsin.mail.mime import (
     LONG_WORD,
     address_header,
     check_header_name,
+    format_address,
     is_further,
     render,
 )
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     Addresses = Iterable[str | Address] | str | Address
 
 _BREAK = re.compile(r"(?:\r\n|\r(?!\n)|\n)(?![ \t])")  # what would begin another header
+_ADDRESS_HEADERS = frozenset(["from", "sender", "reply-to", "to", "cc", "bcc"])
 _STRUCTURED = re.compile(r"[(:]")  # comments and groups in a list of addresses
 
 
@@ -265,6 +267,9 @@ def _tidy_value(mime: email.message.Message[Any, Any], name: str, value: Any) ->
         text.encode("ascii", "surrogateescape")  # such are the bytes that a parser has read
     except UnicodeEncodeError:
         text = SURROGATE.sub("\ufffd", text)
+        if name.lower() in _ADDRESS_HEADERS:
+            with contextlib.suppress(ValueError):  # only names may be encoded: RFC 2047 §5
+                text = ", ".join(map(format_address, AddressList(text)))
     if not isinstance(mime.policy, email.policy.EmailPolicy) and LONG_WORD.search(text):
         return Header(text, "utf-8", header_name=name)
     return value if text == value else mime.policy.header_store_parse(name, text)[1]
