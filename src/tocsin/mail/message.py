@@ -260,19 +260,26 @@ def tidy(mime: email.message.Message[Any, Any]) -> email.message.Message[Any, An
 
 def _tidy_value(mime: email.message.Message[Any, Any], name: str, value: Any) -> Any:
     """Return what is stored for a header: text of the caller's or, from a parser, a `Header`."""
-    if not isinstance(value, str):
-        return value
+    if isinstance(mime.policy, email.policy.EmailPolicy) or not isinstance(value, str):
+        return value  # these have been checked when they were set
     text = _BREAK.sub(" ", value)
     try:
         text.encode("ascii", "surrogateescape")  # such are the bytes that a parser has read
     except UnicodeEncodeError:
         text = SURROGATE.sub("\ufffd", text)
         if name.lower() in _ADDRESS_HEADERS:
-            with contextlib.suppress(ValueError):  # only names may be encoded: RFC 2047 §5
-                text = ", ".join(map(format_address, AddressList(text)))
-    if not isinstance(mime.policy, email.policy.EmailPolicy) and LONG_WORD.search(text):
-        return Header(text, "utf-8", header_name=name)
-    return value if text == value else mime.policy.header_store_parse(name, text)[1]
+            text = _with_names_encoded(text)
+    return Header(text, "utf-8", header_name=name) if LONG_WORD.search(text) else text
+
+
+def _with_names_encoded(addresses: str) -> str:
+    """Encode what may be encoded in a list of addresses (RFC 2047 §5), if it is one."""
+    try:
+        found = AddressList(addresses)
+    except ValueError:
+        return addresses
+    plain = all(address.username.isascii() for address in found)
+    return ", ".join(map(format_address, found)) if plain else addresses
 
 
 def without_bcc(mime: email.message.Message[Any, Any]) -> email.message.Message[Any, Any]:

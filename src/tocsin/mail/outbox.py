@@ -41,8 +41,9 @@ class TestEmailHandler(EmailHandler):
     @override
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
+        given = options.section("email", config, ("default_from",))
         try:
-            return cls(**options.section("", config, ("default_from",)))
+            return cls(**given)
         except ConfigError as error:
             raise ConfigError(f"email.{error}") from None
 
