@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Mapping
 from dataclasses import fields
@@ -50,6 +51,12 @@ def build_policy(value: Policy | Mapping[str, Any] | None) -> Policy:
     given = options.section(
         "policy", {} if value is None else value, [field.name for field in fields(Policy)]
     )
+    level = given.get("urgent_level")
+    if isinstance(level, str):
+        levels = logging.getLevelNamesMapping()
+        if level not in levels:
+            options.fail("policy.urgent_level", f"expected a level, got {level!r}")
+        given["urgent_level"] = levels[level]
     return Policy(**given)
 
 
@@ -59,7 +66,7 @@ def build_store(value: str) -> Store:
     Raises:
         ConfigError: there is no such store.
     """
-    if options.text("store", value) != "memory:":
+    if options.text("store", value).removesuffix(":") != "memory":
         options.fail("store", f"expected 'memory:', got {value!r}")
     from tocsin.stores.memory import MemoryStore  # noqa: PLC0415 - only the store that is used
 

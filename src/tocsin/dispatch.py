@@ -307,7 +307,9 @@ class Dispatch:
             if decide(state, self._policy, lease.now, Haste.EXIT).reason is not None:
                 self._take(state, "exit", lease)
             for message_id, outgoing in list(state.outgoing.items()):
-                text = render(outgoing.digest, self._heading).text
+                message = render(outgoing.digest, self._heading)
+                # Without its end, which tells the accounts as they would be if it had gone.
+                text = str(message.text).rpartition(f"\n{'-' * 70}\n")[0]
                 whom = " to " + ", ".join(outgoing.owed) if outgoing.owed else ""
                 self.complain(message_id, f"this alert could not be mailed{whom}:\n\n{text}")
                 report = Report(

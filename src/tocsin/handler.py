@@ -141,7 +141,7 @@ class AlertHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Take a record. It does no I/O, and never raises."""
         try:
-            if record.name == "tocsin" or record.name.startswith("tocsin."):
+            if f"{record.name}.".startswith("tocsin."):
                 return
             if self._worker.working:  # what sending a mail logs must not cause a mail
                 return
@@ -164,8 +164,9 @@ class AlertHandler(logging.Handler):
     def close(self) -> None:
         """Send everything that is unmailed, wait for the result, and retire from logging.
 
-        It waits for at most `exit_timeout`; called by `logging.config.dictConfig` not at all, as
-        this would keep all threads from logging: the end of the program waits instead.
+        It waits for at most `exit_timeout`. When `logging.config.dictConfig` closes it, to set up
+        others, it doesn't wait, as that would keep all threads from logging: what is unmailed goes
+        as its policy has it, at the latest at the program's end.
         """
         self._hurry(Haste.EXIT)
         super().close()

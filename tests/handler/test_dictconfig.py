@@ -16,6 +16,7 @@ import yaml
 from parts import bare_server, smtp_server
 
 from tocsin import AlertHandler, SMTPEmailHandler, TestEmailHandler
+from tocsin.config import build_policy, build_store
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -36,6 +37,10 @@ def _clean() -> Generator[None]:
     yield
     logging.config.dictConfig({"version": 1, "loggers": {"shop": {"handlers": []}}})
     root.handlers[:], root.level = before
+    for logger in root.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger):
+            logger.disabled = False
+            logger.propagate = True
     TEST_EMAIL.outbox.clear()
 
 
@@ -401,6 +406,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "policy of a wrong type": ({"policy": 5}, "policy: expected a mapping of options, got int"),
     "policy that is false": ({"policy": False}, "policy: expected a mapping of options, got bool"),
+    "urgent_level is no level": (
+        {"policy": {"urgent_level": "CRTICAL"}},
+        "policy.urgent_level: expected a level, got 'CRTICAL'",
+    ),
     "unknown store": ({"store": "sqlite:///x"}, "store: expected 'memory:', got 'sqlite:///x'"),
     "store of a wrong type": ({"store": 5}, "store: expected text, got int"),
     "app_packages of a wrong type": (
@@ -430,6 +439,17 @@ def test_a_bad_option_is_named_with_what_would_be_right(case: str) -> None:
     text = problem(options)
     assert text == expected
     assert "hunter2" not in text
+
+
+def test_an_urgent_level_may_be_named() -> None:
+    """Levels have names everywhere else in a logging configuration."""
+    policy = build_policy({"urgent_level": "ERROR"})
+    assert policy.urgent_level == logging.ERROR
+
+
+def test_the_memory_store_needs_no_quotes_in_yaml() -> None:
+    """`memory:` without quotes is a mapping there."""
+    assert isinstance(build_store("memory"), type(build_store("memory:")))
 
 
 def test_a_bad_level_is_refused_by_logging_itself() -> None:

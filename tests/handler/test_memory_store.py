@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from parts import NOW, Clock
 
 from tocsin.exceptions import LeaseLost, StoreError
-from tocsin.stores.memory import MemoryStore
+from tocsin.stores.memory import MemoryStore, steady_clock
 
 
 def test_batches_wait_in_order_until_they_are_consumed() -> None:
@@ -83,3 +85,11 @@ def test_closing_twice_does_no_harm() -> None:
     lease = store.lead("a", 10)
     assert lease is not None
     assert lease.now > NOW
+
+
+def test_the_usual_clock_goes_on_and_never_back() -> None:
+    """`Lease.now` never goes back, and a mail that is due in a while is due then."""
+    clock = steady_clock()
+    times = [clock() for _ in range(1000)]
+    assert times == sorted(times)
+    assert abs(times[-1] - time.time()) < 1

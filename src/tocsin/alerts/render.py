@@ -34,7 +34,7 @@ _FIRST_DAY, _LAST_DAY = 86_400, 253_402_000_000  # what a datetime can hold in a
 _SAID = {
     "new": "a new kind of error appeared",
     "still": "known errors go on",
-    "exit": "the process ended",
+    "exit": "the process, or its logging, has ended",
 }
 
 

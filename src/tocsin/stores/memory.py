@@ -13,15 +13,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
+def steady_clock() -> Callable[[], float]:
+    """Return a clock that follows `time.time` forward, and never stands still nor goes back."""
+    now, ticks = time.time(), time.monotonic()
+
+    def read() -> float:
+        nonlocal now, ticks
+        before, ticks = ticks, time.monotonic()
+        now = max(time.time(), now + ticks - before)
+        return now
+
+    return read
+
+
 class MemoryStore:
     """Keep everything in this process's memory.
 
     Args:
-        clock: returns the time in seconds since the epoch.
+        clock: returns the time in seconds since the epoch; by default `time.time`, but it goes on
+            where that is set back.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float] | None = None) -> None:
+        self._clock = steady_clock() if clock is None else clock
         self._lock = threading.Lock()
         self._now = 0.0
         self._entries: list[Entry] = []
