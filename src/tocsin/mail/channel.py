@@ -75,12 +75,15 @@ class Channel:
         self._retry(self._sock.do_handshake, self._until())
         self.encrypted = True
 
-    def write(self, data: bytes, *, until_reply: bool = False) -> bool:
+    def write(
+        self, data: bytes, *, until_reply: bool = False, timeout: float | None = None
+    ) -> bool:
         """Send all the bytes, and take in what comes meanwhile.
 
         Args:
             data: what to send.
             until_reply: stop when the other side says something before all is sent.
+            timeout: seconds for each wait, if other than for everything else.
 
         Returns:
             Whether all was sent.
@@ -92,7 +95,7 @@ class Channel:
         while view:
             if until_reply and len(view) < len(data) and self.unread():
                 return False
-            until = self._until()
+            until = self._until(timeout)
             chunk = view[:_CHUNK]
             view = view[self._retry(lambda chunk=chunk: self._sock.send(chunk), until) :]  # type: ignore[misc]
         return True
@@ -174,8 +177,6 @@ class Channel:
             try:
                 return operation()
             except ssl.SSLWantReadError:
-                if self._eof:
-                    raise ConnectionResetError("the server closed the connection") from None
                 self._wait(selectors.EVENT_READ, until)
             except (BlockingIOError, ssl.SSLWantWriteError):
                 if self._wait(selectors.EVENT_WRITE | selectors.EVENT_READ, until):
@@ -185,7 +186,7 @@ class Channel:
         """Wait until the socket is ready; whether it can be read."""
         left = until - time.monotonic()
         if self._eof:  # nothing more can come: only writing is worth waiting for
-            events &= ~selectors.EVENT_READ
+            events = selectors.EVENT_WRITE
         if left > 0:
             with selectors.DefaultSelector() as selector:
                 selector.register(self._sock, events)
@@ -218,9 +219,7 @@ def dial(host: str, port: int, until: float) -> socket.socket:
     error: OSError = TimeoutError("timed out")
     for position, (family, kind, protocol, _, address) in enumerate(addresses):
         # A silent address must not use up the time of the ones behind it.
-        share = (until - time.monotonic()) / (len(addresses) - position)
-        if share <= 0:
-            break
+        share = max(0.001, (until - time.monotonic()) / (len(addresses) - position))
         sock = socket.socket(family, kind, protocol)
         try:
             sock.settimeout(share)
