@@ -1,0 +1,531 @@
+"""How a conversation begins: connection, greeting, EHLO, TLS. Each test is a server's behaviour."""
+
+from __future__ import annotations
+
+import datetime
+import socket
+import ssl
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trustme
+from peers import TO, TLSServer, free_port, mail, on_a_host_of_its_own, server_context
+
+from tocsin import ConnectError, Reply, SendError, SMTPEmailHandler
+from tocsin.mail import conversation
+from tocsin.testing import Act, Drip, ScriptedSMTPServer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tocsin.testing.smtp import Action, Script
+
+pytest_plugins = ("tls_peers",)
+
+
+def handler(server: ScriptedSMTPServer | int, **given: Any) -> SMTPEmailHandler:
+    """Return what sends to the server."""
+    port = server if isinstance(server, int) else server.port
+    return SMTPEmailHandler(**{"host": "127.0.0.1", "port": port, "timeout": 5, **given})
+
+
+def refusal(client: SMTPEmailHandler) -> ConnectError:
+    """Try to open a conversation; return why it can't be."""
+    with pytest.raises(ConnectError) as caught, client.connect():
+        pass
+    return caught.value
+
+
+def said(script: Script, **given: Any) -> tuple[str, Reply, list[str]]:
+    """Return the error without host and port, its reply, and the commands that the server saw."""
+    with ScriptedSMTPServer(script) as server:
+        error = refusal(handler(server, **given))
+        prefix = f"127.0.0.1:{server.port}: "
+    assert str(error).startswith(prefix)
+    return str(error).removeprefix(prefix), error.reply, server.connections[0].commands
+
+
+# Connecting
+
+
+def test_a_refused_connection_is_an_error_that_names_the_server() -> None:
+    port = free_port()
+    error = refusal(handler(port))
+    text = f"127.0.0.1:{port}: connecting failed: Connection refused"
+    assert str(error) == text
+    assert error.reply == Reply(None, None, text)
+    assert isinstance(error.__cause__, ConnectionRefusedError)
+
+
+def test_without_a_connection_everybody_is_deferred() -> None:
+    with pytest.raises(SendError) as caught:
+        handler(free_port()).send(mail())
+    (receipt,) = caught.value.receipts
+    assert list(receipt.deferred) == [TO]
+    assert receipt.deferred[TO].code is None
+
+
+@pytest.mark.parametrize("greeting", [Act.SILENCE, b"220 no end", Drip(b"220-x\r\n", 0.05)])
+def test_a_greeting_that_does_not_come_is_not_waited_for(greeting: Action) -> None:
+    """A byte now and then, or a line, must not hold the client."""
+    before = time.monotonic()
+    text, reply, commands = said({"connect": greeting}, timeout=0.3)
+    assert text == (
+        "greeting failed: timed out; "
+        "if the server speaks TLS from the start, as on port 465, set use_tls"
+    )
+    assert 0.25 < time.monotonic() - before < 2
+    assert reply.code is None
+    assert commands == []
+
+
+def test_connection_and_greeting_have_ten_seconds_whatever_the_time_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A server that doesn't greet at once is not worth a mail's time."""
+    assert conversation._OPENING == 10
+    monkeypatch.setattr(conversation, "_OPENING", 0.3)
+    before = time.monotonic()
+    assert said({"connect": Act.SILENCE}, timeout=60)[0].startswith("greeting failed: timed out")
+    assert time.monotonic() - before < 2
+
+
+def test_all_that_follows_the_greeting_has_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert conversation._LOGIN == 60
+    monkeypatch.setattr(conversation, "_LOGIN", 0.3)
+    before = time.monotonic()
+    assert said({"EHLO": Act.SILENCE}, timeout=60)[0] == "EHLO failed: timed out"
+    assert time.monotonic() - before < 2
+
+
+def test_the_deadline_of_the_call_ends_the_opening_too() -> None:
+    before = time.monotonic()
+    with ScriptedSMTPServer({"EHLO": Act.SILENCE}) as server, pytest.raises(SendError):
+        handler(server, timeout=60).send(mail(), deadline=0.3)
+    assert time.monotonic() - before < 2
+
+
+@pytest.mark.parametrize("code", [421, 450, 521, 554])
+def test_a_server_that_refuses_the_connection_is_told_nothing(code: int) -> None:
+    """RFC 5321 §3.1: 554 instead of a greeting; RFC 7504: 521."""
+    text, reply, commands = said({"connect": f"{code} 5.3.2 go away"})
+    assert text == f"the server refuses the connection: {code} 5.3.2 go away"
+    assert reply == Reply(code, "5.3.2", "go away")
+    assert commands == []
+
+
+@pytest.mark.parametrize("greeting", ["hello", "SSH-2.0-OpenSSH_9.2", "HTTP/1.1 400 Bad Request"])
+def test_what_is_no_smtp_server_is_told_nothing(greeting: str) -> None:
+    text, _, commands = said({"connect": greeting})
+    assert text.startswith(f"greeting failed: not an SMTP reply: {greeting.encode()!r}; if the ")
+    assert commands == []
+
+
+@pytest.mark.parametrize("end", [Act.CLOSE, Act.RESET])
+def test_a_server_that_hangs_up_is_an_error_that_says_what_may_help(end: Act) -> None:
+    """A server with TLS from the start gives up waiting for the client, sooner or later."""
+    text, _, _ = said({"connect": ("220-half", end)})
+    assert text == (
+        "greeting failed: the server closed the connection; "
+        "if the server speaks TLS from the start, as on port 465, set use_tls"
+    )
+
+
+@pytest.mark.parametrize("extra", [b"421 4.3.2 going down\r\n", b"250 what?\r\n", b"junk"])
+def test_what_stands_unread_before_a_command_ends_the_conversation(extra: bytes) -> None:
+    """RFC 5321 §4.3.1: the server waits for the client; else each reply belongs to another one."""
+    text, _, commands = said({"connect": b"220 hello\r\n" + extra})
+    assert text == "EHLO failed: the server speaks before it is asked, or has hung up"
+    assert commands == []
+
+
+def test_the_greeting_may_have_any_bytes() -> None:
+    with (
+        ScriptedSMTPServer({"connect": b"220-\xff\xfe\r\n220 \x00\x1b[31m\r\n"}) as server,
+        handler(server).connect(),
+    ):
+        pass
+
+
+def test_an_error_holds_nothing_that_moves_a_terminal() -> None:
+    text, _, _ = said({"connect": b"554 \x1b[2J\x07no\r\n"})
+    assert text == "the server refuses the connection: 554 [2J no"
+
+
+# EHLO
+
+
+def greeted_as(**given: Any) -> str:
+    with ScriptedSMTPServer() as server, handler(server, **given).connect():
+        return server.connections[0].commands[0]
+
+
+def test_the_name_for_ehlo_is_an_option() -> None:
+    assert greeted_as(local_hostname="mail.example.com") == "EHLO mail.example.com"
+
+
+def test_the_name_for_ehlo_is_ascii() -> None:
+    """RFC 5321 §4.1.1.1 knows no other domains; before EHLO nobody has offered SMTPUTF8."""
+    assert greeted_as(local_hostname="bücher.example") == "EHLO xn--bcher-kva.example"
+
+
+@pytest.mark.parametrize("literal", ["[192.0.2.1]", "[IPv6:2001:db8::1]", "my_host"])
+def test_the_name_for_ehlo_may_be_an_address_literal(literal: str) -> None:
+    assert greeted_as(local_hostname=literal) == f"EHLO {literal}"
+
+
+OWN_NAME = """
+import socket, time
+from tocsin import SMTPEmailHandler
+from tocsin.testing import ScriptedSMTPServer
+
+replace("/etc/resolv.conf", "nameserver 127.0.0.53\\n")
+silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+silent.bind(("127.0.0.53", 53))
+with ScriptedSMTPServer() as server:
+    for name in ("build", "build.example.com", "a.b.", "a b.example", "b\\u00fccher.example",
+                 "x.example\\r\\nMAIL FROM:<a@b>"):
+        socket.sethostname(name.encode())
+        before = time.monotonic()
+        with SMTPEmailHandler(host="127.0.0.1", port=server.port).connect():
+            assert time.monotonic() - before < 2
+        print(server.connections[-1].commands[0])
+silent.setblocking(False)
+try:
+    print(silent.recv(999))
+except BlockingIOError:
+    print("nobody asked")
+"""
+
+
+def test_the_default_name_for_ehlo_is_the_hosts_own_or_an_address(tmp_path: Path) -> None:
+    """DNS is never asked for it: `getfqdn` stalls. RFC 5321 §4.1.4: else an address literal."""
+    literal = "EHLO [127.0.0.1]"
+    assert on_a_host_of_its_own(tmp_path, OWN_NAME).splitlines() == [
+        literal,
+        "EHLO build.example.com",
+        *[literal] * 4,
+        "nobody asked",
+    ]
+
+
+def test_over_ipv6_the_address_literal_says_so() -> None:
+    """RFC 5321 §4.1.3."""
+    if "." in socket.gethostname():
+        pytest.skip("the host has a name to greet with")
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as listener:
+        sock = socket.create_connection(listener.getsockname()[:2])
+        channel = conversation.Channel(sock, timeout=1)
+        assert conversation._own_name(channel) == "[IPv6:::1]"
+        channel.close()
+
+
+def features(reply: Action) -> dict[str, str]:
+    with ScriptedSMTPServer({"EHLO": reply}) as server, handler(server).connect() as client:
+        return client._kept[0].features
+
+
+@pytest.mark.parametrize(
+    ("reply", "found"),
+    [
+        ("250 hello", {}),
+        ("250-hello\n250 size 100", {"SIZE": "100"}),
+        ("250-hello\n250-Auth plain LOGIN\n250 8bitMIME", {"AUTH": "plain LOGIN", "8BITMIME": ""}),
+        ("250-SIZE 9\n250 DSN", {"DSN": ""}),
+        (b"250-hello\r\n250-\r\n250 DSN\r\n", {"DSN": ""}),
+        (b"250-hello\r\n250-  \t\r\n250-\xc2\xa0\r\n250-\x1c\r\n250 DSN\r\n", {"DSN": ""}),
+        (b"250-hello\r\n250-\xff\xfe x\r\n250 DSN\r\n", {"\ufffd\ufffd": "x", "DSN": ""}),
+    ],
+)
+def test_what_ehlo_offers_is_read_whatever_it_looks_like(
+    reply: Action, found: dict[str, str]
+) -> None:
+    """RFC 5321 §4.1.1.1: the first line is a greeting; keywords are case-insensitive."""
+    assert features(reply) == found
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (Act.SILENCE, "timed out"),
+        (Drip(b"250-x\r\n", 0.02), "timed out"),
+        (b"250-x\r\n" * 200, "a reply that doesn't end"),
+        (b"250-" + b"x" * 70_000, "a line that doesn't end"),
+        (b"hello\r\n", "not an SMTP reply: b'hello'"),
+        (b"354 go ahead\r\n", "the server asks for more than there is: 354 go ahead"),
+        (Act.CLOSE, "the server closed the connection"),
+    ],
+)
+def test_an_answer_to_ehlo_that_is_none_ends_the_conversation(answer: Action, error: str) -> None:
+    before = time.monotonic()
+    assert said({"EHLO": answer}, timeout=0.4)[0] == f"EHLO failed: {error}"
+    assert time.monotonic() - before < 2
+
+
+def test_421_ends_the_conversation_with_the_servers_own_words() -> None:
+    """RFC 5321 §3.8: it may come at any time."""
+    text, reply, _ = said({"EHLO": "421 4.3.2 shutting down"})
+    assert text == "EHLO failed: 421 4.3.2 shutting down"
+    assert reply == Reply(421, "4.3.2", "shutting down")
+
+
+@pytest.mark.parametrize("code", [500, 502, 504, 550])
+def test_a_server_that_refuses_ehlo_is_greeted_with_helo(code: int) -> None:
+    """RFC 5321 §3.2."""
+    with ScriptedSMTPServer({"EHLO": f"{code} what?"}) as server:
+        handler(server, local_hostname="a.example").send(mail())
+    assert server.connections[0].commands[:3] == [
+        "EHLO a.example",
+        "HELO a.example",
+        f"MAIL FROM:<{mail().from_addr}>",
+    ]
+
+
+def test_a_server_that_refuses_both_is_an_error() -> None:
+    text, reply, _ = said({"EHLO": "500 what?", "HELO": "550 5.7.1 not you"})
+    assert text == "the server refuses the greeting: 550 5.7.1 not you"
+    assert reply.code == 550
+
+
+def test_where_a_login_or_tls_is_needed_there_is_no_way_without_ehlo(
+    client_tls: ssl.SSLContext,
+) -> None:
+    """HELO offers nothing. Its success would hide what was wrong with EHLO."""
+    script = {"EHLO": "550 5.7.1 bad name"}
+    login = {"username": "u", "password": "p"}
+    for given in ({"use_starttls": True, "tls_context": client_tls}, login):
+        text, reply, commands = said(script, local_hostname="a", **given)
+        assert text == "the server refuses the greeting: 550 5.7.1 bad name"
+        assert reply.code == 550
+        assert commands == ["EHLO a"]
+
+
+# TLS
+
+
+def test_tls_from_the_start_reaches_a_server_that_verifies(
+    tls_server: TLSServer, client_tls: ssl.SSLContext
+) -> None:
+    tls_server.handler(client_tls).send(mail(text="über TLS"))
+    ((sender, recipients, content),) = tls_server.mails
+    assert (sender, recipients) == (str(mail().from_addr), [TO])
+    assert b"Subject: s" in content
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_tls_from_the_start_speaks_tls_first(
+    host: str, client_tls: ssl.SSLContext, server_tls: ssl.SSLContext
+) -> None:
+    with ScriptedSMTPServer(tls=True, tls_context=server_tls) as server:
+        handler(server, host=host, use_tls=True, tls_context=client_tls).send(mail())
+    assert server.messages[0].tls
+
+
+def test_starttls_comes_before_all_else_and_what_was_said_before_is_forgotten(
+    client_tls: ssl.SSLContext, server_tls: ssl.SSLContext
+) -> None:
+    """RFC 3207 §4.2: EHLO again; what was offered in the clear may have been forged."""
+    script: Script = {"EHLO": ["250-x\n250-STARTTLS\n250-SIZE 1\n250 FORGED", "250-x\n250 SIZE 9"]}
+    with (
+        ScriptedSMTPServer(script, tls_context=server_tls) as server,
+        handler(
+            server, use_starttls=True, tls_context=client_tls, local_hostname="a"
+        ).connect() as client,
+    ):
+        assert client._kept[0].features == {"SIZE": "9"}
+        assert server.connections[0].tls
+        assert server.connections[0].commands == ["EHLO a", "STARTTLS", "EHLO a"]
+
+
+def test_starttls_that_is_not_offered_means_no_mail(client_tls: ssl.SSLContext) -> None:
+    """Never opportunistic: who can take the word out of the reply could read the mail."""
+    text, reply, commands = said({}, use_starttls=True, tls_context=client_tls, local_hostname="a")
+    assert text == (
+        "the server doesn't offer STARTTLS; "
+        "if it speaks TLS from the start, as on port 465, set use_tls instead"
+    )
+    assert reply == Reply(None, None, "STARTTLS is not offered")
+    assert commands == ["EHLO a"]
+
+
+@pytest.mark.parametrize("refused", ["454 4.7.0 TLS not available", "500 5.5.1 what?"])
+def test_starttls_that_is_refused_means_no_mail(refused: str, client_tls: ssl.SSLContext) -> None:
+    """RFC 3207 §4: 454."""
+    script: Script = {"EHLO": "250-x\n250 starttls", "STARTTLS": refused}
+    text, reply, commands = said(
+        script, use_starttls=True, tls_context=client_tls, username="u", password="p"
+    )
+    assert text == f"the server refuses STARTTLS: {refused}"
+    assert str(reply) == refused
+    assert commands[1:] == ["STARTTLS"]
+
+
+def test_bytes_behind_the_reply_to_starttls_mean_no_mail(
+    client_tls: ssl.SSLContext, server_tls: ssl.SSLContext
+) -> None:
+    """RFC 3207 §6, CVE-2011-0411: said in the clear, to be taken as if said under TLS."""
+    script: Script = {"STARTTLS": b"220 go\r\n250-x\r\n250 AUTH PLAIN\r\n"}
+    with ScriptedSMTPServer(script, tls_context=server_tls) as server:
+        error = refusal(handler(server, use_starttls=True, tls_context=client_tls))
+    assert str(error) == (
+        f"127.0.0.1:{server.port}: there are bytes behind the reply to STARTTLS: "
+        "somebody injects commands"
+    )
+    assert server.connections[0].commands[1:] == ["STARTTLS"]
+
+
+def test_a_server_that_hangs_up_after_starttls_is_not_called_an_attacker(
+    client_tls: ssl.SSLContext,
+) -> None:
+    script: Script = {"EHLO": "250-x\n250 STARTTLS", "STARTTLS": (b"220 go\r\n", Act.CLOSE)}
+    text, _, _ = said(script, use_starttls=True, tls_context=client_tls)
+    assert text.startswith("STARTTLS failed: ")
+
+
+@pytest.mark.parametrize("tls", [{"use_tls": True}, {"use_starttls": True}])
+def test_a_handshake_that_stalls_times_out(tls: dict[str, Any], client_tls: ssl.SSLContext) -> None:
+    script: Script = {
+        "connect": ["220 hello"] if "use_starttls" in tls else Act.SILENCE,
+        "EHLO": "250-x\n250 STARTTLS",
+        "STARTTLS": ("220 go ahead", Act.STOP_READING),
+    }
+    before = time.monotonic()
+    text, _, _ = said(script, **tls, tls_context=client_tls, timeout=0.3)
+    assert text in {"TLS failed: timed out", "STARTTLS failed: timed out"}
+    assert time.monotonic() - before < 2
+
+
+def test_tls_to_a_plaintext_port_says_which_option_to_change(client_tls: ssl.SSLContext) -> None:
+    text, _, _ = said({}, use_tls=True, tls_context=client_tls)
+    assert text.startswith("TLS failed: ")
+    assert text.endswith(
+        "; if the server speaks STARTTLS, as on port 587, set use_starttls instead of use_tls"
+    )
+
+
+def test_plaintext_to_a_tls_port_says_which_option_to_change(server_tls: ssl.SSLContext) -> None:
+    with ScriptedSMTPServer(tls=True, tls_context=server_tls) as server:
+        error = refusal(handler(server, timeout=0.3))
+    assert str(error) == (
+        f"127.0.0.1:{server.port}: greeting failed: timed out; "
+        "if the server speaks TLS from the start, as on port 465, set use_tls"
+    )
+
+
+PRIVATE_CA = "for a private CA set tls_ca_file"
+WRONG_NAME = "set host to the name that the certificate is for"
+
+
+@pytest.mark.parametrize("tls", [{"use_tls": True}, {"use_starttls": True}])
+@pytest.mark.parametrize(
+    ("names", "issued", "expires", "trusted", "reason", "advice"),
+    [
+        (["127.0.0.1"], 0, 9, False, "unable to get local issuer certificate", PRIVATE_CA),
+        (["127.0.0.2"], 0, 9, True, "IP address mismatch", WRONG_NAME),
+        (["mail.example.com"], 0, 9, True, "IP address mismatch", WRONG_NAME),
+        (["127.0.0.1"], -9, -1, True, "certificate has expired", "look at the clock"),
+        (["127.0.0.1"], 1, 9, True, "certificate is not yet valid", "look at the clock"),
+    ],
+)
+def test_a_certificate_that_does_not_verify_means_no_mail(
+    tls: dict[str, bool],
+    names: list[str],
+    issued: int,
+    expires: int,
+    *,
+    trusted: bool,
+    reason: str,
+    advice: str,
+) -> None:
+    """The error names host, port, and what to do."""
+    ca = trustme.CA()
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = ca.issue_cert(
+        *names,
+        not_before=now + datetime.timedelta(days=issued),
+        not_after=now + datetime.timedelta(days=expires),
+    )
+    context = ssl.create_default_context()
+    (ca if trusted else trustme.CA()).configure_trust(context)
+    given = {**tls, "tls_context": context, "username": "u", "password": "p"}
+    server = ScriptedSMTPServer(tls_context=server_context(certificate), tls="use_tls" in tls)
+    with server:
+        text = str(refusal(handler(server, **given)))
+    assert text.startswith(f"127.0.0.1:{server.port}: the server's certificate is not trusted: ")
+    assert reason in text
+    assert advice in text
+    assert ("private CA" in text) == (advice == PRIVATE_CA)
+    assert not any(line.startswith("AUTH") for line in server.connections[0].commands)
+
+
+def test_the_default_context_trusts_the_operating_system_only(server_tls: ssl.SSLContext) -> None:
+    with ScriptedSMTPServer(tls=True, tls_context=server_tls) as server:
+        error = refusal(handler(server, use_tls=True))
+    assert "certificate is not trusted" in str(error)
+    assert isinstance(error.__cause__, ssl.SSLCertVerificationError)
+
+
+def test_a_private_ca_is_trusted_by_its_file(
+    tmp_path: Path, ca: trustme.CA, server_tls: ssl.SSLContext
+) -> None:
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    with ScriptedSMTPServer(tls=True, tls_context=server_tls) as server:
+        SMTPEmailHandler.from_config(
+            {
+                "url": f"smtps://localhost:{server.port}",
+                "tls_ca_file": str(tmp_path / "ca.pem"),
+                "timeout": 5,
+            }
+        ).send(mail())
+    assert server.messages[0].tls
+
+
+def test_a_client_shows_its_certificate(tmp_path: Path, ca: trustme.CA) -> None:
+    """In one file with its key, or in two."""
+    mine = ca.issue_cert("client.example.com")
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    mine.private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
+    mine.private_key_pem.write_to_path(tmp_path / "key.pem")
+    mine.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    context = server_context(ca.issue_cert("localhost"))
+    context.verify_mode = ssl.CERT_REQUIRED
+    ca.configure_trust(context)
+    config = {"host": "localhost", "tls_ca_file": str(tmp_path / "ca.pem"), "timeout": 5}
+    one = {"tls_cert_file": str(tmp_path / "both.pem")}
+    two = {"tls_cert_file": tmp_path / "cert.pem", "tls_key_file": tmp_path / "key.pem"}
+    for files in (one, two):
+        with ScriptedSMTPServer(tls=True, tls_context=context) as server:
+            tls = {"port": server.port, "use_tls": True}
+            SMTPEmailHandler.from_config({**config, **tls, **files}).send(mail())
+        shown = server.connections[0].client_certificate
+        assert isinstance(shown, dict)
+        assert ("DNS", "client.example.com") in shown["subjectAltName"]
+    with ScriptedSMTPServer(tls=True, tls_context=context) as server:
+        tls = {"port": server.port, "use_tls": True}
+        error = refusal(SMTPEmailHandler.from_config({**config, **tls}))
+    assert str(error).startswith(f"localhost:{server.port}: ")
+    assert server.messages == []
+
+
+# Hosts
+
+
+def test_a_host_that_is_no_name_is_an_error_of_the_connection() -> None:
+    """`getaddrinfo` and `ssl` raise ValueError and UnicodeError for some."""
+    for host in ("a..b", ".example.com", "x" * 70, "."):
+        error = refusal(SMTPEmailHandler(host=host, use_tls=True))
+        assert str(error).startswith(f"{host}:465: connecting failed: ")
+
+
+def test_an_interrupt_closes_the_connection() -> None:
+    """What isn't an error of the connection passes, and leaves nothing open."""
+
+    def token() -> str:
+        raise KeyboardInterrupt
+
+    with ScriptedSMTPServer() as server:
+        client = handler(server, username="u", access_token=token)
+        with pytest.raises(KeyboardInterrupt), client.connect():
+            pass
+        assert repr(client).endswith("0 connections kept>")
