@@ -36,6 +36,11 @@ def one_line(text: str) -> str:
     return SURROGATE.sub("\ufffd", CONTROL.sub(" ", text))
 
 
+def is_utf8(text: str) -> bool:
+    """Whether UTF-8 can carry it: there is no lone surrogate in it."""
+    return SURROGATE.search(text) is None
+
+
 def prepare_address(value: str | Address) -> Address:
     """Make an address that is safe to send.
 

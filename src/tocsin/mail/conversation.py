@@ -7,6 +7,7 @@ credentials; no login, no mail.
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 import ssl
 import time
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from tocsin.exceptions import ConnectError, LoginError
+from tocsin.mail.address import is_utf8
 from tocsin.mail.channel import Channel, OutOfStepError, dial
 from tocsin.mail.login import log_in
 from tocsin.mail.receipt import Reply
@@ -24,6 +26,14 @@ if TYPE_CHECKING:
 _OPENING = 10.0  # seconds for look-up, connection, TLS and greeting together
 _LOGIN = 60.0  # seconds for what follows: EHLO, STARTTLS, login
 _CLOSING = 421
+_DOMAIN = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+")
+# What helps, by OpenSSL's X509_V_ERR_…
+_ADVICE = {
+    9: "look at the clock of this machine",  # CERT_NOT_YET_VALID
+    10: "it has to be renewed there; or look at the clock of this machine",  # CERT_HAS_EXPIRED
+    62: "set host to the name that the certificate is for",  # HOSTNAME_MISMATCH
+    64: "set host to the name that the certificate is for",  # IP_ADDRESS_MISMATCH
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +98,7 @@ class Conversation:
             ConnectError: one of these failed.
         """
         until = min(time.monotonic() + min(_OPENING, target.timeout), deadline)
-        channel = None
+        channel = session = None
         step = "connecting"
         try:
             channel = Channel(dial(target.host, target.port, until), timeout=target.timeout)
@@ -112,7 +122,8 @@ class Conversation:
                 channel.close()
             if isinstance(error, OSError):
                 text = f"{target}: {_explain(error, step)}"
-                raise ConnectError(text, reply=Reply(None, None, text)) from error
+                said = session.farewell if session is not None else None
+                raise ConnectError(text, reply=said or Reply(None, None, text)) from error
             raise
         channel.deadline = float("inf")
         return session
@@ -147,9 +158,11 @@ class Conversation:
         reply = self._command(f"EHLO {name}")
         # Of the reply's lines the first is a greeting (RFC 5321 §4.1.1.1).
         _, *lines = reply.text.split("\n") if reply.positive else [""]
-        words = [line.split() for line in lines if line]
+        words = [found for line in lines if (found := line.split())]
         self.features = {first.upper(): " ".join(rest) for first, *rest in words}
-        if not reply.positive:
+        secure = self._channel.encrypted or not self._target.starttls
+        if not reply.positive and secure and self._target.username is None:
+            # HELO offers nothing: neither TLS nor a login.
             reply = self._command(f"HELO {name}")
         if not reply.positive:
             raise self._refusal("the server refuses the greeting", reply)
@@ -165,7 +178,7 @@ class Conversation:
         reply = self._command("STARTTLS")
         if not reply.positive:
             raise self._refusal("the server refuses STARTTLS", reply)
-        if self._channel.unread():
+        if self._channel.unread() and not self._channel.ended:
             # Said in the clear, to be taken as if said under TLS (RFC 3207 §6, CVE-2011-0411).
             raise self._refusal(
                 "there are bytes behind the reply to STARTTLS: somebody injects commands",
@@ -187,8 +200,8 @@ class Conversation:
             )
             raise LoginError(text, reply=Reply(None, None, "not encrypted"))
         try:
-            password = target.password() if target.password else None
-            token = target.access_token() if target.access_token else None
+            password = _credential(target.password)
+            token = _credential(target.access_token)
         except Exception as error:
             text = f"{target}: no password to log in with: {type(error).__name__}: {error}"
             raise LoginError(text, reply=Reply(None, None, "no password")) from error
@@ -201,7 +214,7 @@ class Conversation:
                 access_token=token,
             )
         except LoginError as error:
-            hint = target.login_hint
+            hint = target.login_hint if error.reply.final else ""
             if error.reply.enhanced == "5.7.30":  # Microsoft 365: no passwords any more
                 hint = "Set access_token: passwords are not taken here, OAuth 2 tokens are."
             text = f"{target}: {error}" + (f". {hint}" if hint else "")
@@ -212,6 +225,18 @@ class Conversation:
         return ConnectError(f"{self._target}: {text}{said}", reply=reply)
 
 
+def _credential(give: Callable[[], str] | None) -> str | None:
+    """Ask for a secret; what isn't one is an error that doesn't show it."""
+    if give is None:
+        return None
+    secret = give()
+    if not isinstance(secret, str):
+        raise TypeError(f"expected text, got {type(secret).__name__}")
+    if not secret or not is_utf8(secret):
+        raise ValueError("it is empty, or no text that UTF-8 can carry")
+    return secret
+
+
 def _is_loopback(address: str) -> bool:
     return ipaddress.ip_address(address.partition("%")[0]).is_loopback
 
@@ -219,7 +244,7 @@ def _is_loopback(address: str) -> bool:
 def _own_name(channel: Channel) -> str:
     """Return the name for EHLO, without asking DNS: it may stall (RFC 5321 §4.1.4)."""
     name = socket.gethostname()
-    if "." in name and name.isascii() and not name.endswith("."):
+    if _DOMAIN.fullmatch(name):
         return name
     address = channel.local.partition("%")[0]
     return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
@@ -228,15 +253,13 @@ def _own_name(channel: Channel) -> str:
 def _explain(error: OSError, step: str) -> str:
     """Return what went wrong and what to do about it."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return (
-            f"the server's certificate is not trusted: {error.verify_message}; "
-            "for a private CA set tls_ca_file"
-        )
+        advice = _ADVICE.get(error.verify_code, "for a private CA set tls_ca_file")
+        return f"the server's certificate is not trusted: {error.verify_message}; {advice}"
     if isinstance(error, ssl.SSLError):
         reason = (error.reason or str(error)).replace("_", " ").lower()
         hint = "if the server speaks STARTTLS, as on port 587, set use_starttls instead of use_tls"
         return f"{step} failed: {reason}" + (f"; {hint}" if step == "TLS" else "")
     reason = error.strerror or str(error)
-    if step == "greeting" and isinstance(error, TimeoutError | OutOfStepError):
+    if step == "greeting":
         reason += "; if the server speaks TLS from the start, as on port 465, set use_tls"
     return f"{step} failed: {reason}"

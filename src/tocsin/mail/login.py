@@ -46,8 +46,9 @@ def log_in(
             + (f", only {' '.join(sorted(names))}" if names else "; does it want TLS first?"),
             reply=Reply(None, None, "no common login mechanism"),
         )
+    token = f"\0{username}\0{password}"
     if mechanism == "PLAIN":
-        reply = exchange("AUTH PLAIN " + _encode(f"\0{username}\0{password}"))
+        reply = exchange("AUTH PLAIN " + _encode(token))
     elif mechanism == "LOGIN":
         reply = exchange("AUTH LOGIN")
         for part in (username, password or ""):
@@ -64,7 +65,16 @@ def log_in(
             # The challenge is the error; the reply comes when it has been acknowledged.
             reply = exchange("AQ==" if mechanism == "OAUTHBEARER" else "")
     if not reply.positive:
+        reply = _without(reply, token, password or access_token or "")
         raise LoginError(f"login of {username!r} by {mechanism} failed: {reply}", reply=reply)
+
+
+def _without(reply: Reply, *secrets: str) -> Reply:
+    """Return a reply without secrets: some servers repeat what they were told."""
+    text = reply.text
+    for secret in filter(None, secrets):
+        text = text.replace(_encode(secret), "***").replace(secret, "***")
+    return Reply(reply.code, reply.enhanced, text)
 
 
 def _encode(text: str) -> str:

@@ -7,11 +7,12 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Self
 
+import idna
 from typing_extensions import override
 
 from tocsin import options
 from tocsin.exceptions import ConfigError
-from tocsin.mail.address import prepare_address
+from tocsin.mail.address import is_utf8, prepare_address
 from tocsin.mail.base import EmailHandler, address_option
 from tocsin.mail.delivery import Delivery
 from tocsin.mail.endpoint import ENDPOINTS, endpoint, login_hint
@@ -86,7 +87,9 @@ class SMTPEmailHandler(EmailHandler):
         self.port = port or (SMTPS_PORT if self.use_tls else SMTP_PORT)
         self.tls_context = _tls_context(tls_context, needed=self.use_tls or self.use_starttls)
         self.timeout = options.seconds("timeout", timeout, above=0)
-        self.username = None if username is None else options.text("username", username)
+        self.username = (
+            None if username is None else _carried("username", options.text("username", username))
+        )
         self.password = _secret("password", password)
         self.access_token = _secret("access_token", access_token)
         self._check_login()
@@ -307,6 +310,12 @@ def _secret(key: str, value: Secret | None) -> Secret | None:
         options.fail(key, f"expected text or a callable, got {options.kind(value)}")
     if not value:
         options.fail(key, "expected text or a callable, got an empty string")
+    return _carried(key, value)
+
+
+def _carried(key: str, value: str) -> str:
+    if not is_utf8(value):
+        options.fail(key, "expected text that UTF-8 can carry, got a lone surrogate")
     return value
 
 
@@ -315,8 +324,12 @@ def _callable(secret: Secret | None) -> Callable[[], str] | None:
 
 
 def _word(key: str, value: object) -> str:
-    """Return text without blanks, as a command or a look-up takes it."""
+    """Return a host's name as a command or a look-up takes it: without blanks, and ASCII."""
     word = options.text(key, value)
     if not word.isprintable() or len(word.split()) != 1:
         options.fail(key, f"expected a name without blanks, got {word!r}")
-    return word
+    try:
+        # What the standard library makes of other letters is IDNA 2003: another host.
+        return word if word.isascii() else idna.encode(word, uts46=True).decode("ascii")
+    except idna.IDNAError as error:
+        options.fail(key, f"expected a name, got {word!r}: {error}")
