@@ -79,7 +79,7 @@ class Delivery:
     def _work_off(self, jobs: deque[_Job]) -> None:
         current: tuple[_Job, Transaction] | None = None
         while current is not None or jobs:
-            session = self._connected()
+            session = self._connected(None if current is None else current[1])
             if session is None:
                 break
             job, transaction = current or self._next(jobs)
@@ -88,8 +88,12 @@ class Delivery:
             verdicts = session.transact(transaction, following, self._until)
             if job.note(transaction, verdicts) and job not in jobs:
                 jobs.appendleft(job)
-            self._learn(session, decided=bool(verdicts))
-            if self._on_transaction is not None and verdicts:
+            decided = any(verdict.fate is not Fate.TOO_MANY for verdict in verdicts.values())
+            news = self._learn(session)
+            self._losses = 0 if decided or news or session.alive else self._losses + 1
+            if self._losses >= _LOSSES:
+                self._hopeless = session.farewell or _LOST
+            if self._on_transaction is not None and decided:
                 self._on_transaction(job.receipt(verdicts))
         if current is not None:
             current[0].waiting.extendleft(reversed(current[1].recipients))
@@ -104,18 +108,20 @@ class Delivery:
             jobs.popleft()
         return job, transaction
 
-    def _learn(self, session: Session, *, decided: bool) -> None:
-        """Note how many recipients the server takes, and whether a loss was of any use."""
-        limit = session.limit
-        if limit is not None and (self._size is None or limit < self._size):
-            self._size, decided = limit, True
-        self._losses = 0 if decided or session.alive else self._losses + 1
-        if self._losses >= _LOSSES:
-            self._hopeless = session.farewell or _LOST
+    def _learn(self, session: Session) -> bool:
+        """Note how many recipients the server takes; return whether that is news."""
+        known = self._size
+        if session.limit is not None:
+            self._size = min(known or session.limit, session.limit)
+        return self._size != known
 
-    def _connected(self) -> Session | None:
-        """Return a session that can be used; None if there is no hope of one in this call."""
-        if self._session is not None and self._session.stale():
+    def _connected(self, transaction: Transaction | None) -> Session | None:
+        """Return a session that can be used; None if there is no hope of one in this call.
+
+        Args:
+            transaction: what comes next, if that is settled.
+        """
+        if self._session is not None and self._session.stale(transaction):
             self._give_back(self._session)
             self._session = None
         if self._hopeless is None and time.monotonic() >= self._until:
@@ -123,6 +129,7 @@ class Delivery:
         if self._session is None and self._hopeless is None:
             try:
                 self._session = self._take(self._until)
+                self._learn(self._session)  # from earlier calls
             except ConnectError as error:
                 # Tried once a call: a server that refuses a login locks who comes back at once.
                 self._problem = error
@@ -154,7 +161,7 @@ class _Job:
             else:
                 self._verdicts[recipient] = verdict
         self.waiting.extendleft(reversed(again))
-        if not self.waiting:
+        if len(self._verdicts) == len(self.envelope.recipients):
             self.envelope.forget()
         return bool(self.waiting)
 

@@ -18,7 +18,7 @@ from typing_extensions import override
 from tocsin.mail.channel import Channel, OutOfStepError
 from tocsin.mail.conversation import Conversation, Target
 from tocsin.mail.receipt import Reply
-from tocsin.mail.transaction import Fate, Verdict, of_all, of_recipients, plan
+from tocsin.mail.transaction import Fate, Verdict, of_all, of_recipients, plan, refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,16 +58,21 @@ class Session(Conversation):
         """Whether commands leave without waiting for replies."""
         return self._target.pipelining and "PIPELINING" in self.features
 
-    def stale(self) -> bool:
-        """Whether it had better not be used: lost, old, or the server says something by itself."""
-        if self.alive and self._ahead is None:
-            idle = time.monotonic() - self._used_at
+    def stale(self, transaction: Transaction | None = None) -> bool:
+        """Whether it had better not be used: lost, old, or the server says something by itself.
+
+        Args:
+            transaction: for what; if commands have left already, they have to be those.
+        """
+        if self.alive and self._ahead is not None:
+            return self._ahead.transaction is not transaction
+        if self.alive:
             try:
                 self.alive = not self._channel.unread()
             except OSError:
                 self.alive = False
-            return not self.alive or idle > _IDLE or self._count >= _MOST
-        return not self.alive
+        idle = time.monotonic() - self._used_at
+        return not self.alive or idle > _IDLE or self._count >= _MOST
 
     def transact(
         self,
@@ -94,14 +99,18 @@ class Session(Conversation):
         self._used_at = time.monotonic()
         allowance = max(_TRANSACTION, len(script.data) / _SLOW_LINE)
         self._channel.deadline = min(self._used_at + allowance, deadline)
+        self.alive = False  # until both sides are in step again, whatever interrupts this
         try:
             if script.commands:
                 accepted = self._envelope(script, verdicts, announced=ahead is not None)
                 if accepted:
                     self._message(script, accepted, verdicts, following, deadline)
+            self.alive = True
         except OSError:
-            self.alive = False
-            self._channel.close()
+            pass  # what is known by now is in the verdicts
+        finally:
+            if not self.alive:
+                self._channel.close()
         return verdicts
 
     def close(self) -> None:
@@ -128,7 +137,7 @@ class Session(Conversation):
         try:
             sender = next(answers)
             if not sender.positive:
-                verdicts.update(of_all(sender, script.recipients))
+                verdicts.update(dict.fromkeys(script.recipients, refused(sender)))
                 self._skip(answers, len(script.recipients))
                 return []
             for recipient in script.recipients:
@@ -136,8 +145,10 @@ class Session(Conversation):
             named = of_recipients(replies)
             accepted = [one for one, verdict in named.items() if verdict.fate is Fate.ACCEPTED]
             go_ahead = next(answers) if accepted or self.pipelining else None
-        except OSError:
-            self.misled = self.pipelining and self.farewell is None
+        except OSError as error:
+            # Who hangs up when commands have ridden with a dot may just take one message at a time.
+            lost = not announced or isinstance(error, TimeoutError)
+            self.misled = self.pipelining and self.farewell is None and lost
             # Who was refused stays refused; who was accepted has no message yet.
             stands = (Fate.REFUSED, Fate.DEFERRED)
             named = self._learnt(of_recipients(replies))
@@ -150,6 +161,8 @@ class Session(Conversation):
                 self._command(".")  # nobody is to get it: RFC 2920 §3.1
             return accepted
         if go_ahead is not None:
+            if go_ahead.positive:
+                raise OutOfStepError(f"the server doesn't ask for the message: {go_ahead}")
             full = any(verdict.fate is Fate.TOO_MANY for verdict in named.values())
             named.update(of_all(go_ahead, accepted, full=full))
         verdicts.update(self._learnt(named))
@@ -164,9 +177,12 @@ class Session(Conversation):
                 yield self._command(command, continues=number == last)
             return
         if not announced:
+            if self._channel.unread():
+                reply = self._reply()  # the reason, if the server closes
+                raise OutOfStepError(f"the server speaks before it is asked: {reply}")
             # A server that hangs up in the middle has answered the first ones all the same.
             with contextlib.suppress(ConnectionError):
-                self._say(_flight(commands))
+                self._channel.write(_flight(commands))
         for number in range(len(commands)):
             yield self._reply(continues=number == last)
 
@@ -195,14 +211,14 @@ class Session(Conversation):
             reply = self._reply()
             if reply.positive:
                 raise OutOfStepError("the server takes a message that hasn't ended")
-            verdicts.update(of_all(reply, accepted))
+            verdicts.update(self._learnt(of_all(reply, accepted)))
             raise ConnectionAbortedError("the server answered before the message had ended")
         self._channel.deadline = min(time.monotonic() + _FINAL_DOT, deadline)
         ahead = self._planned(following)
         try:
             if ahead is not None:
                 with contextlib.suppress(ConnectionError):
-                    self._channel.write(_flight(ahead.commands))
+                    self._channel.write(_flight(ahead.commands), timeout=_FINAL_DOT)
             reply = self._reply(timeout=_FINAL_DOT)
         except OSError as error:
             if self.farewell is None:

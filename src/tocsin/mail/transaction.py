@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tocsin.mail.envelope import Envelope
 
 _MANY = re.compile(r"too many recipients|recipient count|recipients exceed", re.IGNORECASE)
+_SIZE = re.compile(r"[0-9]{1,20}")  # RFC 1870 §4
 _TOO_MANY_CODES = (452, 552)  # 552 is an old way of saying 452: RFC 5321 §4.5.3.1.10
 
 
@@ -93,10 +94,12 @@ def plan(transaction: Transaction, features: Mapping[str, str]) -> Plan:
     if utf8:
         parameters += " SMTPUTF8"  # RFC 6531
     if "SIZE" in features:  # RFC 1870
-        parameters += f" SIZE={len(data)}"
+        # What makes the end of the message known doesn't count, nor do dots that are doubled.
+        size = len(data) - len(b".\r\n") - data.count(b"\r\n..")
+        parameters += f" SIZE={size}"
         limit = features["SIZE"]
-        if limit.isdigit() and 0 < int(limit) < len(data):
-            text = f"the message has {len(data):,} bytes; the server takes {int(limit):,}"
+        if _SIZE.fullmatch(limit) and 0 < int(limit) < size:
+            text = f"the message has {size:,} bytes; the server takes {int(limit):,}"
             problem = problem or Reply(None, "5.3.4", text)
     if problem is not None:
         local = dict.fromkeys(transaction.recipients, Verdict(Fate.REFUSED, problem))
@@ -147,7 +150,7 @@ def of_recipients(replies: Mapping[str, Reply]) -> dict[str, Verdict]:
 
 
 def of_all(reply: Reply, recipients: Sequence[str], *, full: bool = False) -> dict[str, Verdict]:
-    """Return what a negative reply to MAIL, to DATA or to the message means for its recipients.
+    """Return what a negative reply to DATA or to the message means for its recipients.
 
     Args:
         reply: the reply.

@@ -369,7 +369,7 @@ class _Line:
     def __init__(self, sock: socket.socket, stopped: threading.Event) -> None:
         self._sock = sock
         self._stopped = stopped
-        self._buffer = b""
+        self._buffer = bytearray()
         self._mute = False
 
     def read_line(self) -> str:
@@ -377,18 +377,21 @@ class _Line:
 
     def read_message(self) -> bytes:
         # A message may be empty: then the dot comes first.
-        self._buffer = b"\r\n" + self._buffer
+        self._buffer[:0] = b"\r\n"
         data = self._read(b"\r\n.\r\n") + b"\r\n"
         return data.replace(b"\r\n..", b"\r\n.")[2:]
 
     def _read(self, end: bytes) -> bytes:
-        while end not in self._buffer:
+        start = 0
+        while (found := self._buffer.find(end, start)) < 0:
+            start = max(0, len(self._buffer) - len(end))
             data = self._sock.recv(65536)
             if not data:
                 raise _Ended
             self._buffer += data
-        found, _, self._buffer = self._buffer.partition(end)
-        return found
+        content = bytes(self._buffer[:found])
+        del self._buffer[: found + len(end)]
+        return content
 
     def do(self, step: Step) -> None:
         """Do one thing."""
@@ -430,7 +433,7 @@ class _Line:
 
     def secure(self, context: ssl.SSLContext) -> ssl.SSLSocket:
         """Turn on TLS; what was already read in the clear is dropped, as it should be."""
-        self._buffer = b""
+        self._buffer.clear()
         self._sock = secured = context.wrap_socket(self._sock, server_side=True)
         return secured
 
