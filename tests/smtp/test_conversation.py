@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import socket
 import ssl
 import time
@@ -14,6 +14,7 @@ from peers import TO, TLSServer, free_port, mail, on_a_host_of_its_own, server_c
 
 from tocsin import ConnectError, Reply, SendError, SMTPEmailHandler
 from tocsin.mail import conversation
+from tocsin.mail.channel import Channel
 from tocsin.testing import Act, Drip, ScriptedSMTPServer
 
 if TYPE_CHECKING:
@@ -216,7 +217,7 @@ def test_over_ipv6_the_address_literal_says_so() -> None:
         pytest.skip("the host has a name to greet with")
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as listener:
         sock = socket.create_connection(listener.getsockname()[:2])
-        channel = conversation.Channel(sock, timeout=1)
+        channel = Channel(sock, timeout=1)
         assert conversation._own_name(channel) == "[IPv6:::1]"
         channel.close()
 
@@ -440,11 +441,11 @@ def test_a_certificate_that_does_not_verify_means_no_mail(
 ) -> None:
     """The error names host, port, and what to do."""
     ca = trustme.CA()
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     certificate = ca.issue_cert(
         *names,
-        not_before=now + datetime.timedelta(days=issued),
-        not_after=now + datetime.timedelta(days=expires),
+        not_before=now + dt.timedelta(days=issued),
+        not_after=now + dt.timedelta(days=expires),
     )
     context = ssl.create_default_context()
     (ca if trusted else trustme.CA()).configure_trust(context)

@@ -133,6 +133,11 @@ class Channel:
         self._receive()
         return bool(self._buffer) or self._eof
 
+    @property
+    def ended(self) -> bool:
+        """Whether the other side is known to have hung up."""
+        return self._eof
+
     def close(self) -> None:
         """Close the socket; no waiting, no errors."""
         with contextlib.suppress(OSError):  # an old error may be reported only now
