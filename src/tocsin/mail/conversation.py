@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 from tocsin.exceptions import ConnectError, LoginError
 from tocsin.mail.address import is_utf8
 from tocsin.mail.channel import Channel, OutOfStepError, dial
-from tocsin.mail.login import log_in
+from tocsin.mail.login import log_in, separates
 from tocsin.mail.receipt import Reply
 
 if TYPE_CHECKING:
@@ -232,8 +232,8 @@ def _credential(give: Callable[[], str] | None) -> str | None:
     secret = give()
     if not isinstance(secret, str):
         raise TypeError(f"expected text, got {type(secret).__name__}")
-    if not secret or not is_utf8(secret):
-        raise ValueError("it is empty, or no text that UTF-8 can carry")
+    if not secret or not is_utf8(secret) or separates(secret):
+        raise ValueError("it is empty, or no text that a login can carry")
     return secret
 
 

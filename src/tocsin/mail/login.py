@@ -77,5 +77,10 @@ def _without(reply: Reply, *secrets: str) -> Reply:
     return Reply(reply.code, reply.enhanced, text)
 
 
+def separates(text: str) -> bool:
+    """Whether a text has NUL or ^A in it, which stand between the parts of a login."""
+    return "\0" in text or "\1" in text
+
+
 def _encode(text: str) -> str:
     return base64.b64encode(text.encode("utf-8")).decode("ascii")

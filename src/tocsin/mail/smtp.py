@@ -17,6 +17,7 @@ from tocsin.mail.base import EmailHandler, address_option
 from tocsin.mail.delivery import Delivery
 from tocsin.mail.endpoint import ENDPOINTS, endpoint, login_hint
 from tocsin.mail.envelope import envelopes
+from tocsin.mail.login import separates
 
 if TYPE_CHECKING:
     import ssl
@@ -316,6 +317,8 @@ def _secret(key: str, value: Secret | None) -> Secret | None:
 def _carried(key: str, value: str) -> str:
     if not is_utf8(value):
         options.fail(key, "expected text that UTF-8 can carry, got a lone surrogate")
+    if separates(value):
+        options.fail(key, "expected text without NUL and ^A, which separate a login's parts")
     return value
 
 
