@@ -86,6 +86,12 @@ def test_server_that_repeats_what_it_was_told_puts_no_secret_into_the_error(
     assert server.connections[0].commands[-1].split()[-1] not in shown
 
 
+def test_short_password_leaves_the_words_of_an_error_whole() -> None:
+    with ScriptedSMTPServer({"AUTH": "535 5.7.8 not accepted: p"}) as server:
+        error = failure(handler(server, username="u", password="p"), mail("a@x"))
+    assert "535 5.7.8 not accepted: ***" in str(error.__cause__)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to a thread")
 @pytest.mark.parametrize("features", [(), ("PIPELINING",)])
 def test_interrupted_transaction_leaves_no_connection_behind(features: tuple[str, ...]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from typing import TYPE_CHECKING
 
 from tocsin.exceptions import LoginError
@@ -73,7 +74,9 @@ def _without(reply: Reply, *secrets: str) -> Reply:
     """Return a reply without secrets: some servers repeat what they were told."""
     text = reply.text
     for secret in filter(None, secrets):
-        text = text.replace(_encode(secret), "***").replace(secret, "***")
+        # As a word: a short one would be found in the middle of others.
+        word = rf"(?<!\w)(?:{re.escape(_encode(secret))}|{re.escape(secret)})(?!\w)"
+        text = re.sub(word, "***", text)
     return Reply(reply.code, reply.enhanced, text)
 
 
