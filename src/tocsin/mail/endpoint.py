@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from tocsin import options
+from tocsin.exceptions import ConfigError
 from tocsin.mail.providers import PROVIDERS, find
 
 if TYPE_CHECKING:
@@ -38,8 +39,11 @@ def endpoint(given: Mapping[str, Any]) -> dict[str, Any]:
     if source == "url":
         return _of_url(given["url"])
     if source == "provider":
-        provider = find(given["provider"])
-        found: dict[str, Any] = {"host": provider.host_in(given.get("region"))}
+        try:
+            provider = find(given["provider"])
+            found: dict[str, Any] = {"host": provider.host_in(given.get("region"))}
+        except ConfigError as error:
+            raise ConfigError(f"email.{error}") from None
         if provider.recipients_per_message is not None:
             found["recipients_per_message"] = provider.recipients_per_message
         if all(given.get(name) is None for name in _TRANSPORT):
@@ -53,11 +57,19 @@ def endpoint(given: Mapping[str, Any]) -> dict[str, Any]:
 def _of_url(value: object) -> dict[str, Any]:
     """Read `smtps://user:password@host:465`; a password in it is never shown."""
     key = "email.url"
-    parts = urlsplit(options.text(key, value))
+    url = options.text(key, value)
     try:
+        parts = urlsplit(url)
         port, host = parts.port, parts.hostname
+        username, password = (
+            unquote(part or "", errors="strict") for part in (parts.username, parts.password)
+        )
     except ValueError:
-        options.fail(key, "its port is no number from 1 to 65535")
+        # Its text may be a part of the password.
+        raise ConfigError(
+            f"{key}: can't be read; expected smtps://user:password@host:465, with user and "
+            "password percent-encoded ('/' is %2F)"
+        ) from None
     if parts.scheme not in _SCHEMES:
         options.fail(key, f"expected one of {', '.join(f'{name}://' for name in _SCHEMES)}")
     if not host:
@@ -67,10 +79,10 @@ def _of_url(value: object) -> dict[str, Any]:
     found: dict[str, Any] = {**_SCHEMES[parts.scheme], "host": host}
     if port is not None:
         found["port"] = port
-    if parts.username:
-        found["username"] = unquote(parts.username)
-    if parts.password:
-        found["password"] = unquote(parts.password)
+    if username:
+        found["username"] = username
+    if password:
+        found["password"] = password
     return found
 
 
