@@ -92,7 +92,7 @@ def commands(server: ScriptedSMTPServer) -> list[list[str]]:
 
 def everybody_once(server: ScriptedSMTPServer, receipts: Iterable[Receipt]) -> None:
     """Check that all were accepted, and have the message exactly once."""
-    expected = Counter()
+    expected: Counter[tuple[str, str]] = Counter()
     for receipt in receipts:
         assert receipt.complete, receipt
         expected.update((receipt.message_id, one) for one in receipt.accepted)

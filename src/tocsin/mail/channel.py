@@ -97,7 +97,10 @@ class Channel:
                 return False
             until = self._until(timeout)
             chunk = view[:_CHUNK]
-            view = view[self._retry(lambda chunk=chunk: self._sock.send(chunk), until) :]  # type: ignore[misc]
+            try:
+                view = view[self._retry(lambda chunk=chunk: self._sock.send(chunk), until) :]  # type: ignore[misc]
+            except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
+                raise ConnectionResetError("the server closed the connection") from error
         return True
 
     def reply(self, timeout: float | None = None) -> Reply:

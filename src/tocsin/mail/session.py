@@ -156,7 +156,9 @@ class Session(Conversation):
             raise
         if go_ahead is not None and go_ahead.code == _GO_AHEAD:
             self._learnt(named)
-            verdicts.update({one: named[one] for one in named if one not in accepted})
+            verdicts.update(
+                {one: found for one, found in named.items() if found.fate is not Fate.ACCEPTED}
+            )
             if not accepted:
                 self._command(".")  # nobody is to get it: RFC 2920 §3.1
             return accepted

@@ -15,7 +15,7 @@ import struct
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 if TYPE_CHECKING:
     import ssl
@@ -60,8 +60,9 @@ that drip, or an event that is waited for."""
 Action: TypeAlias = Step | tuple[Step, ...]
 """A step, or several that make up one action."""
 Script: TypeAlias = Mapping[
-    str, Action | list[Action | None] | Callable[[str, "SMTPConnection"], Action | None]
+    str, Action | list[Any] | Callable[[str, "SMTPConnection"], Action | None]
 ]
+"""Stage → an action, a list of `Action | None`, or what returns one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +173,8 @@ class ScriptedSMTPServer:
             sockets = list(self._sockets)
         for sock in sockets:
             with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+                # Not `SSLSocket.shutdown`: it takes the TLS state away from under a reader.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
         for thread in list(self._threads):
             thread.join()
 
@@ -303,7 +305,9 @@ class ScriptedSMTPServer:
             keep: takes the message, if it is the reply to one; it does so before it is said.
         """
         said = ""
-        for step in planned if isinstance(planned, tuple) else (planned or usual,):
+        if not isinstance(planned, tuple):
+            planned = (usual if planned is None else planned,)
+        for step in planned:
             text = step.decode("latin-1") if isinstance(step, bytes) else step
             if isinstance(text, str):
                 said = said or text
@@ -318,6 +322,9 @@ class ScriptedSMTPServer:
         sock = line.secure(self._tls_context)
         with self._lock:
             self._sockets.append(sock)
+        if self._stopped.is_set():
+            raise _Ended
+        sock.do_handshake()
         connection.tls = True
         connection.client_certificate = sock.getpeercert()
 
@@ -379,7 +386,7 @@ class _Line:
         # A message may be empty: then the dot comes first.
         self._buffer[:0] = b"\r\n"
         data = self._read(b"\r\n.\r\n") + b"\r\n"
-        return data.replace(b"\r\n..", b"\r\n.")[2:]
+        return data.replace(b"\r\n.", b"\r\n")[2:]
 
     def _read(self, end: bytes) -> bytes:
         start = 0
@@ -432,9 +439,14 @@ class _Line:
         raise _Ended
 
     def secure(self, context: ssl.SSLContext) -> ssl.SSLSocket:
-        """Turn on TLS; what was already read in the clear is dropped, as it should be."""
+        """Begin with TLS; what was already read in the clear is dropped, as it should be.
+
+        The handshake is still to be made: who stalls in it can be interrupted by then.
+        """
         self._buffer.clear()
-        self._sock = secured = context.wrap_socket(self._sock, server_side=True)
+        self._sock = secured = context.wrap_socket(
+            self._sock, server_side=True, do_handshake_on_connect=False
+        )
         return secured
 
     def close(self) -> None:
