@@ -51,7 +51,7 @@ lint: $(READY)-dev  ## ruff: rules and format
 types: $(READY)-dev  ## mypy and pyright, both strict, and how much of the public API is typed
 	$(BIN)/mypy
 	$(BIN)/pyright
-	$(BIN)/pyright --verifytypes tocsin --ignoreexternal
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pyright --verifytypes tocsin --ignoreexternal
 
 imports: $(READY)-dev  ## the dependency rule of docs/architecture.md
 	$(BIN)/lint-imports

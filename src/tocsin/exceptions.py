@@ -35,7 +35,7 @@ class SendError(TocsinError):
 
     def __init__(self, message: str, *, receipts: Sequence[Receipt] = ()) -> None:
         super().__init__(message)
-        self.receipts = tuple(receipts)
+        self.receipts: tuple[Receipt, ...] = tuple(receipts)
 
 
 class ConnectError(SendError):

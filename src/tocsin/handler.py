@@ -102,7 +102,7 @@ class AlertHandler(logging.Handler):
         # closes all at the next `dictConfig`, while somebody holds on to the error.
         super().__init__(level)
         if name is not None:
-            self.name = name
+            self.set_name(name)
         _handlers.add(self)
 
     def _start(self) -> None:

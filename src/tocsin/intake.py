@@ -39,9 +39,10 @@ class Slot:
     __slots__ = ("count", "first", "group", "last")
 
     def __init__(self, group: Group) -> None:
-        self.group = group
-        self.count = 1
-        self.first = self.last = group.first
+        self.group: Group = group
+        self.count: int = 1
+        self.first: float = group.first
+        self.last: float = group.first
 
     def add(self, time: float) -> None:
         """Count one more."""
@@ -86,8 +87,8 @@ class Intake:
         self._lock = threading.RLock()
         self._slots: dict[str, Slot] = {}
         self._room = _MAX_SAMPLES
-        self.seen = 0
-        self.dropped = 0
+        self.seen: int = 0
+        self.dropped: int = 0
 
     def add(self, record: logging.LogRecord, formatter: logging.Formatter | None) -> Wake:
         """Count a record.

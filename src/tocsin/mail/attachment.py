@@ -12,7 +12,7 @@ _MIMETYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(?:[ \t]*;[\
 _CID = re.compile(r"[\x21-\x3b\x3d\x3f-\x7e]+")
 
 
-class Attachment:
+class Attachment:  # noqa: PLW1641 - it can be changed, so it has no hash
     """A file that goes with a message.
 
     Args:
@@ -45,7 +45,7 @@ class Attachment:
             mimetype = mimetype or ("text/plain" if charset else "application/octet-stream")
             if mimetype.startswith("text/"):
                 mimetype += charset
-        self.data = bytes(data)
+        self.data: bytes = bytes(data)
         self.filename = filename
         self.mimetype = mimetype
         self._cid: str | None = None
@@ -93,8 +93,6 @@ class Attachment:
             other.mimetype,
             other._cid,
         )
-
-    __hash__ = None  # type: ignore[assignment] # it can be changed
 
     def __repr__(self) -> str:
         return f"<Attachment {self.filename!r} {self.mimetype} {len(self.data)} bytes>"

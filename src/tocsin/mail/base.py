@@ -93,14 +93,29 @@ class EmailHandler(abc.ABC):
     # `logging.config.dictConfig` sets these on what a `handlers` entry names. An email handler
     # there would fail at the first record; it is refused while the configuration is read.
 
-    def _refuse_logging(self, *_: object) -> NoReturn:
+    def setLevel(self, *_: object) -> NoReturn:  # noqa: N802 - logging's name
+        """Refuse to be a logging handler."""
         raise ConfigError(
             f"class: {type(self).__name__} sends messages and is no logging handler; "
             "use 'tocsin.AlertHandler', with these options under its key 'email'"
         )
 
-    setLevel = setFormatter = addFilter = _refuse_logging  # noqa: N815 - logging's names
-    name = property(_refuse_logging, _refuse_logging)
+    def setFormatter(self, *_: object) -> NoReturn:  # noqa: N802 - logging's name
+        """Refuse to be a logging handler."""
+        self.setLevel()
+
+    def addFilter(self, *_: object) -> NoReturn:  # noqa: N802 - logging's name
+        """Refuse to be a logging handler."""
+        self.setLevel()
+
+    @property
+    def name(self) -> NoReturn:
+        """Refuse to be a logging handler."""
+        self.setLevel()
+
+    @name.setter
+    def name(self, _: object) -> NoReturn:
+        self.setLevel()
 
 
 def address_option(key: str, value: object) -> Address:

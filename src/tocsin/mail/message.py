@@ -97,16 +97,16 @@ class Message:
         recipients: Addresses | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        self.subject = subject
-        self.text = text
-        self.html = html
+        self.subject: str = subject
+        self.text: str | None = text
+        self.html: str | None = html
         self.from_addr = from_addr
         self.reply_to = reply_to
         self.to = to
         self.cc = cc
         self.bcc = bcc
-        self.attachments = list(attachments)
-        self.inline_attachments = list(inline_attachments)
+        self.attachments: list[Attachment] = list(attachments)
+        self.inline_attachments: list[Attachment] = list(inline_attachments)
         self.recipients = recipients
         self.headers = dict(headers or {})
 

@@ -33,7 +33,7 @@ class TestEmailHandler(EmailHandler):
     __test__ = False  # pytest collects classes called Test…
 
     def __init__(self, *, default_from: str | Address | None = None) -> None:
-        self.default_from = (
+        self.default_from: Address | None = (
             None if default_from is None else address_option("default_from", default_from)
         )
         self.outbox: list[AnyMessage] = []

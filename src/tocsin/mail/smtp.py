@@ -78,32 +78,34 @@ class SMTPEmailHandler(EmailHandler):
         local_hostname: str | None = None,
         dangerous_plaintext_login: bool = False,
     ) -> None:
-        self.host = "localhost" if host is None else _word("host", host)
+        self.host: str = "localhost" if host is None else _word("host", host)
         if port is not None:
             options.whole("port", port, low=1, high=65535)
-        self.use_tls = (
+        self.use_tls: bool = (
             port == SMTPS_PORT if use_tls is None else options.boolean("use_tls", use_tls)
         )
-        self.use_starttls = options.boolean("use_starttls", use_starttls) and not self.use_tls
-        self.port = port or (SMTPS_PORT if self.use_tls else SMTP_PORT)
-        self.tls_context = _tls_context(tls_context, needed=self.use_tls or self.use_starttls)
-        self.timeout = options.seconds("timeout", timeout, above=0)
-        self.username = (
+        self.use_starttls: bool = options.boolean("use_starttls", use_starttls) and not self.use_tls
+        self.port: int = port or (SMTPS_PORT if self.use_tls else SMTP_PORT)
+        self.tls_context: ssl.SSLContext | None = _tls_context(
+            tls_context, needed=self.use_tls or self.use_starttls
+        )
+        self.timeout: float = options.seconds("timeout", timeout, above=0)
+        self.username: str | None = (
             None if username is None else _carried("username", options.text("username", username))
         )
-        self.password = _secret("password", password)
-        self.access_token = _secret("access_token", access_token)
+        self.password: Secret | None = _secret("password", password)
+        self.access_token: Secret | None = _secret("access_token", access_token)
         self._check_login()
-        self.default_from = (
+        self.default_from: Address | None = (
             None if default_from is None else address_option("default_from", default_from)
         )
-        self.recipients_per_message = recipients_per_message
+        self.recipients_per_message: int | None = recipients_per_message
         if recipients_per_message is not None:
             options.whole("recipients_per_message", recipients_per_message, low=1)
-        self.local_hostname = (
+        self.local_hostname: str | None = (
             None if local_hostname is None else _word("local_hostname", local_hostname)
         )
-        self.dangerous_plaintext_login = options.boolean(
+        self.dangerous_plaintext_login: bool = options.boolean(
             "dangerous_plaintext_login", dangerous_plaintext_login
         )
         self._lock = threading.Lock()

@@ -6,7 +6,14 @@ import sys
 
 from tocsin.testing import ScriptedSMTPServer
 
-with ScriptedSMTPServer(port=int(sys.argv[1]) if len(sys.argv) > 1 else 0) as server:
-    sys.stdout.write(f"{server.port}\n")
-    sys.stdout.flush()
-    sys.stdin.read()
+
+def main() -> None:
+    """Print the port, and serve."""
+    with ScriptedSMTPServer(port=int(sys.argv[1]) if len(sys.argv) > 1 else 0) as server:
+        sys.stdout.write(f"{server.port}\n")
+        sys.stdout.flush()
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()
