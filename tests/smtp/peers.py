@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import coverage
 import pytest
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
@@ -64,8 +65,9 @@ def on_a_host_of_its_own(folder: Path, program: str) -> str:
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
+    program = _measured() + _HOST.format(folder=str(folder)) + program
     done = subprocess.run(
-        [*command, sys.executable, "-W", "error", "-c", _HOST.format(folder=str(folder)) + program],
+        [*command, sys.executable, "-W", "error", "-c", program],
         capture_output=True,
         text=True,
         check=False,
@@ -73,6 +75,20 @@ def on_a_host_of_its_own(folder: Path, program: str) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def _measured() -> str:
+    """Return what makes a program count in the coverage that is being measured, if it is."""
+    measuring = coverage.Coverage.current()
+    if measuring is None:
+        return ""
+    options = {"data_file": measuring.config.data_file, "data_suffix": True}
+    return f"""
+import atexit, coverage
+measuring = coverage.Coverage(**{options}, config_file={measuring.config.config_file!r})
+measuring.start()
+atexit.register(measuring.save)
+"""
 
 
 @dataclass

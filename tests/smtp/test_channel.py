@@ -274,7 +274,7 @@ def test_a_name_that_can_not_be_resolved_is_an_error(host: str) -> None:
 
 def test_no_time_left_is_a_time_out() -> None:
     with ScriptedSMTPServer() as server, pytest.raises(TimeoutError):
-        dial("localhost", server.port, time.monotonic() - 1)
+        dial("127.0.0.1", server.port, time.monotonic() - 1)
 
 
 def test_a_silent_address_does_not_hold_the_connection() -> None:

@@ -182,6 +182,13 @@ def test_what_is_given_beside_a_provider_wins(
     assert transport({"provider": "gmail", **beside}) == found
 
 
+def test_a_host_that_idna_does_not_know_is_told() -> None:
+    """RFC 5891: what can't be a name is no reason to ask for another one."""
+    with pytest.raises(ConfigError) as caught:
+        SMTPEmailHandler(host="☃ü" * 40 + ".example")
+    assert str(caught.value).startswith("host: expected a name, got '☃ü☃ü")
+
+
 def test_a_limit_beside_a_provider_wins() -> None:
     config = {"provider": "gmail", "recipients_per_message": 7, "timeout": 3}
     made = SMTPEmailHandler.from_config(config)

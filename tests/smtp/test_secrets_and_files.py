@@ -162,11 +162,7 @@ def test_each_error_about_a_secret_is_exact(
         ("env", "TEST_EMPTY", "the environment variable 'TEST_EMPTY' is empty"),
         ("env", 7, "expected text, got int"),
         ("env", " ", "expected text, got an empty string"),
-        (
-            "file",
-            tmp_path / "no",
-            f"can't read {str(tmp_path / 'no')!r}: No such file or directory",
-        ),
+        ("file", none, f"can't read {str(none)!r}: No such file or directory"),
         ("file", tmp_path, f"can't read {str(tmp_path)!r}: Is a directory"),
         ("file", empty, f"the file {str(empty)!r} is empty"),
         ("file", binary, f"can't read {str(binary)!r}: it is not UTF-8 text"),

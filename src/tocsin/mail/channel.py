@@ -54,8 +54,8 @@ class Channel:
         self._timeout = timeout
         self._buffer = bytearray()
         self._eof = False
-        self.deadline = float("inf")
-        self.encrypted = False
+        self.deadline: float = float("inf")
+        self.encrypted: bool = False
 
     @property
     def peer(self) -> str:
@@ -223,6 +223,8 @@ def dial(host: str, port: int, until: float) -> socket.socket:
     Raises:
         OSError: none answered; the last one's error.
     """
+    if time.monotonic() >= until:
+        raise TimeoutError("timed out")
     addresses = _look_up(host, port, until)
     error: OSError = TimeoutError("timed out")
     for position, (family, kind, protocol, _, address) in enumerate(addresses):
