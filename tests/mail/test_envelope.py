@@ -93,6 +93,14 @@ def test_wrong_recipient_does_not_cost_the_others() -> None:
     assert list(envelope.invalid) == ["nonsense"]
 
 
+@pytest.mark.parametrize("make", [old, new])
+def test_wrong_recipients_are_named_as_they_were_written(make: Any) -> None:
+    """The standard library's parser makes `<>` of each: two of them would be one."""
+    envelope = seal(make(Cc="a..b@x, c..d@x, e@x"))
+    assert list(envelope.invalid) == ["a..b@x", "c..d@x"]
+    assert envelope.recipients == ("a@example.com", "e@x")
+
+
 def test_sender_header_comes_before_from() -> None:
     """RFC 5322 §3.6.2: who sends it for those who wrote it."""
     mime = new(Sender="s@x")

@@ -230,10 +230,15 @@ def header_addresses(mime: email.message.Message[Any, Any], name: str) -> list[s
     """Return the addresses in all headers of a name, as text and unchecked."""
     found: list[str] = []
     for value in mime.get_all(name, []):
+        text = str(value)
+        structured = _STRUCTURED.search(text) is not None
         parsed = getattr(value, "addresses", None)
-        if parsed is None and _STRUCTURED.search(str(value)):
-            parsed = email.policy.default.header_factory(name, str(value)).addresses
-        found.extend(split_addresses(str(value)) if parsed is None else map(str, parsed))
+        if parsed is None and structured:
+            parsed = email.policy.default.header_factory(name, text).addresses
+        if parsed is None or not (structured or all(address.domain for address in parsed)):
+            found.extend(split_addresses(text))  # the parser keeps nothing of what it can't read
+        else:
+            found.extend(map(str, parsed))
     return found
 
 
