@@ -28,6 +28,7 @@ _CHUNK = 65536
 _MAX_REPLY_BYTES = 65536
 _MAX_REPLY_LINES = 100
 _MAX_UNREAD = 1 << 22  # the replies to some 40,000 pipelined recipients
+_DAY = 86_400.0  # seconds; what is longer overflows in some system's call
 _REPLY_LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?")
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?: |$)")  # RFC 3463 §2
 
@@ -51,7 +52,7 @@ class Channel:
     def __init__(self, sock: socket.socket, *, timeout: float) -> None:
         sock.setblocking(False)
         self._sock = sock
-        self._timeout = timeout
+        self._timeout = min(timeout, _DAY)
         self._buffer = bytearray()
         self._eof = False
         self.deadline: float = float("inf")

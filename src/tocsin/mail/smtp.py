@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
+import weakref
 from typing import TYPE_CHECKING, Any, Self
 
 import idna
@@ -112,6 +114,7 @@ class SMTPEmailHandler(EmailHandler):
         self._kept: list[Session] = []
         self._keeping = 0
         self._pipelining = True  # until a server turns out to offer it and not to bear it
+        _handlers.add(self)
 
     _OPTIONS = (
         "host",
@@ -292,6 +295,23 @@ class SMTPEmailHandler(EmailHandler):
                 self._kept.append(session)
         if not keep:
             session.close()
+
+
+_handlers: weakref.WeakSet[SMTPEmailHandler] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """Leave the connections to the parent: two processes can't share one."""
+    for handler in list(_handlers):
+        handler._lock = threading.Lock()  # noqa: SLF001 - another thread may have held it
+        sessions, handler._kept = handler._kept, []  # noqa: SLF001 - its own module
+        for session in sessions:
+            session.alive = False  # closed without a QUIT, which would be the parent's
+            session.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _tls_context(given: ssl.SSLContext | None, *, needed: bool) -> ssl.SSLContext | None:
