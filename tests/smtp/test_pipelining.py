@@ -183,7 +183,7 @@ def test_a_refused_sender_costs_no_connection() -> None:
 
 def test_one_of_several_refused_and_data_refused() -> None:
     """Each is told what was said to them, and the others what was said to DATA."""
-    script = {"RCPT": [None, "550 5.1.1 nobody"], "DATA": ["451 4.3.0 not now"]}
+    script: dict[str, Any] = {"RCPT": [None, "550 5.1.1 nobody"], "DATA": ["451 4.3.0 not now"]}
     with ScriptedSMTPServer(script) as server:
         (receipt,) = send(handler_for(server), message(A, B, C))
     assert str(receipt.refused[B]) == "550 5.1.1 nobody"

@@ -304,7 +304,7 @@ def test_all_batches_and_retries_have_the_same_bytes(features: Sequence[str]) ->
     """Also the last batch, over a new connection: the bytes are made once."""
     mime = EmailMessage()
     mime["From"] = "me@example.com"
-    mime["To"] = people(5)
+    mime["To"] = ", ".join(people(5))
     mime.set_content("text")
     mime.add_alternative("<p>html</p>", subtype="html")  # its boundary is made with the bytes
     script = {"DATA": [None, None, ("421 4.3.2 bye", Act.CLOSE)]}
