@@ -16,7 +16,7 @@ ALL_PYTHONS := $(shell pyenv versions --bare 2>/dev/null | sort -rV | paste -sd:
 .PHONY: help demo test test-all bench-smtp check lint types imports docs wheel clean
 
 help:  ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/:/' | column -t -s:
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 $(VENV)/bin/activate $(VENV)/Scripts/activate:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try make PYTHON=python3.12")'

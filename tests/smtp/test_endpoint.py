@@ -68,6 +68,17 @@ def test_a_url_says_host_port_and_tls(url: str, found: tuple[str, int, str]) -> 
 
 
 @pytest.mark.parametrize(
+    "option", [{"port": 2525}, {"use_tls": False}, {"use_starttls": True}], ids=str
+)
+def test_a_url_says_alone_how_to_connect(option: dict[str, object]) -> None:
+    """`smtps://` beside `use_tls: false` would be mail in the clear."""
+    (name,) = option
+    with pytest.raises(ConfigError) as caught:
+        SMTPEmailHandler.from_config({"url": "smtps://mail.example.com", **option})
+    assert str(caught.value) == f"email.{name}: can't be used together with 'url', which says it"
+
+
+@pytest.mark.parametrize(
     ("userinfo", "username", "password"),
     [
         ("u:p", "u", "p"),

@@ -37,6 +37,9 @@ def endpoint(given: Mapping[str, Any]) -> dict[str, Any]:
     if given.get("region") is not None and source != "provider":
         options.fail("email.region", "has no effect without a provider")
     if source == "url":
+        for name in _TRANSPORT:
+            if given.get(name) is not None:
+                options.fail(f"email.{name}", "can't be used together with 'url', which says it")
         return _of_url(given["url"])
     if source == "provider":
         try:
