@@ -42,8 +42,10 @@ refusals = st.sampled_from(
     ]
 )
 losses = st.sampled_from(
-    [Act.CLOSE, Act.RESET, Act.SILENCE, b"\0 what\r\n", b"250", b"250-ok\r\n", "354 what", (b"",)]
+    [Act.CLOSE, Act.RESET, Act.SILENCE, b"\0 what\r\n", b"250", b"250-ok\r\n", "354 what"]
 )
+# Not among these: a server that leaves a reply out but answers what comes behind. With commands
+# that ride with the dot, nobody can tell its next reply from the one that is missing.
 answers = st.one_of(*[st.none()] * 6, refusals, losses)
 at_the_dot = st.one_of(
     answers,
@@ -74,7 +76,7 @@ scripts = st.fixed_dictionaries(
 )
 
 
-@settings(bounded, max_examples=150)
+@settings(bounded, max_examples=80)
 @given(
     script=scripts,
     counts=st.lists(st.integers(1, 5), min_size=1, max_size=4),
@@ -212,7 +214,7 @@ def made(kind: type[Any], **options: Any) -> Any:
     return kind(**options)
 
 
-@settings(bounded, max_examples=150)
+@settings(bounded, max_examples=60)
 @given(
     subject=texts,
     text=st.one_of(st.none(), texts),
@@ -341,7 +343,7 @@ def lines(text: str | None) -> list[str] | None:
     return text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
 
 
-@settings(bounded, max_examples=150)
+@settings(bounded, max_examples=60)
 @given(
     subject=words,
     text=words,

@@ -775,3 +775,15 @@ def test_a_session_says_what_it_is() -> None:
         assert repr(session) == f"<Session 127.0.0.1:{server.port} closed>"
         with contextlib.suppress(OSError):
             session.close()
+
+
+def test_a_connection_that_was_closed_under_the_session_is_not_used() -> None:
+    """As by a daemon that closes all file descriptors when it starts."""
+    with ScriptedSMTPServer() as server:
+        handler = handler_for(server)
+        with handler.connect():
+            (session,) = handler._kept
+            session._channel.close()
+            receipts = handler.send(message(A))
+    everybody_once(server, receipts)
+    assert len(server.connections) == 2

@@ -49,9 +49,9 @@ class Session(Conversation):
         self._ahead: Plan | None = None  # its commands have left already
         self._count = 0
         self._used_at = time.monotonic()
-        self.alive = True
+        self.alive: bool = True
         self.limit: int | None = None
-        self.misled = False
+        self.misled: bool = False
 
     @property
     def pipelining(self) -> bool:
@@ -132,9 +132,9 @@ class Session(Conversation):
         self, script: Plan, verdicts: dict[str, Verdict], *, announced: bool
     ) -> list[str]:
         """Say from whom and to whom, and ask to send the message; return who was accepted."""
-        answers = self._answers(script.commands, announced=announced)
         replies: dict[str, Reply] = {}
         try:
+            answers = self._answers(script.commands, announced=announced)
             sender = next(answers)
             if not sender.positive:
                 verdicts.update(dict.fromkeys(script.recipients, refused(sender)))
@@ -172,12 +172,10 @@ class Session(Conversation):
         return []
 
     def _answers(self, commands: Sequence[str], *, announced: bool) -> Iterator[Reply]:
-        """Say the commands, in one flight or one by one, and yield the replies."""
-        last = len(commands) - 1
+        """Return the replies to the commands: to one flight, or to each when it is its turn."""
+        last = commands[-1]
         if not self.pipelining:
-            for number, command in enumerate(commands):
-                yield self._command(command, continues=number == last)
-            return
+            return (self._command(command, continues=command is last) for command in commands)
         if not announced:
             if self._channel.unread():
                 reply = self._reply()  # the reason, if the server closes
@@ -185,8 +183,7 @@ class Session(Conversation):
             # A server that hangs up in the middle has answered the first ones all the same.
             with contextlib.suppress(ConnectionError):
                 self._channel.write(_flight(commands))
-        for number in range(len(commands)):
-            yield self._reply(continues=number == last)
+        return (self._reply(continues=command is last) for command in commands)
 
     def _skip(self, answers: Iterator[Reply], recipients: int) -> None:
         """Take in the replies to RCPT and DATA, if these have left, after a refused MAIL."""

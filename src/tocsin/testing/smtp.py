@@ -142,7 +142,7 @@ class ScriptedSMTPServer:
         auth: Sequence[str] = ("PLAIN", "LOGIN", "XOAUTH2", "OAUTHBEARER"),
         port: int = 0,
     ) -> None:
-        self.port = port
+        self.port: int = port
         self.connections: list[SMTPConnection] = []
         self.messages: list[ReceivedMessage] = []
         self._script = dict(script or {})
