@@ -48,7 +48,7 @@ def test_the_deadline_bounds_the_whole_call(features: Sequence[str], stage: str,
         script["DATA"] = "451 4.3.0 no"
     with ScriptedSMTPServer(script, features=features) as server:
         started = time.monotonic()
-        receipts = send(handler_for(server), [message(A), message(B)], deadline=0.2)
+        receipts = send(handler_for(server), [message(A), message(B)], deadline=0.12)
         took = time.monotonic() - started
     assert took < 1.5
     for receipt, name in zip(receipts, (A, B), strict=True):

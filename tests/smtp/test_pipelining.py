@@ -231,7 +231,7 @@ def test_the_next_transaction_outlives_the_connection(loss: str, taken: bool) ->
         end = ("250 2.0.0 queued", *LOSSES["421"]) if taken else LOSSES["421"]
     with ScriptedSMTPServer({".": [end]}) as server:
         handler = handler_for(server, recipients_per_message=2, timeout=5)
-        deadline = 0.4 if loss == "silence" else None
+        deadline = 0.2 if loss == "silence" else None
         receipts = send(handler, [message(*people(3)), message(B)], deadline=deadline)
     first, second = people(3)[:2], people(3)[2]
     if loss == "421":

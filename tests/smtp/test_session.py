@@ -336,7 +336,7 @@ def test_a_connection_lost_before_the_dot(features: Sequence[str], stage: str, l
     if stage == "RSET":
         script = {"DATA": ["451 4.3.0 not now"], "RSET": [LOSSES[loss]]}
     with ScriptedSMTPServer(script, features=features) as server:
-        handler = handler_for(server, timeout=0.3 if loss == "silence" else 5)
+        handler = handler_for(server, timeout=0.2 if loss == "silence" else 5)
         receipts = send(handler, [message(A, B, C), message(A, C), message(B)])
     if stage == "RSET":
         assert set(receipts.pop(0).deferred) == {A, B, C}
@@ -364,7 +364,7 @@ def test_no_reply_to_the_dot_is_unknown(features: Sequence[str], loss: str, take
     """Neither refused nor delivered, and never tried again by itself: it might arrive twice."""
     action = (Act.ACCEPT, LOSSES[loss]) if taken else LOSSES[loss]
     with ScriptedSMTPServer({".": [action]}, features=features) as server:
-        deadline = 0.4 if loss == "silence" else None
+        deadline = 0.2 if loss == "silence" else None
         first, second = send(handler_for(server), [message(A, B), message(C)], deadline=deadline)
     assert first.unknown == (A, B)
     assert not first.accepted
@@ -417,7 +417,7 @@ def test_a_greeting_that_fails_defers_everybody(features: Sequence[str], loss: s
     """Nothing was said of a recipient, so that nobody is refused; the error has its cause."""
     script = {"connect": LOSSES.get(loss, "554 5.7.1 go away")}
     with ScriptedSMTPServer(script, features=features) as server:
-        handler = handler_for(server, timeout=0.3 if loss == "silence" else 5)
+        handler = handler_for(server, timeout=0.2 if loss == "silence" else 5)
         with pytest.raises(SendError) as caught:
             handler.send([message(A, B), message(C)])
     assert [set(receipt.deferred) for receipt in caught.value.receipts] == [{A, B}, {C}]
@@ -595,7 +595,7 @@ def test_a_server_that_stops_reading_times_out(features: Sequence[str]) -> None:
     script = {"DATA": ("354 go ahead", Act.STOP_READING)}
     with ScriptedSMTPServer(script, features=unlimited(features)) as server:
         started = time.monotonic()
-        (receipt,) = send(handler_for(server, timeout=0.3), message(A, text=BIG))
+        (receipt,) = send(handler_for(server, timeout=0.2), message(A, text=BIG))
         assert time.monotonic() - started < 5
     assert set(receipt.deferred) == {A}
     assert not receipt.unknown
