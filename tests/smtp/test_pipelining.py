@@ -129,11 +129,15 @@ def test_the_next_envelope_may_wait_as_long_as_the_dot() -> None:
     ready = threading.Event()
     domain = ".".join(letter * 60 for letter in "wxyz") + ".org"
     names = [f"{number}@{domain}" for number in range(50_000)]  # 13 MB: more than any buffer takes
-    with ScriptedSMTPServer({".": [(ready, "250 2.0.0 queued")]}) as server:
-        handler = handler_for(server, timeout=0.2)
-        timer = threading.Timer(1.2, ready.set)
+    timer = threading.Timer(0.6, ready.set)
+
+    def think(_: str, __: SMTPConnection) -> Action:
         timer.start()
-        first, _ = send(handler, [message(A), message(bcc=names)], deadline=1.6)
+        return (ready, "250 2.0.0 queued")
+
+    script: dict[str, Any] = {".": think, "MAIL": [None, LOSSES["421"], LOSSES["421"]]}
+    with ScriptedSMTPServer(script) as server:
+        first, _ = send(handler_for(server, timeout=0.3), [message(A), message(bcc=names)])
         timer.join()
     assert first.accepted == (A,)
 
