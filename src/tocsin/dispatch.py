@@ -10,13 +10,14 @@ import contextlib
 import os
 import secrets
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tocsin.alerts.codec import dump, load
 from tocsin.alerts.policy import Haste, decide
-from tocsin.alerts.render import render
+from tocsin.alerts.render import prepare, render
 from tocsin.alerts.state import Batch, Report, State
 from tocsin.exceptions import LoginError, SendError
 from tocsin.mail.address import AddressList
@@ -36,6 +37,33 @@ _LEASE = 10.0  # seconds for merging and deciding, never for a send
 _BUSY = 1.0  # seconds until the next try to lead, while another process does
 _BATCHES = 1000
 _LOGIN_PAUSE = 300.0  # after a refused login, so that the account isn't locked
+_RULE = f"\n{'-' * 70}\n"  # between the parts of a mail's text
+_sending: set[int] = set()
+"""The threads in which a mail is sent."""
+
+
+def sending_here() -> bool:
+    """Whether this thread sends a mail: what it logs meanwhile must not cause another one.
+
+    By thread, not by handler: two handlers that alert of each other's mails would never end.
+    """
+    return threading.get_ident() in _sending
+
+
+@contextlib.contextmanager
+def _sending_here() -> Generator[None]:
+    _sending.add(threading.get_ident())
+    try:
+        yield
+    finally:
+        _sending.discard(threading.get_ident())
+
+
+def _say(text: str) -> None:
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError, ValueError):  # it may be closed
+            sys.stderr.write(f"tocsin: {text}\n")
+            sys.stderr.flush()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +146,7 @@ class Dispatch:
         self._next_at: float | None = None
         self._accounts: StoreStats | None = None
         self._done = 0  # records handed over when nothing was left to do
+        self._leading = threading.RLock()  # the state is one thread's at a time; never for a send
 
     @property
     def stats(self) -> Stats:
@@ -171,14 +200,17 @@ class Dispatch:
         self._hand_over()
         self._give_up()
 
+    def load(self) -> None:
+        """Load what a mail needs, before it is needed."""
+        prepare()
+        self._email.prepare()
+
     def complain(self, kind: str, text: str) -> None:
         """Tell a failure on standard error, once a kind until something succeeds."""
         self._last_error = text
-        if kind not in self._complaints and sys.stderr is not None:
+        if kind not in self._complaints:
             self._complaints.add(kind)
-            with contextlib.suppress(OSError, ValueError):  # it may be closed
-                sys.stderr.write(f"tocsin: {text}\n")
-                sys.stderr.flush()
+            _say(text)
 
     def _hand_over(self) -> None:
         groups = self._intake.drain()
@@ -188,15 +220,16 @@ class Dispatch:
 
     @contextlib.contextmanager
     def _lead(self) -> Generator[Lease | None]:
-        lease = self._store.lead(self._owner, _LEASE)
-        try:
-            yield lease
-        except BaseException:
-            self._cached = None  # it may be ahead of what the store has
-            raise
-        finally:
-            if lease is not None:
-                lease.release()
+        with self._leading:
+            lease = self._store.lead(self._owner, _LEASE)
+            try:
+                yield lease
+            except BaseException:
+                self._cached = None  # it may be ahead of what the store has
+                raise
+            finally:
+                if lease is not None:
+                    lease.release()
 
     def _decide(self, lease: Lease, haste: Haste) -> Outgoing | None:
         """Merge what was appended, and return the digest to send now, if there is one."""
@@ -229,7 +262,7 @@ class Dispatch:
             if not left:
                 break
             tried.append(left[-1].digest.message_id)  # the latest first: most is news in it
-            self._send(left[-1], until)
+            self._send(left[-1], until, last=True)
         self._give_up()
 
     def _merge(self, lease: Lease) -> State:
@@ -267,8 +300,8 @@ class Dispatch:
             undelivered=state.undelivered,
         )
 
-    def _send(self, outgoing: Outgoing, until: float) -> None:
-        """Send a digest to whom it is owed, and report what became of it."""
+    def _send(self, outgoing: Outgoing, until: float, *, last: bool = False) -> None:
+        """Send a digest to whom it is owed, and report what became of it; `last` if for ever."""
         digest = outgoing.digest
         everybody = outgoing.owed
         if everybody is None:
@@ -279,24 +312,46 @@ class Dispatch:
         receipts: Sequence[Receipt] = ()
         left = until - time.monotonic()
         try:
-            message = render(digest, self._heading)
-            message.recipients = AddressList(everybody)
-            self._email.send(message, deadline=None if left == float("inf") else max(left, 0.1))
+            with _sending_here():
+                message = render(digest, self._heading)
+                message.recipients = AddressList(everybody)
+                self._email.send(message, deadline=None if left == float("inf") else max(left, 0.1))
         except SendError as error:
             problem, receipts = error, error.receipts
         except Exception as error:  # noqa: BLE001 - whatever an email handler raises
             problem = error
         report = _report(digest.message_id, everybody, problem, receipts)
         self._store.append(dump(Batch(reports=(report,))))
-        if problem is None:
+        if report.accepted:
             self._complaints.clear()
+        if problem is None:
             self._last_error = None
         else:
             self._failed += 1
-            kind = f"{type(problem.__cause__ or problem).__name__}"
-            later = "; it will be tried again" if report.owed else ""
-            self.complain(kind, f"an alert mail was not sent: {problem}{later}")
+            self._complain_of(problem, report, receipts, again=not last)
+        if not (report.accepted or report.owed or outgoing.counted):
+            _say(f"this alert was refused for good:\n\n{self._told(outgoing)}")
         self._sent += report.accepted and not outgoing.counted
+
+    def _complain_of(
+        self, problem: Exception, report: Report, receipts: Sequence[Receipt], *, again: bool
+    ) -> None:
+        """Tell why somebody has no mail; another reason, or a final one, is another kind."""
+        replies = [
+            reply
+            for receipt in receipts
+            for reply in (*receipt.refused.values(), *receipt.deferred.values())
+        ]
+        codes = sorted({str(reply.code) for reply in replies})
+        kind = f"{type(problem.__cause__ or problem).__name__} {codes} {bool(report.owed)}"
+        what = "was not sent to everybody" if report.accepted else "was not sent"
+        later = "; it will be tried again" if report.owed and again else ""
+        self.complain(kind, f"an alert mail {what}: {problem}{later}")
+
+    def _told(self, outgoing: Outgoing) -> str:
+        """Return a digest's text without what holds only for a mail that has gone."""
+        head, *parts = str(render(outgoing.digest, self._heading).text).split(_RULE)
+        return _RULE.join(["\n".join(head.splitlines()[:2]) + "\n", *parts[:-1]])
 
     def _give_up(self) -> None:
         """Put on standard error what can't be mailed any more, and close the accounts."""
@@ -307,11 +362,8 @@ class Dispatch:
             if decide(state, self._policy, lease.now, Haste.EXIT).reason is not None:
                 self._take(state, "exit", lease)
             for message_id, outgoing in list(state.outgoing.items()):
-                message = render(outgoing.digest, self._heading)
-                # Without its end, which tells the accounts as they would be if it had gone.
-                text = str(message.text).rpartition(f"\n{'-' * 70}\n")[0]
                 whom = " to " + ", ".join(outgoing.owed) if outgoing.owed else ""
-                self.complain(message_id, f"this alert could not be mailed{whom}:\n\n{text}")
+                _say(f"this alert could not be mailed{whom}:\n\n{self._told(outgoing)}")
                 report = Report(
                     message_id=message_id, accepted=False, unknown=False, owed=(), pause=0
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import platform
@@ -16,7 +17,7 @@ from tocsin.alerts.frames import OwnCode
 from tocsin.alerts.policy import Haste
 from tocsin.alerts.render import Heading
 from tocsin.alerts.text import short
-from tocsin.dispatch import Dispatch
+from tocsin.dispatch import Dispatch, sending_here
 from tocsin.intake import Intake, Wake
 from tocsin.worker import Worker
 
@@ -143,13 +144,14 @@ class AlertHandler(logging.Handler):
         try:
             if f"{record.name}.".startswith("tocsin."):
                 return
-            if self._worker.working:  # what sending a mail logs must not cause a mail
+            if sending_here():
                 return
             wake = self._intake.add(record, self.formatter)
             if wake is not Wake.NO or not self._worker.started:
                 self._worker.wake(urgent=wake is Wake.NOW)
         except Exception:  # noqa: BLE001 - the application comes first
-            self.handleError(record)
+            with contextlib.suppress(Exception):  # while the interpreter ends it may raise itself
+                self.handleError(record)
 
     @override
     def flush(self) -> None:
@@ -231,4 +233,8 @@ def _after_fork() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(
+        before=worker.before_fork,
+        after_in_parent=worker.after_fork_in_parent,
+        after_in_child=_after_fork,
+    )

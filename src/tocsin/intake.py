@@ -138,8 +138,11 @@ class Intake:
         if group.size > self._room:
             group = replace(group, samples=())
         self._room -= group.size
-        self._slots[group.fingerprint] = Slot(group)
-        return True
+        made = Slot(group)
+        slot = self._slots.setdefault(group.fingerprint, made)
+        if slot is not made:  # a finalizer, run by making it, has logged the same
+            slot.add(group.first)
+        return slot is made
 
     def drain(self) -> tuple[Group, ...]:
         """Return what was counted since the last time."""

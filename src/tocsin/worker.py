@@ -58,7 +58,7 @@ class Worker:
 
     @property
     def working(self) -> bool:
-        """Whether the calling thread is one that runs a round, of this handler or another one."""
+        """Whether the calling thread runs a round, of this handler or another one."""
         return threading.get_ident() in _working
 
     @property
@@ -71,8 +71,10 @@ class Worker:
         with self._condition:
             self._work = True
             self._urgent = self._urgent or urgent
-            self._start()
+            started = self._start()
             self._condition.notify_all()
+        if not started and sys.is_finalizing():
+            self.dispatch.complain("late", "an error was logged too late to be mailed")
 
     def ask(self, haste: Haste) -> int:
         """Ask for a round in a hurry, without waiting for it.
@@ -113,12 +115,17 @@ class Worker:
             asked: the number that `ask` returned.
             until: the point of `time.monotonic` at which waiting ends.
         """
-        if not self.wait(asked, until):
-            with _at_work():
-                self.dispatch.abandon()
+        try:
+            if not self.wait(asked, until):
+                with _at_work():
+                    self.dispatch.abandon()
+        except Exception as error:  # noqa: BLE001 - the application ends in its own way
+            self.dispatch.complain(type(error).__name__, f"unexpected: {error!r}")
 
     def _start(self) -> bool:
         """Start the thread if there is none; whether there is one."""
+        if sys.is_finalizing() or _ended:
+            return False  # it would never run: its start would wait for ever
         if self._thread is None or not self._thread.is_alive():
             thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             try:
@@ -130,6 +137,8 @@ class Worker:
         return True
 
     def _run(self) -> None:
+        with _loading:
+            self.dispatch.load()
         while True:
             started = time.monotonic()
             pause = self._run_round()
@@ -182,11 +191,14 @@ _working: set[int] = set()
 """The threads in which a round runs."""
 _finishing: set[int] = set()
 """The processes of `multiprocessing` whose end is seen to."""
+_loading = threading.RLock()
+"""Held while a worker imports: a fork then would leave the child with import locks of nobody."""
+_ended = False
+"""Whether the program's end has been seen to: what comes now is sent by who asks for it."""
 
 
 @contextlib.contextmanager
 def _at_work() -> Generator[None]:
-    # By thread, not by handler: two handlers that alert of each other's mails would never end.
     ident = threading.get_ident()
     _working.add(ident)
     try:
@@ -197,8 +209,20 @@ def _at_work() -> Generator[None]:
 
 def forget_all() -> None:
     """Leave all workers to the process that this one was forked from."""
+    global _loading  # noqa: PLW0603 - the lock is the parent's too
+    _loading = threading.RLock()
     _workers.clear()
     _working.clear()
+
+
+def before_fork() -> None:
+    """Wait until no worker imports."""
+    _loading.acquire()
+
+
+def after_fork_in_parent() -> None:
+    """Let them import again."""
+    _loading.release()
 
 
 def _finish_in_child() -> None:
@@ -213,6 +237,12 @@ def _finish_in_child() -> None:
 
 
 @atexit.register  # logging registers its own hook before, so this one runs first
+def _at_exit() -> None:
+    global _ended  # noqa: PLW0603 - it is said once
+    finish_all()
+    _ended = True
+
+
 def finish_all() -> None:
     """Send all that is unmailed, as the program ends."""
     now = time.monotonic()

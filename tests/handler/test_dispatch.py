@@ -185,8 +185,27 @@ def test_a_mail_refused_by_all_is_undelivered_and_complained_about(
     store = rounds.check()
     assert store is not None
     assert (store.mailed, store.pending, store.undelivered) == (0, 0, 4)
-    assert capsys.readouterr().err == "tocsin: an alert mail was not sent: not everybody\n"
+    reason, *alert = capsys.readouterr().err.splitlines()
+    assert reason == "tocsin: an alert mail was not sent: not everybody"
+    assert alert[0] == "tocsin: this alert was refused for good:"
+    assert alert[2] == "NEW   boom"
+    assert not any("next mail" in line or "Received" in line for line in alert)
     assert rounds.dispatch.stats.last_error == "an alert mail was not sent: not everybody"
+
+
+def test_what_was_refused_for_good_is_new_when_it_comes_again() -> None:
+    """Nobody has been told; but a server that refuses isn't asked again at once."""
+    refuses = [True, False]
+    sender = Moody(lambda them: receipt(refused=them) if refuses.pop(0) else None)
+    rounds = Rounds(sender, group_wait=0)
+    rounds.log()
+    rounds.run()
+    rounds.log()
+    assert rounds.run(after=10) == 290
+    rounds.run(after=290)
+    reasons = [b"X-Tocsin-Reason: new" in mail for _, _, mail in sender.attempts]
+    assert reasons == [True, True]
+    assert rounds.dispatch.stats.mails_sent == 1
 
 
 def test_a_failure_is_told_once_a_kind_until_something_succeeds(

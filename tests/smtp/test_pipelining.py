@@ -135,7 +135,7 @@ def test_the_next_envelope_may_wait_as_long_as_the_dot() -> None:
         timer.start()
         return (ready, "250 2.0.0 queued")
 
-    script: dict[str, Any] = {".": think, "MAIL": [None, LOSSES["421"], LOSSES["421"]]}
+    script: dict[str, Any] = {".": think, "MAIL": [None, *[LOSSES["421"]] * 3]}
     with ScriptedSMTPServer(script) as server:
         first, _ = send(handler_for(server, timeout=0.3), [message(A), message(bcc=names)])
         timer.join()

@@ -399,16 +399,30 @@ def test_a_server_that_closes_after_each_message(features: Sequence[str], loss: 
 
 @with_and_without_pipelining
 @pytest.mark.parametrize("loss", LOSSES)
-def test_two_losses_in_a_row_end_the_call(features: Sequence[str], loss: str) -> None:
-    """It takes bounded time, and all who wait are told why."""
+def test_losses_in_a_row_end_the_call(features: Sequence[str], loss: str) -> None:
+    """It takes bounded time, however many wait, and they are told why."""
     with ScriptedSMTPServer({"DATA": LOSSES[loss]}, features=features) as server:
         handler = handler_for(server, timeout=0.2 if loss == "silence" else 5)
-        receipts = send(handler, [message(A, B), message(C)])
-    assert [set(receipt.deferred) for receipt in receipts] == [{A, B}, {C}]
-    assert len(server.connections) == 2
+        receipts = send(handler, [message(A, B), message(C), message(A)])
+    assert [set(receipt.deferred) for receipt in receipts] == [{A, B}, {C}, {A}]
+    assert len(server.connections) == 4
     reply = receipts[0].deferred[A]
     assert reply.code == (421 if loss == "421" else None)
     assert "lost" in reply.text or reply.code == 421
+
+
+@with_and_without_pipelining
+def test_a_message_that_the_server_breaks_at_costs_no_other(features: Sequence[str]) -> None:
+    """A filter may hang up whenever it sees it: the next messages go all the same."""
+
+    def filtered(_: str, connection: SMTPConnection) -> Action | None:
+        return Act.CLOSE if connection.recipients == [B] else None
+
+    with ScriptedSMTPServer({"DATA": filtered}, features=features) as server:
+        receipts = send(handler_for(server), [message(A), message(B), message(C)])
+    assert [receipt.accepted for receipt in receipts] == [(A,), (), (C,)]
+    assert set(receipts[1].deferred) == {B}
+    assert sorted(one.recipients for one in server.messages) == [(A,), (C,)]
 
 
 @with_and_without_pipelining

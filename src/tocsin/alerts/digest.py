@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tocsin.alerts.grouping import Group  # noqa: TC001 - codec reads the types of fields
+from tocsin.alerts.grouping import OTHER, Group
 from tocsin.alerts.policy import REASONS
 
 
@@ -67,7 +67,11 @@ class Digest:
         return max(entry.group.level for entry in self.entries)
 
 
-def rank(entry: Entry) -> tuple[int, int, int, str]:
-    """Return what orders the groups of a digest: level, then reason, then count."""
+def rank(entry: Entry) -> tuple[int, bool, int, int, str]:
+    """Return what orders the groups of a digest: level, then reason, then count.
+
+    What isn't told apart comes behind what is: a subject should name a kind.
+    """
     group = entry.group
-    return -group.level, REASONS.index(entry.reason), -group.count, group.fingerprint
+    other = group.fingerprint == OTHER
+    return -group.level, other, REASONS.index(entry.reason), -group.count, group.fingerprint

@@ -28,6 +28,7 @@ _PRINTED_FRAME = re.compile(r'^ *(?:\| )? *File "(.+)", line \d+, in (.+)$', re.
 _PRINTED_ERROR = re.compile(r"^(?: +\| )?([^\W\d][\w.]*)(?=:|$)", re.MULTILINE)
 Place: TypeAlias = "tuple[str, CodeType]"
 """A module's name and the code of a function in it."""
+_SCRIPTS = ("__main__", "__mp_main__")  # the second is the first, in a spawned child
 _LIBRARIES = ("site-packages", "dist-packages")
 _STDLIB = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
 
@@ -92,7 +93,7 @@ def is_library(path: str) -> bool:
 
 def module_name(module: str, code: CodeType) -> str:
     """Return a module's name; a script is called by its file's, as `__main__` says nothing."""
-    return PurePath(code.co_filename).stem if module == "__main__" else module
+    return PurePath(code.co_filename).stem if module in _SCRIPTS else module
 
 
 @lru_cache(maxsize=4096)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tocsin.mail.address import AddressList
 
 _SUBJECT = 120
+_TEMPLATES = ("alert.txt.j2", "alert.html.j2")
 _MAX_HTML = 90_000  # bytes; clients cut what is longer
 _DETAILS = (60_000, 15_000, -1)  # characters of samples: less, if markup makes them too long
 _FIRST_DAY, _LAST_DAY = 86_400, 253_402_000_000  # what a datetime can hold in any zone
@@ -103,6 +104,12 @@ def render(digest: Digest, heading: Heading, *, zone: dt.tzinfo | None = None) -
         bcc=heading.bcc,
         headers=_headers(digest, heading, clock),
     )
+
+
+def prepare() -> None:
+    """Load what rendering needs."""
+    for name in _TEMPLATES:
+        _templates().get_template(name)
 
 
 def subject(digest: Digest, heading: Heading) -> str:

@@ -214,7 +214,13 @@ class State:
             self.failures = 0
             self.retry_at = 0
         if not report.owed:
-            self.undelivered += 0 if outgoing.counted else digest.count
+            if not outgoing.counted:
+                self.undelivered += digest.count
+                # Nobody was told: what comes next is as new as this was, but not before a pause.
+                self.retry_at = now + _LAST_PAUSE
+                for entry in digest.entries:
+                    if (known := self.groups.get(entry.group.fingerprint)) is not None:
+                        known.told_at = entry.told_at
             return
         if outgoing.counted or report.unknown or outgoing.owed is not None:
             # Somebody has it, or may have it: what it says can't change any more. It waits by

@@ -87,6 +87,9 @@ class EmailHandler(abc.ABC):
         """Who sends a message that doesn't say it; None if nobody does."""
         return None
 
+    def prepare(self) -> None:  # noqa: B027 - most handlers have nothing to load
+        """Load what sending needs, before it is needed; called in the thread that will send."""
+
     def close(self) -> None:  # noqa: B027 - most handlers have nothing to close
         """Give back what is held open; the handler can be used again."""
 

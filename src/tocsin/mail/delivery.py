@@ -1,7 +1,8 @@
 """One call of `send`: messages in, transactions out, and a receipt for every message.
 
 A recipient leaves its queue with a verdict. Who has none when a connection is lost is tried over
-another one; two losses in a row that decide nothing end the call, so that it takes bounded time.
+another one. A message that loses two in a row, with nothing decided, waits for another call; after
+four in a row they all do, so that a call takes bounded time.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 _LOST = Reply(None, None, "the connection was lost before the message was sent")
 _LATE = Reply(None, None, "the deadline passed before the message was sent")
-_LOSSES = 2
+_LOSSES = 2  # of one message: it may be what the server breaks at
+_ALL_LOSSES = 4
 
 
 class Delivery:
@@ -52,6 +54,7 @@ class Delivery:
         self._until = until
         self._on_transaction = on_transaction
         self._session: Session | None = None
+        self._useful = False  # whether this session has decided anything
         self._losses = 0
         self._hopeless: Reply | None = None  # why no further connection is tried
         self._problem: Exception | None = None
@@ -73,7 +76,8 @@ class Delivery:
                 self._give_back(self._session)
         receipts = [job.receipt() for job in jobs]
         if not all(receipt.complete for receipt in receipts):
-            raise SendError(_summary(receipts), receipts=receipts) from self._problem
+            text = _summary(receipts, self._problem)
+            raise SendError(text, receipts=receipts) from self._problem
         return receipts
 
     def _work_off(self, jobs: deque[_Job]) -> None:
@@ -90,9 +94,7 @@ class Delivery:
                 jobs.appendleft(job)
             decided = any(verdict.fate is not Fate.TOO_MANY for verdict in verdicts.values())
             news = self._learn(session)
-            self._losses = 0 if decided or news or session.alive else self._losses + 1
-            if self._losses >= _LOSSES:
-                self._hopeless = session.farewell or _LOST
+            self._lost(jobs, job, session, decided=decided or news)
             if self._on_transaction is not None and decided:
                 self._on_transaction(job.receipt(verdicts))
         if current is not None:
@@ -100,6 +102,26 @@ class Delivery:
             jobs.appendleft(current[0])
         for job in jobs:
             job.defer(self._hopeless or _LOST)
+
+    def _lost(self, jobs: deque[_Job], job: _Job, session: Session, *, decided: bool) -> None:
+        """Count the losses in a row that decided nothing; who waits is deferred if they are many.
+
+        A connection that was of use before it was lost doesn't count: a server may just take one
+        message at a time.
+        """
+        if decided:
+            self._useful = True
+            self._losses = job.losses = 0
+        if decided or session.alive or self._useful:
+            return
+        self._losses += 1
+        job.losses += 1
+        reply = session.farewell or _LOST
+        if self._losses >= _ALL_LOSSES:
+            self._hopeless = reply
+        elif job.losses >= _LOSSES:
+            job.defer(reply)
+            jobs.remove(job)
 
     def _next(self, jobs: deque[_Job]) -> tuple[_Job, Transaction]:
         job = jobs[0]
@@ -129,6 +151,7 @@ class Delivery:
         if self._session is None and self._hopeless is None:
             try:
                 self._session = self._take(self._until)
+                self._useful = False
                 self._learn(self._session)  # from earlier calls
             except ConnectError as error:
                 # Tried once a call: a server that refuses a login locks who comes back at once.
@@ -145,6 +168,7 @@ class _Job:
         self.waiting = deque(envelope.recipients)
         self._verdicts: dict[str, Verdict] = {}
         self._deferred: Reply | None = None
+        self.losses = 0  # of connections, in a row
 
     def take(self, size: int | None) -> Transaction:
         """Return a transaction for the next `size` recipients; for all, if it is None."""
@@ -187,8 +211,8 @@ class _Job:
         )
 
 
-def _summary(receipts: list[Receipt]) -> str:
-    """Return one line: how many recipients were not accepted, and the first reason."""
+def _summary(receipts: list[Receipt], problem: Exception | None) -> str:
+    """Return one line: how many recipients were not accepted, and why, or why the first one."""
     failed = [
         (recipient, str(reply))
         for receipt in receipts
@@ -198,4 +222,5 @@ def _summary(receipts: list[Receipt]) -> str:
     failed += [(recipient, "no reply") for receipt in receipts for recipient in receipt.unknown]
     total = len(failed) + sum(len(receipt.accepted) for receipt in receipts)
     recipient, reason = failed[0]
-    return f"{len(failed)} of {total} recipients not accepted; {recipient}: {reason}"
+    why = f"{recipient}: {reason}" if problem is None else str(problem)
+    return f"{len(failed)} of {total} recipients not accepted; {why}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import threading
 import time
@@ -227,6 +228,12 @@ class SMTPEmailHandler(EmailHandler):
         return delivery.send(prepared)
 
     @override
+    def prepare(self) -> None:
+        """Load what sending needs."""
+        importlib.import_module("tocsin.mail.session")
+        "localhost".encode("idna")  # which every look-up uses, and loads at its first
+
+    @override
     def close(self) -> None:
         """Close the connections that are kept; the handler can be used again."""
         with self._lock:
@@ -351,7 +358,7 @@ def _callable(secret: Secret | None) -> Callable[[], str] | None:
 def _word(key: str, value: object) -> str:
     """Return a host's name as a command or a look-up takes it: without blanks, and ASCII."""
     word = options.text(key, value)
-    if not word.isprintable() or len(word.split()) != 1:
+    if not word.isprintable() or word.split() != [word]:
         options.fail(key, f"expected a name without blanks, got {word!r}")
     try:
         # What the standard library makes of other letters is IDNA 2003: another host.
