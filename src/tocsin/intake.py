@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import threading
+from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -73,7 +74,6 @@ class Intake:
         urgent_level: from which level on a new group is drained at once.
 
     Attributes:
-        seen: records so far.
         dropped: how many of them couldn't be taken.
     """
 
@@ -83,11 +83,14 @@ class Intake:
         self._limit = limit
         self._urgent_level = urgent_level
         self._fingerprints = Fingerprints(own)
-        # Re-entrant: a signal handler or a finalizer may log while its thread is in here.
+        # Re-entrant: a signal handler or a finalizer may log while its thread is in here. What it
+        # logs then waits aside, as a count that is half changed can't be changed again.
         self._lock = threading.RLock()
+        self._inside = False
+        self._aside: deque[Group] = deque()
         self._slots: dict[str, Slot] = {}
         self._room = _MAX_SAMPLES
-        self.seen: int = 0
+        self._counted = 0
         self.dropped: int = 0
 
     def add(self, record: logging.LogRecord, formatter: logging.Formatter | None) -> Wake:
@@ -103,25 +106,51 @@ class Intake:
         try:
             identity = self._fingerprints.of(record)
             with self._lock:
-                slot = self._slots.get(identity.fingerprint)
-                if slot is None and len(self._slots) > self._limit:
-                    other = self._slots[OTHER]
-                    slot = other if record.levelno <= other.group.level else None
-                if slot is not None:
-                    slot.add(record.created)
-                    self.seen += 1
+                if not self._inside and self._repeat(identity.fingerprint, record):
                     return Wake.NO
             event = Event.of(record, own=self._own, host=self._host, formatter=formatter)
             group = first_of(record, identity, event)
             with self._lock:
-                idle = not self._slots
-                urgent = self._insert(group) and group.level >= self._urgent_level
-                self.seen += 1
+                if self._inside:
+                    self._aside.append(group)
+                    return Wake.SOON
+                return self._first(group)
         except Exception:
             with self._lock:
-                self.seen += 1
+                self._counted += 1
                 self.dropped += 1
             raise
+
+    @property
+    def seen(self) -> int:
+        """Records so far."""
+        return self._counted + len(self._aside)
+
+    def _repeat(self, fingerprint: str, record: logging.LogRecord) -> bool:
+        """Count a record whose group has a slot; whether it has one."""
+        slot = self._slots.get(fingerprint)
+        if slot is None and len(self._slots) > self._limit:
+            other = self._slots[OTHER]
+            slot = other if record.levelno <= other.group.level else None
+        if slot is None:
+            return False
+        self._inside = True
+        try:
+            slot.add(record.created)
+            self._counted += 1
+        finally:
+            self._inside = False
+        return True
+
+    def _first(self, group: Group) -> Wake:
+        """Count what may be a group's first event."""
+        self._inside = True
+        try:
+            idle = not self._slots
+            urgent = self._insert(group) and group.level >= self._urgent_level
+            self._counted += 1
+        finally:
+            self._inside = False
         return Wake.NOW if urgent else Wake.SOON if idle else Wake.NO
 
     def _insert(self, group: Group) -> bool:
@@ -138,15 +167,14 @@ class Intake:
         if group.size > self._room:
             group = replace(group, samples=())
         self._room -= group.size
-        made = Slot(group)
-        slot = self._slots.setdefault(group.fingerprint, made)
-        if slot is not made:  # a finalizer, run by making it, has logged the same
-            slot.add(group.first)
-        return slot is made
+        self._slots[group.fingerprint] = Slot(group)
+        return True
 
     def drain(self) -> tuple[Group, ...]:
         """Return what was counted since the last time."""
         with self._lock:
+            while self._aside:
+                self._first(self._aside.popleft())
             slots, self._slots = self._slots, {}
             self._room = _MAX_SAMPLES
         return tuple(slot.total(self._host) for slot in slots.values())

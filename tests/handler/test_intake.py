@@ -148,3 +148,27 @@ def test_threads_lose_nothing() -> None:
         drained += [group.count for group in intake.drain()]
     drained += [group.count for group in intake.drain()]
     assert sum(drained) == intake.seen == 4_000
+
+
+def test_what_is_logged_in_the_middle_of_counting_is_counted_too() -> None:
+    """A signal handler or a finalizer runs between any two steps, in the thread that counts."""
+    intake = make()
+
+    class Interrupted(float):
+        """A time at whose comparison a signal comes in, and its handler logs."""
+
+        def __gt__(self, other: object) -> bool:
+            for _ in range(2):
+                assert intake.add(record("nested"), None) is Wake.SOON
+            return float(self) > other  # type: ignore[operator] # a float's own
+
+    first = record("outer")
+    intake.add(first, None)
+    again = record("outer")
+    again.created = Interrupted(first.created + 1)
+    assert intake.add(again, None) is Wake.NO
+    assert intake.seen == 4
+    groups = {group.text: group.count for group in intake.drain()}
+    assert groups == {"outer": 2, "nested": 2}
+    assert intake.seen == 4
+    assert intake.drain() == ()
