@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tocsin.alerts.policy import Policy
-    from tocsin.dispatch import Stats, StoreStats
     from tocsin.exceptions import (
         ConfigError,
         ConnectError,
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
         get_handler_class,
         prepare_address,
     )
+    from tocsin.stats import Stats, StoreStats
 
 __all__ = [
     "Address",
@@ -58,8 +58,8 @@ __all__ = [
 _MODULES = {
     "AlertHandler": "tocsin.handler",
     "Policy": "tocsin.alerts.policy",
-    "Stats": "tocsin.dispatch",
-    "StoreStats": "tocsin.dispatch",
+    "Stats": "tocsin.stats",
+    "StoreStats": "tocsin.stats",
     **dict.fromkeys(
         (
             "ConfigError",

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from email.headerregistry import Address
 
     from tocsin.alerts.policy import Policy
-    from tocsin.dispatch import Stats
     from tocsin.mail.base import EmailHandler
+    from tocsin.stats import Stats
 
     Addresses = Iterable[str | Address] | str | Address
 

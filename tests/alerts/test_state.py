@@ -150,6 +150,24 @@ def test_a_digest_refused_by_all_is_undelivered() -> None:
     assert accounts(state) == (3, 0, 0, 3)
 
 
+def test_what_was_refused_for_good_is_new_when_it_comes_again() -> None:
+    """Nobody has been told; but a server that refuses has a pause."""
+    state = received(group("a", 2))
+    state.take("new", "<m>", POLICY, NOW)
+    state.report(REFUSED, POLICY, NOW)
+    assert state.groups["a"].told_at is None
+    assert state.retry_at == NOW + 300
+
+
+def test_what_is_refused_when_its_group_is_forgotten_is_undelivered_all_the_same() -> None:
+    state = received(group("a", 2))
+    state.take("new", "<m>", POLICY, NOW)
+    state.receive(Batch(groups=tuple(group(name) for name in "bcd")), POLICY, NOW + 1)
+    assert "a" not in state.groups
+    state.report(REFUSED, POLICY, NOW + 2)
+    assert accounts(state) == (5, 0, 3, 2)
+
+
 def fail(state: State, now: float, **fields: Any) -> float:
     """Return how long a failure makes everything wait."""
     state.take("new", "<m>", POLICY, now)

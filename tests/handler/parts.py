@@ -18,7 +18,7 @@ from tocsin import AlertHandler, EmailHandler, Message, Policy, Receipt, Reply, 
 from tocsin.alerts.frames import OwnCode
 from tocsin.alerts.policy import Haste
 from tocsin.alerts.render import Heading
-from tocsin.dispatch import Dispatch, StoreStats
+from tocsin.dispatch import Dispatch
 from tocsin.intake import Intake
 from tocsin.mail.address import AddressList, prepare_address
 from tocsin.stores.memory import MemoryStore
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
     from tocsin.mail.base import AnyMessage
+    from tocsin.stats import StoreStats
 
 NOW = 1_700_000_000.0
 

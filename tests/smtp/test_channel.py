@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from tocsin.testing.smtp import Action, Script
+    from tocsin.testing.script import Action, Script
 
 pytest_plugins = ("tls_peers",)
 
@@ -228,6 +228,22 @@ def test_the_handshake_of_tls_times_out(client_tls: ssl.SSLContext) -> None:
         with pytest.raises(TimeoutError):
             channel.start_tls(client_tls, "localhost")
         assert not channel.encrypted
+
+
+def test_writing_under_tls_to_who_has_hung_up_is_a_lost_connection(
+    client_tls: ssl.SSLContext, server_tls: ssl.SSLContext
+) -> None:
+    """Whatever TLS calls it: a reply that came before may say why."""
+    script: Script = {"connect": ("421 4.3.0 bye", Act.CLOSE)}
+    with ScriptedSMTPServer(script, tls=True, tls_context=server_tls) as server:
+        channel = Channel(dial("127.0.0.1", server.port, time.monotonic() + 5), timeout=5)
+        channel.start_tls(client_tls, "localhost")
+        while not channel.ended:
+            channel.unread()
+        with pytest.raises(ConnectionError):
+            channel.write(b"x" * 10_000_000)
+        assert channel.reply().code == 421
+        channel.close()
 
 
 def test_much_goes_both_ways_under_tls(

@@ -20,7 +20,7 @@ from tocsin.testing import Act, Drip, ScriptedSMTPServer
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tocsin.testing.smtp import Action, Script
+    from tocsin.testing.script import Action, Script
 
 pytest_plugins = ("tls_peers",)
 

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from tocsin import Message, SMTPEmailHandler
+from tocsin.mail import smtp
 from tocsin.testing import ScriptedSMTPServer
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -46,3 +47,15 @@ def test_a_forked_child_leaves_the_connection_to_its_parent() -> None:
     ]
     assert "QUIT" in first.commands
     assert "RCPT TO:<child@example.com>" in second.commands
+
+
+def test_what_a_child_does_first_closes_without_a_word() -> None:
+    """A QUIT would end the parent's session."""
+    with ScriptedSMTPServer() as server:
+        handler = SMTPEmailHandler(host="127.0.0.1", port=server.port, default_from="a@example.com")
+        with handler.connect():
+            smtp._after_fork()
+            handler.send(Message(to="b@example.com"))
+    first, second = server.connections
+    assert "QUIT" not in first.commands
+    assert "RCPT TO:<b@example.com>" in second.commands

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import ssl
     from pathlib import Path
 
-    from tocsin.testing.smtp import Action, Script
+    from tocsin.testing.script import Action, Script
 
 pytest_plugins = ("tls_peers",)
 

@@ -24,7 +24,7 @@ from tocsin.testing import Act, ScriptedSMTPServer, SMTPConnection
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tocsin.testing.smtp import Action
+    from tocsin.testing.script import Action
 
 A, B, C = "a@example.com", "b@example.com", "c@example.com"
 NOTHING = b""  # no reply, for now

@@ -32,7 +32,7 @@ from tocsin.testing import Act, ScriptedSMTPServer, SMTPConnection
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tocsin.testing.smtp import Action
+    from tocsin.testing.script import Action
 
 A, B, C = "a@example.com", "b@example.com", "c@example.com"
 BIG = "a line of a message that is too big for any buffer on the way\n" * 260_000  # 16 MB

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from tocsin.testing.smtp import Act, Drip, ReceivedMessage, ScriptedSMTPServer, SMTPConnection
+from tocsin.testing.script import Act, Drip, ReceivedMessage, SMTPConnection
+from tocsin.testing.smtp import ScriptedSMTPServer
 
 __all__ = ["Act", "Drip", "ReceivedMessage", "SMTPConnection", "ScriptedSMTPServer"]

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import enum
-import os
 import socket
-import struct
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Self
+
+from tocsin.testing.line import EndedError, Line
+from tocsin.testing.script import Act, ReceivedMessage, SMTPConnection
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable, Mapping, Sequence
+
+    from tocsin.testing.script import Action, Script
 
 FEATURES = ("PIPELINING", "SIZE 10485760", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES")
 
@@ -29,84 +30,6 @@ _REPLIES = {
     "QUIT": "221 2.0.0 bye",
     "STARTTLS": "220 2.0.0 go ahead",
 }
-
-
-class Act(enum.Enum):
-    """What a server can do but reply."""
-
-    SILENCE = "say nothing more, but go on reading"
-    STOP_READING = "say nothing more, and read nothing more"
-    CLOSE = "close the connection"
-    RESET = "close the connection so that the other side gets an error (TCP RST)"
-    ACCEPT = "at the final dot: keep the message without saying so"
-
-
-@dataclass(frozen=True, slots=True)
-class Drip:
-    """Send bytes one at a time, and begin again at the end; until the other side hangs up.
-
-    Attributes:
-        data: the bytes.
-        interval: seconds between two of them.
-    """
-
-    data: bytes
-    interval: float
-
-
-Step: TypeAlias = str | bytes | Act | Drip | threading.Event
-"""A reply (without its line end; several lines are separated by newlines), raw bytes, an act, bytes
-that drip, or an event that is waited for."""
-Action: TypeAlias = Step | tuple[Step, ...]
-"""A step, or several that make up one action."""
-Script: TypeAlias = Mapping[
-    str, Action | list[Any] | Callable[[str, "SMTPConnection"], Action | None]
-]
-"""Stage → an action, a list of `Action | None`, or what returns one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReceivedMessage:
-    """A message that the server has taken.
-
-    Attributes:
-        sender: the reverse path, without angle brackets.
-        recipients: the forward paths that were accepted.
-        parameters: what stood behind the reverse path: `"SIZE=312 BODY=8BITMIME"`.
-        data: the message, without dot-stuffing and without the final dot.
-        tls: whether it came under TLS.
-        username: who was logged in, or None.
-    """
-
-    sender: str
-    recipients: tuple[str, ...]
-    parameters: str
-    data: bytes
-    tls: bool
-    username: str | None
-
-
-@dataclass(kw_only=True)
-class SMTPConnection:
-    """A connection, as it was seen from the server.
-
-    Attributes:
-        commands: the command lines, in order; with what was said to a challenge.
-        tls: whether TLS is on.
-        client_certificate: what the client showed, as `ssl.SSLSocket.getpeercert` has it.
-        username: who is logged in, or None.
-        sender: the reverse path of the transaction, or None.
-        parameters: what stood behind it.
-        recipients: the forward paths that were accepted.
-    """
-
-    commands: list[str] = field(default_factory=list)
-    tls: bool = False
-    client_certificate: object = None
-    username: str | None = None
-    sender: str | None = None
-    parameters: str = ""
-    recipients: list[str] = field(default_factory=list)
 
 
 class ScriptedSMTPServer:
@@ -203,9 +126,9 @@ class ScriptedSMTPServer:
     def _serve(self, sock: socket.socket) -> None:
         connection = SMTPConnection()
         self.connections.append(connection)
-        line = _Line(sock, self._stopped)
+        line = Line(sock, self._stopped)
         # Errors of the connection are what scripts are for; they end it, and nothing else.
-        with contextlib.suppress(OSError, _Ended):
+        with contextlib.suppress(OSError, EndedError):
             if self._tls and self._tls_context is not None:
                 self._secure(line, connection)
             self._act(line, self._planned("connect", "", connection), "220 scripted.test ESMTP")
@@ -227,7 +150,7 @@ class ScriptedSMTPServer:
             return found[time] if time < len(found) else None
         return found
 
-    def _answer(self, line: _Line, connection: SMTPConnection, command: str) -> None:
+    def _answer(self, line: Line, connection: SMTPConnection, command: str) -> None:
         verb = command.partition(" ")[0].upper()
         planned = self._planned(verb, command, connection)
         if verb == "AUTH" and planned is None:
@@ -252,7 +175,7 @@ class ScriptedSMTPServer:
         elif verb == "DATA":
             self._receive(line, connection)
         elif verb == "QUIT":
-            raise _Ended
+            raise EndedError
 
     def _usual(self, verb: str, connection: SMTPConnection) -> str:
         """Return a good server's reply."""
@@ -272,7 +195,7 @@ class ScriptedSMTPServer:
             return "503 5.5.1 no TLS here"
         return _REPLIES.get(verb, "500 5.5.2 unknown command")
 
-    def _receive(self, line: _Line, connection: SMTPConnection) -> None:
+    def _receive(self, line: Line, connection: SMTPConnection) -> None:
         data = line.read_message()
         message = ReceivedMessage(
             sender=connection.sender or "",
@@ -291,7 +214,7 @@ class ScriptedSMTPServer:
 
     def _act(
         self,
-        line: _Line,
+        line: Line,
         planned: Action | None,
         usual: str,
         keep: Callable[[], None] | None = None,
@@ -317,25 +240,25 @@ class ScriptedSMTPServer:
             line.do(step)
         return said
 
-    def _secure(self, line: _Line, connection: SMTPConnection) -> None:
+    def _secure(self, line: Line, connection: SMTPConnection) -> None:
         assert self._tls_context is not None  # noqa: S101 - the reply would have been another one
         sock = line.secure(self._tls_context)
         with self._lock:
             self._sockets.append(sock)
         if self._stopped.is_set():
-            raise _Ended
+            raise EndedError
         sock.do_handshake()
         connection.tls = True
         connection.client_certificate = sock.getpeercert()
 
-    def _challenged(self, line: _Line, connection: SMTPConnection) -> None:
+    def _challenged(self, line: Line, connection: SMTPConnection) -> None:
         """Take what the client says to a scripted challenge, and go on with the script."""
         connection.commands.append(line.read_line())
         said = self._act(line, self._planned("AUTH", "", connection), "235 2.7.0 welcome")
         if said.startswith("334"):
             self._challenged(line, connection)
 
-    def _log_in(self, line: _Line, connection: SMTPConnection, command: str) -> None:
+    def _log_in(self, line: Line, connection: SMTPConnection, command: str) -> None:
         _, mechanism, *initial = command.split(" ")
         if mechanism.upper() not in self._auth:
             line.do("504 5.5.4 unknown mechanism")
@@ -364,94 +287,6 @@ class ScriptedSMTPServer:
             line.do("235 2.7.0 welcome")
         else:
             line.do("535 5.7.8 wrong user name or password")
-
-
-class _Ended(Exception):  # noqa: N818 - the ordinary end of a connection
-    pass
-
-
-class _Line:
-    """A socket with buffered reading, and the things that a script can do with it."""
-
-    def __init__(self, sock: socket.socket, stopped: threading.Event) -> None:
-        self._sock = sock
-        self._stopped = stopped
-        self._buffer = bytearray()
-        self._mute = False
-
-    def read_line(self) -> str:
-        return self._read(b"\r\n").decode("utf-8", "surrogateescape")
-
-    def read_message(self) -> bytes:
-        # A message may be empty: then the dot comes first.
-        self._buffer[:0] = b"\r\n"
-        data = self._read(b"\r\n.\r\n") + b"\r\n"
-        return data.replace(b"\r\n.", b"\r\n")[2:]
-
-    def _read(self, end: bytes) -> bytes:
-        start = 0
-        while (found := self._buffer.find(end, start)) < 0:
-            start = max(0, len(self._buffer) - len(end))
-            data = self._sock.recv(65536)
-            if not data:
-                raise _Ended
-            self._buffer += data
-        content = bytes(self._buffer[:found])
-        del self._buffer[: found + len(end)]
-        return content
-
-    def do(self, step: Step) -> None:
-        """Do one thing."""
-        match step:
-            case str():
-                self._say(step.replace("\n", "\r\n").encode() + b"\r\n")
-            case bytes():
-                self._say(step)
-            case Drip():
-                self._drip(step)
-            case threading.Event():
-                while not (step.wait(0.05) or self._stopped.is_set()):
-                    pass
-            case Act.SILENCE:
-                self._mute = True
-            case Act.STOP_READING:
-                self._stopped.wait()
-                raise _Ended
-            case Act.CLOSE | Act.RESET:
-                self._hang_up(reset=step is Act.RESET)
-            case Act.ACCEPT:
-                pass  # the message is kept; nothing is said
-
-    def _say(self, data: bytes) -> None:
-        if not self._mute:
-            self._sock.sendall(data)
-
-    def _drip(self, drip: Drip) -> None:
-        while not self._stopped.is_set():
-            for byte in drip.data:
-                self._say(bytes([byte]))
-                self._stopped.wait(drip.interval)
-
-    def _hang_up(self, *, reset: bool) -> None:
-        if reset:  # lingering for no time at all makes close() send RST
-            linger = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        raise _Ended
-
-    def secure(self, context: ssl.SSLContext) -> ssl.SSLSocket:
-        """Begin with TLS; what was already read in the clear is dropped, as it should be.
-
-        The handshake is still to be made: who stalls in it can be interrupted by then.
-        """
-        self._buffer.clear()
-        self._sock = secured = context.wrap_socket(
-            self._sock, server_side=True, do_handshake_on_connect=False
-        )
-        return secured
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._sock.close()
 
 
 def _decode(text: str) -> str:
