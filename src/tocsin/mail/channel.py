@@ -47,6 +47,7 @@ class Channel:
     Attributes:
         deadline: the point of `time.monotonic` at which every wait ends.
         encrypted: whether TLS is on.
+        sent: how many bytes have left.
     """
 
     def __init__(self, sock: socket.socket, *, timeout: float) -> None:
@@ -57,6 +58,7 @@ class Channel:
         self._eof = False
         self.deadline: float = float("inf")
         self.encrypted: bool = False
+        self.sent: int = 0
 
     @property
     def peer(self) -> str:
@@ -99,9 +101,11 @@ class Channel:
             until = self._until(timeout)
             chunk = view[:_CHUNK]
             try:
-                view = view[self._retry(lambda chunk=chunk: self._sock.send(chunk), until) :]  # type: ignore[misc]
+                taken: int = self._retry(lambda chunk=chunk: self._sock.send(chunk), until)  # type: ignore[misc]
             except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
                 raise ConnectionResetError("the server closed the connection") from error
+            view = view[taken:]
+            self.sent += taken
         return True
 
     def reply(self, timeout: float | None = None) -> Reply:
