@@ -44,11 +44,12 @@ def test_without_a_script_it_takes_everything() -> None:
         username=None,
     )
     (connection,) = server.connections
-    assert connection.commands == [
+    # In lower case: what smtplib writes differs from one Python to the next.
+    assert [command.lower() for command in connection.commands] == [
         "ehlo me",
-        f"mail FROM:<me@example.com> size={len(TEXT)}",
-        f"rcpt TO:<{A}>",
-        f"rcpt TO:<{B}>",
+        f"mail from:<me@example.com> size={len(TEXT)}",
+        f"rcpt to:<{A}>",
+        f"rcpt to:<{B}>",
         "data",
         "quit",
     ]
@@ -94,12 +95,12 @@ def test_a_callable_sees_the_command_and_the_connection() -> None:
     seen: list[tuple[str, list[str]]] = []
 
     def script(command: str, connection: SMTPConnection) -> str | None:
-        seen.append((command, list(connection.recipients)))
+        seen.append((command.lower(), list(connection.recipients)))
         return "452 4.5.3 too many" if connection.recipients else None
 
     with ScriptedSMTPServer({"RCPT": script}) as server, client(server) as smtp:
         refused = smtp.sendmail("me@example.com", [A, B], TEXT)
-    assert seen == [(f"rcpt TO:<{A}>", []), (f"rcpt TO:<{B}>", [A])]
+    assert seen == [(f"rcpt to:<{A}>", []), (f"rcpt to:<{B}>", [A])]
     assert refused == {B: (452, b"4.5.3 too many")}
     assert server.messages[0].recipients == (A,)
 
