@@ -7,20 +7,22 @@ sample: its text is made here, so that nothing holds on to its arguments or its 
 from __future__ import annotations
 
 import enum
+import os
 import threading
 from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tocsin.alerts.event import Event
-from tocsin.alerts.grouping import OTHER, Fingerprints, Group, as_other
+from tocsin.alerts.fingerprint import Fingerprints
+from tocsin.alerts.grouping import OTHER, Group, Source, as_other
 from tocsin.alerts.text import short
 
 if TYPE_CHECKING:
     import logging
 
+    from tocsin.alerts.fingerprint import Identity
     from tocsin.alerts.frames import OwnCode
-    from tocsin.alerts.grouping import Identity
 
 _MAX_SAMPLES = 1 << 20  # characters of all samples together
 _MAX_TEXT = 200
@@ -53,14 +55,14 @@ class Slot:
             self.first = time
         self.count += 1
 
-    def total(self, host: str) -> Group:
+    def total(self, source: tuple[str, int, str]) -> Group:
         """Return the group of all that were counted."""
         return replace(
             self.group,
             count=self.count,
             first=self.first,
             last=self.last,
-            sources=((host, self.count),),
+            sources=(Source(*source, self.count),),
         )
 
 
@@ -70,6 +72,7 @@ class Intake:
     Args:
         own: tells the application's own frames.
         host: the machine's name.
+        version: the application's, or "".
         limit: how many groups are told apart.
         urgent_level: from which level on a new group is drained at once.
 
@@ -77,9 +80,12 @@ class Intake:
         dropped: how many of them couldn't be taken.
     """
 
-    def __init__(self, *, own: OwnCode, host: str, limit: int, urgent_level: int) -> None:
+    def __init__(
+        self, *, own: OwnCode, host: str, limit: int, urgent_level: int, version: str = ""
+    ) -> None:
         self._own = own
         self._host = host
+        self._version = version
         self._limit = limit
         self._urgent_level = urgent_level
         self._fingerprints = Fingerprints(own)
@@ -177,7 +183,8 @@ class Intake:
                 self._first(self._aside.popleft())
             slots, self._slots = self._slots, {}
             self._room = _MAX_SAMPLES
-        return tuple(slot.total(self._host) for slot in slots.values())
+        source = self._host, os.getpid(), self._version
+        return tuple(slot.total(source) for slot in slots.values())
 
 
 def first_of(record: logging.LogRecord, identity: Identity, event: Event) -> Group:
@@ -194,6 +201,6 @@ def first_of(record: logging.LogRecord, identity: Identity, event: Event) -> Gro
         count=1,
         first=event.time,
         last=event.time,
-        sources=((event.host, 1),),
+        sources=(),
         samples=(event,),
     )

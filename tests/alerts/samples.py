@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tocsin.alerts.digest import Digest, Entry
 from tocsin.alerts.event import Event
 from tocsin.alerts.frames import Line, OwnCode
-from tocsin.alerts.grouping import Fingerprints, Group
+from tocsin.alerts.fingerprint import Fingerprints
+from tocsin.alerts.grouping import Group, Source
 from tocsin.alerts.render import Heading
 from tocsin.mail.address import AddressList, prepare_address
 
@@ -94,7 +95,7 @@ def group(name: str = "a", count: int = 1, *, at: float = NOW, **fields: Any) ->
         "text": f"ValueError: {name}",
         "first": at,
         "last": at,
-        "sources": (("web-1", count),),
+        "sources": (Source("web-1", 7, "", count),),
         "samples": (),
     }
     return Group(fingerprint=name, count=count, **{**given, **fields})
@@ -165,7 +166,14 @@ def groups(draw: st.DrawFn, name: str | None = None) -> Group:
         count=count,
         first=first,
         last=last,
-        sources=((draw(st.sampled_from(["web-1", "web-2", "web-3"])), count),),
+        sources=(
+            Source(
+                draw(st.sampled_from(["web-1", "web-2", "web-3"])),
+                draw(st.integers(min_value=1, max_value=40)),
+                draw(st.sampled_from(["", "4.2.0"])),
+                count,
+            ),
+        ),
         samples=tuple(draw(st.lists(events, max_size=1))),
     )
 

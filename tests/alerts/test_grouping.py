@@ -28,8 +28,9 @@ from samples import (
     record,
 )
 
+from tocsin.alerts.fingerprint import Fingerprints
 from tocsin.alerts.frames import OwnCode
-from tocsin.alerts.grouping import OTHER, Fingerprints, as_other, merge
+from tocsin.alerts.grouping import OTHER, Source, as_other, merge
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -300,7 +301,7 @@ def test_what_is_remembered_is_bounded() -> None:
 SCRIPT = """
 import logging, sys
 from tocsin.alerts.frames import OwnCode
-from tocsin.alerts.grouping import Fingerprints
+from tocsin.alerts.fingerprint import Fingerprints
 {blank}
 class Shop:
     def pay(self, amount):
@@ -388,9 +389,11 @@ def test_merging_is_associative(one: Any, two: Any, three: Any) -> None:
 
 
 def test_a_merged_group_counts_and_spans_both() -> None:
-    both = merge(group(count=2, at=NOW), group(count=3, at=NOW + 9, sources=(("web-2", 3),)))
+    both = merge(
+        group(count=2, at=NOW), group(count=3, at=NOW + 9, sources=(Source("web-2", 7, "", 3),))
+    )
     assert (both.count, both.first, both.last) == (5, NOW, NOW + 9)
-    assert both.sources == (("web-1", 2), ("web-2", 3))
+    assert both.sources == (Source("web-1", 7, "", 2), Source("web-2", 7, "", 3))
 
 
 def test_the_highest_level_of_merged_groups_is_theirs() -> None:

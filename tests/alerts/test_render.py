@@ -14,6 +14,7 @@ from samples import HOSTILE, NOW, digest, event, group, groups, heading, texts
 
 from tocsin.alerts.digest import Digest, Entry
 from tocsin.alerts.frames import Line
+from tocsin.alerts.grouping import Source
 from tocsin.alerts.render import render, subject
 from tocsin.alerts.text import clean
 from tocsin.mail.address import AddressList
@@ -77,7 +78,7 @@ def poisoned(text: str) -> Digest:
         kind=text,
         place=text,
         text=text,
-        sources=((text, 2),),
+        sources=(Source(text, 7, "", 2),),
         samples=(sample,),
     )
     return digest(lead)
@@ -85,7 +86,13 @@ def poisoned(text: str) -> Digest:
 
 def test_the_first_lines_say_what_how_often_since_when_and_where() -> None:
     made = digest(
-        group("a", 412, last=NOW + 8, sources=(("web-1", 400), ("web-2", 12)), text="Err: no"),
+        group(
+            "a",
+            412,
+            last=NOW + 8,
+            sources=(Source("web-1", 7, "", 400), Source("web-2", 7, "", 12)),
+            text="Err: no",
+        ),
         group("b", 1),
     )
     lines = text_of(rendered(made)).splitlines()
@@ -205,7 +212,7 @@ def test_mails_of_a_kind_and_day_are_one_conversation_whoever_sends_them() -> No
         assert headers["References"] == headers["In-Reply-To"]
         return headers["References"]
 
-    assert thread() == thread(count=9, sources=(("web-9", 9),), at=NOW + 60)
+    assert thread() == thread(count=9, sources=(Source("web-9", 7, "", 9),), at=NOW + 60)
     assert thread() != thread(name="b")
     assert thread() != thread(at=NOW + 86_400)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import tracemalloc
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from parts import record
 
 from tocsin.alerts.frames import OwnCode
-from tocsin.alerts.grouping import OTHER
+from tocsin.alerts.grouping import OTHER, Source
 from tocsin.intake import Intake, Wake
 
 
@@ -26,7 +27,7 @@ def test_a_repeated_record_is_only_counted() -> None:
     (group,) = intake.drain()
     assert (group.count, len(group.samples), intake.seen) == (5, 1, 5)
     assert group.samples[0].message == "order 0 failed"
-    assert group.sources == (("web-1", 5),)
+    assert group.sources == (Source("web-1", os.getpid(), "", 5),)
     assert intake.drain() == ()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from tocsin.alerts.frames import Line, shown_path, tell
 from tocsin.alerts.text import attempt, clean, cut, short
@@ -24,6 +24,22 @@ _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {
 }
 
 
+class Past(NamedTuple):
+    """A record that came before an event: its context.
+
+    Attributes:
+        time: when it was logged, in seconds since the epoch.
+        level: the level's name.
+        logger: the logger's name.
+        message: its text.
+    """
+
+    time: float
+    level: str
+    logger: str
+    message: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Event:
     """A sample of a group: one record, as text. The earlier one is the smaller one.
@@ -37,6 +53,7 @@ class Event:
         host: the machine.
         pid: the process.
         thread: the thread's name; with the task's where there is one.
+        context: what the same thread or task logged before it.
     """
 
     time: float
@@ -47,6 +64,7 @@ class Event:
     host: str
     pid: int
     thread: str
+    context: tuple[Past, ...] = ()
 
     @classmethod
     def of(

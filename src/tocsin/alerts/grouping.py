@@ -1,129 +1,31 @@
-"""Which events belong together: the fingerprint, and the group that counts them.
-
-A fingerprint says what went wrong and where, not with which values: it is the same in every
-process, on every machine, and after a deploy that moved some lines.
-"""
+"""The group: events of one kind, counted; merging them in any order gives the same."""
 
 from __future__ import annotations
 
-import hashlib
-import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from tocsin.alerts.event import Event  # noqa: TC001 - codec reads the types of fields
-from tocsin.alerts.frames import leaf, module_name, printed
-from tocsin.alerts.text import attempt, short
-
-if TYPE_CHECKING:
-    import logging
-    from typing import Any
-
-    from tocsin.alerts.frames import OwnCode
 
 OTHER = "other"
-_TEMPLATE = 1_000  # characters of a message that count
-_MAX_KIND = 80
 _SAMPLES = 2  # the first and the latest
-_CACHED = 10_000
-# Values in a message: placeholders, quoted text, addresses, UUIDs, hexadecimal, numbers.
-_VALUES = re.compile(
-    r"""%(?:\(\w+\))?[-#0+]*(?:\*|\d+)?(?:\.(?:\*|\d+))?[a-zA-Z]
-    | (?<!\w)'[^'\n]*'(?!\w) | (?<!\w)"[^"\n]*"(?!\w)
-    | [\w.+-]{1,64}@[\w-]+\.[\w.-]+
-    | \b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b
-    | \b0x[0-9a-f]+\b | \b(?=[a-f]*[0-9])[0-9a-f]{6,}\b
-    | \d+(?:[.,:]\d+)*""",
-    re.VERBOSE | re.IGNORECASE,
-)
+_SOURCES = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What the events of a group have in common.
+@dataclass(frozen=True, slots=True, order=True)
+class Source:
+    """A process that events came from.
 
     Attributes:
-        fingerprint: 16 hexadecimal digits.
-        kind: the exception's type, or the message without its values.
-        place: the function that failed, or the logger.
+        host: its machine.
+        pid: its number.
+        version: the application's version, or "".
+        count: how many came from there.
     """
 
-    fingerprint: str
-    kind: str
-    place: str
-
-
-class Fingerprints:
-    """Find the identity of a record, fast where the same came before.
-
-    Args:
-        own: tells the application's own frames.
-    """
-
-    def __init__(self, own: OwnCode) -> None:
-        self._own = own
-        self._known: dict[object, Identity] = {}
-
-    def of(self, record: logging.LogRecord) -> Identity:
-        """Return the record's identity."""
-        key = self._key(record)
-        found = self._known.get(key)
-        if found is None:
-            if len(self._known) >= _CACHED:
-                self._known.clear()
-            found = self._known[key] = _identity(record.name, key)
-        return found
-
-    def _key(self, record: logging.LogRecord) -> tuple[Any, ...]:
-        """Return what is the same for records of one identity."""
-        level, name = record.levelno, record.name
-        group = record.__dict__.get("alert_group")
-        if group is not None:
-            return "group", level, attempt(group)[:_TEMPLATE]
-        info = record.exc_info
-        if info and info[0] is not None:
-            kind, trace = info[0], info[2]
-            if isinstance(info[1], BaseExceptionGroup):
-                error = leaf(info[1])
-                kind, trace = type(error), error.__traceback__ or trace
-            place = self._own.place(trace, name)
-            # What was never raised is from nowhere: its message tells it from others.
-            return "exception", level, name, kind, place or _template(record.msg)
-        if (fault := printed(record)) is not None:
-            return "printed", level, name, *fault
-        return "message", level, name, _template(record.msg)
-
-
-def _template(message: object) -> str:
-    """Return the part of a message that doesn't change; of an object, what kind of thing it is."""
-    if isinstance(message, str):
-        return message[:_TEMPLATE]
-    return f"{type(message).__module__}.{type(message).__qualname__}"
-
-
-def _identity(logger: str, key: tuple[Any, ...]) -> Identity:
-    how, level, *features = key
-    where = logger
-    if how == "group":
-        kind = features[0]
-        parts = [kind]
-    elif how == "exception":
-        _, error, place = features
-        kind = error.__qualname__
-        if isinstance(place, str):
-            parts = [logger, error.__module__, kind, _VALUES.sub("*", place)]
-        else:
-            where = f"{module_name(*place)}.{place[1].co_qualname}"
-            parts = [logger, error.__module__, kind, where]
-    elif how == "printed":
-        _, kind, where = features
-        parts = [logger, kind, where]
-    else:
-        kind = _VALUES.sub("*", features[1])
-        parts = [logger, kind]
-    text = "\0".join([str(level), how, *parts]).encode("utf-8", "replace")
-    fingerprint = hashlib.blake2b(text, digest_size=8).hexdigest()
-    return Identity(fingerprint, short(kind, _MAX_KIND), short(where, _MAX_KIND))
+    host: str
+    pid: int
+    version: str
+    count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +43,8 @@ class Group:
         count: how many they are.
         first: when the first was logged, in seconds since the epoch.
         last: when the last was logged.
-        sources: host → how many came from there.
+        sources: the processes that they came from; of many, the first ones in their order.
+        elsewhere: how many came from other processes than these.
         samples: the first and the latest event of which more is known than that it happened.
     """
 
@@ -155,8 +58,9 @@ class Group:
     count: int
     first: float
     last: float
-    sources: tuple[tuple[str, int], ...]
+    sources: tuple[Source, ...]
     samples: tuple[Event, ...]
+    elsewhere: int = 0
 
     @property
     def size(self) -> int:
@@ -170,6 +74,7 @@ def merge(one: Group, other: Group) -> Group:
     It doesn't matter which comes first, nor in which order many are merged.
     """
     first, last = sorted((one, other), key=_order)
+    sources = _add(one.sources, other.sources)
     ordered = sorted({*first.samples, *last.samples})
     highest = max(first, last, key=lambda group: (group.level, group.level_name))
     return replace(
@@ -179,7 +84,8 @@ def merge(one: Group, other: Group) -> Group:
         count=one.count + other.count,
         first=min(one.first, other.first),
         last=max(one.last, other.last),
-        sources=_add(one.sources, other.sources),
+        sources=tuple(sources[:_SOURCES]),
+        elsewhere=one.elsewhere + other.elsewhere + sum(item.count for item in sources[_SOURCES:]),
         samples=tuple(ordered if len(ordered) <= _SAMPLES else [ordered[0], ordered[-1]]),
     )
 
@@ -188,13 +94,17 @@ def _order(group: Group) -> tuple[float, str, str, str, str]:
     return group.first, group.text, group.place, group.kind, group.logger
 
 
-def _add(
-    one: tuple[tuple[str, int], ...], other: tuple[tuple[str, int], ...]
-) -> tuple[tuple[str, int], ...]:
-    total = dict(one)
-    for host, count in other:
-        total[host] = total.get(host, 0) + count
-    return tuple(sorted(total.items()))
+def _add(one: tuple[Source, ...], other: tuple[Source, ...]) -> list[Source]:
+    """Return the processes of both, in their order.
+
+    If only the first ones are kept, each of these was among the first ones of its part, too: its
+    count is exact, whatever was merged before.
+    """
+    total: dict[tuple[str, int, str], int] = {}
+    for item in (*one, *other):
+        name = item.host, item.pid, item.version
+        total[name] = total.get(name, 0) + item.count
+    return [Source(*name, count) for name, count in sorted(total.items())]
 
 
 def as_other(group: Group) -> Group:
