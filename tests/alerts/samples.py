@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tocsin.alerts.digest import Digest, Entry
 from tocsin.alerts.event import Event
-from tocsin.alerts.frames import Line, OwnCode
 from tocsin.alerts.fingerprint import Fingerprints
+from tocsin.alerts.frames import Line, OwnCode
 from tocsin.alerts.grouping import Group, Source
 from tocsin.alerts.render import Heading
 from tocsin.mail.address import AddressList, prepare_address
