@@ -1,28 +1,32 @@
 """Where records arrive, in the application's threads: counted, bounded, without I/O.
 
-A record of a group that was seen since the last drain is only counted. The first one becomes a
-sample: its text is made here, so that nothing holds on to its arguments or its frames.
+A record of a group that was seen since the last drain is only counted. Of the first one a capture
+is taken, which holds on to nothing; it becomes a sample where the groups are drained.
 """
 
 from __future__ import annotations
 
 import enum
+import linecache
 import os
 import threading
 from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tocsin.alerts.event import Event
+from tocsin.alerts.capture import Capture
 from tocsin.alerts.fingerprint import Fingerprints
 from tocsin.alerts.grouping import OTHER, Group, Source, as_other
-from tocsin.alerts.text import short
+from tocsin.alerts.text import NoSecrets, short
 
 if TYPE_CHECKING:
     import logging
 
+    from tocsin.alerts.event import Event
     from tocsin.alerts.fingerprint import Identity
     from tocsin.alerts.frames import OwnCode
+    from tocsin.alerts.text import Redacts
+    from tocsin.context import Context
 
 _MAX_SAMPLES = 1 << 20  # characters of all samples together
 _MAX_TEXT = 200
@@ -37,15 +41,30 @@ class Wake(enum.IntEnum):
 
 
 class Slot:
-    """What is counted of a group since the last drain."""
+    """What is counted of a group since the last drain, and its first record."""
 
-    __slots__ = ("count", "first", "group", "last")
+    __slots__ = (
+        "capture",
+        "count",
+        "detailed",
+        "first",
+        "identity",
+        "last",
+        "level",
+        "level_name",
+        "logger",
+    )
 
-    def __init__(self, group: Group) -> None:
-        self.group: Group = group
+    def __init__(self, record: logging.LogRecord, identity: Identity, capture: Capture) -> None:
+        self.identity: Identity = identity
+        self.level: int = int(record.levelno)
+        self.level_name: str = f"{record.levelname}"[:_MAX_TEXT]
+        self.logger: str = capture.logger
+        self.capture: Capture = capture
+        self.detailed: bool = True
         self.count: int = 1
-        self.first: float = group.first
-        self.last: float = group.first
+        self.first: float = capture.time
+        self.last: float = capture.time
 
     def add(self, time: float) -> None:
         """Count one more."""
@@ -54,16 +73,6 @@ class Slot:
         elif time < self.first:
             self.first = time
         self.count += 1
-
-    def total(self, source: tuple[str, int, str]) -> Group:
-        """Return the group of all that were counted."""
-        return replace(
-            self.group,
-            count=self.count,
-            first=self.first,
-            last=self.last,
-            sources=(Source(*source, self.count),),
-        )
 
 
 class Intake:
@@ -75,25 +84,37 @@ class Intake:
         version: the application's, or "".
         limit: how many groups are told apart.
         urgent_level: from which level on a new group is drained at once.
+        redact: takes secrets out of what is told.
+        context: knows what came before a record.
 
     Attributes:
         dropped: how many of them couldn't be taken.
     """
 
     def __init__(
-        self, *, own: OwnCode, host: str, limit: int, urgent_level: int, version: str = ""
+        self,
+        *,
+        own: OwnCode,
+        host: str,
+        limit: int,
+        urgent_level: int,
+        version: str = "",
+        redact: Redacts | None = None,
+        context: Context | None = None,
     ) -> None:
         self._own = own
         self._host = host
         self._version = version
         self._limit = limit
         self._urgent_level = urgent_level
+        self._redact = redact or NoSecrets()
+        self._context = context
         self._fingerprints = Fingerprints(own)
         # Re-entrant: a signal handler or a finalizer may log while its thread is in here. What it
         # logs then waits aside, as a count that is half changed can't be changed again.
         self._lock = threading.RLock()
         self._inside = False
-        self._aside: deque[Group] = deque()
+        self._aside: deque[Slot] = deque()
         self._slots: dict[str, Slot] = {}
         self._room = _MAX_SAMPLES
         self._counted = 0
@@ -114,13 +135,12 @@ class Intake:
             with self._lock:
                 if not self._inside and self._repeat(identity.fingerprint, record):
                     return Wake.NO
-            event = Event.of(record, own=self._own, host=self._host, formatter=formatter)
-            group = first_of(record, identity, event)
+            slot = Slot(record, identity, self._capture(record, formatter))
             with self._lock:
                 if self._inside:
-                    self._aside.append(group)
+                    self._aside.append(slot)
                     return Wake.SOON
-                return self._first(group)
+                return self._first(slot)
         except Exception:
             with self._lock:
                 self._counted += 1
@@ -132,12 +152,20 @@ class Intake:
         """Records so far."""
         return self._counted + len(self._aside)
 
+    def _capture(self, record: logging.LogRecord, formatter: logging.Formatter | None) -> Capture:
+        return Capture.of(
+            record,
+            formatter=formatter,
+            note_source=linecache.lazycache,
+            context=() if self._context is None else self._context.before(record),
+        )
+
     def _repeat(self, fingerprint: str, record: logging.LogRecord) -> bool:
         """Count a record whose group has a slot; whether it has one."""
         slot = self._slots.get(fingerprint)
         if slot is None and len(self._slots) > self._limit:
             other = self._slots[OTHER]
-            slot = other if record.levelno <= other.group.level else None
+            slot = other if record.levelno <= other.level else None
         if slot is None:
             return False
         self._inside = True
@@ -148,59 +176,81 @@ class Intake:
             self._inside = False
         return True
 
-    def _first(self, group: Group) -> Wake:
+    def _first(self, slot: Slot) -> Wake:
         """Count what may be a group's first event."""
         self._inside = True
         try:
             idle = not self._slots
-            urgent = self._insert(group) and group.level >= self._urgent_level
+            urgent = self._insert(slot) and slot.level >= self._urgent_level
             self._counted += 1
         finally:
             self._inside = False
         return Wake.NOW if urgent else Wake.SOON if idle else Wake.NO
 
-    def _insert(self, group: Group) -> bool:
+    def _insert(self, slot: Slot) -> bool:
         """Count a group's first event; whether that is news, and no other thread was faster."""
-        if group.fingerprint not in self._slots and len(self._slots) >= self._limit:
-            group = as_other(group)
-        slot = self._slots.get(group.fingerprint)
-        if slot is not None:
-            slot.add(group.first)
-            worse = group.level > slot.group.level  # among the others
+        name = slot.identity.fingerprint
+        if name not in self._slots and len(self._slots) >= self._limit:
+            name = OTHER
+        known = self._slots.get(name)
+        if known is not None:
+            known.add(slot.first)
+            worse = slot.level > known.level  # among the others
             if worse:
-                slot.group = replace(slot.group, level=group.level, level_name=group.level_name)
+                known.level, known.level_name = slot.level, slot.level_name
             return worse
-        if group.size > self._room:
-            group = replace(group, samples=())
-        self._room -= group.size
-        self._slots[group.fingerprint] = Slot(group)
+        size = slot.capture.size
+        if size > self._room or name == OTHER:
+            slot.capture, slot.detailed = slot.capture.brief(), False
+        else:
+            self._room -= size
+        self._slots[name] = slot
         return True
 
     def drain(self) -> tuple[Group, ...]:
-        """Return what was counted since the last time."""
+        """Return what was counted since the last time, with samples."""
         with self._lock:
             while self._aside:
                 self._first(self._aside.popleft())
             slots, self._slots = self._slots, {}
             self._room = _MAX_SAMPLES
-        source = self._host, os.getpid(), self._version
-        return tuple(slot.total(source) for slot in slots.values())
+        room = _MAX_SAMPLES
+        groups: list[Group] = []
+        for name, slot in slots.items():
+            group = self._group(slot)
+            room -= group.size
+            if room < 0:  # the lines of the code have come to what was captured
+                room += group.size
+                group = replace(group, samples=())
+            groups.append(as_other(group) if name == OTHER else group)
+        return tuple(groups)
 
+    def _group(self, slot: Slot) -> Group:
+        """Return the group of all that were counted in a slot."""
+        kind, place, event = self._told(slot)
+        raised = next((line.text for line in event.traceback if line.kind == "error"), "")
+        return Group(
+            fingerprint=slot.identity.fingerprint,
+            level=slot.level,
+            level_name=short(slot.level_name, 20),
+            logger=short(slot.logger, 100),
+            kind=kind,
+            place=place,
+            text=short(raised or event.message, _MAX_TEXT),
+            count=slot.count,
+            first=slot.first,
+            last=slot.last,
+            sources=(Source(self._host, os.getpid(), self._version, slot.count),),
+            samples=(event,) if slot.detailed else (),
+        )
 
-def first_of(record: logging.LogRecord, identity: Identity, event: Event) -> Group:
-    """Return the group that holds one event."""
-    raised = next((line.text for line in event.traceback if line.kind == "error"), "")
-    return Group(
-        fingerprint=identity.fingerprint,
-        level=int(record.levelno),
-        level_name=short(record.levelname, 20),
-        logger=short(record.name, 100),
-        kind=identity.kind,
-        place=identity.place,
-        text=short(raised or event.message, _MAX_TEXT),
-        count=1,
-        first=event.time,
-        last=event.time,
-        sources=(),
-        samples=(event,),
-    )
+    def _told(self, slot: Slot) -> tuple[str, str, Event]:
+        """Return what happened, where, and a sample."""
+        try:
+            kind, place = slot.identity.told(self._redact)
+            event = slot.capture.event(
+                own=self._own, host=self._host, source=linecache.getline, redact=self._redact
+            )
+        except Exception as error:  # noqa: BLE001 - what can't be told is counted all the same
+            kind, place, event = type(error).__name__, "tocsin", slot.capture.untold(self._host)
+        return kind, place, event

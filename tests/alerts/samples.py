@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import linecache
 import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
+from tocsin.alerts.capture import Capture
 from tocsin.alerts.digest import Digest, Entry
 from tocsin.alerts.event import Event
 from tocsin.alerts.fingerprint import Fingerprints
 from tocsin.alerts.frames import Line, OwnCode
 from tocsin.alerts.grouping import Group, Source
 from tocsin.alerts.render import Heading
+from tocsin.alerts.text import NoSecrets
 from tocsin.mail.address import AddressList, prepare_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tocsin.alerts.text import Redacts
 
 NOW = 1_700_000_000.0
 
@@ -69,8 +74,16 @@ def fingerprint(of: logging.LogRecord, *packages: str) -> str:
     return Fingerprints(OwnCode(packages)).of(of).fingerprint
 
 
-def kept(of: logging.LogRecord, formatter: logging.Formatter | None = None) -> Event:
-    return Event.of(of, own=OwnCode(), host="web-1", formatter=formatter)
+def kept(
+    of: logging.LogRecord,
+    formatter: logging.Formatter | None = None,
+    redact: Redacts | None = None,
+) -> Event:
+    """Return the event that a record becomes."""
+    captured = Capture.of(of, formatter=formatter)
+    return captured.event(
+        own=OwnCode(), host="web-1", source=linecache.getline, redact=redact or NoSecrets()
+    )
 
 
 def event(message: str = "boom", *, time: float = NOW, **fields: Any) -> Event:

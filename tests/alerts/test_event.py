@@ -1,13 +1,20 @@
 from __future__ import annotations
 
+import gc
+import linecache
 import logging
+import re
 import traceback
+import weakref
 from typing import Any
 
 import pytest
 from samples import HOSTILE, NOW, caught, event, kept, record
 
-from tocsin.alerts.frames import Line
+from tocsin.alerts.capture import Capture
+from tocsin.alerts.event import Past
+from tocsin.alerts.frames import Line, OwnCode
+from tocsin.alerts.text import NoSecrets
 
 
 class Awkward:
@@ -195,3 +202,197 @@ def test_a_printed_traceback_is_told_like_the_original() -> None:
     made = record("failed")
     made.exc_text = "".join(traceback.format_exception(error))
     assert kept(made).traceback[-1].text == "ValueError: bad"
+
+
+class Stars(NoSecrets):
+    """Take one password out, wherever it is; and the values of fields that are named after it."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def text(self, text: str, /) -> str:
+        self.seen.append(text)
+        return text.replace("hunter2", "***")
+
+    def field(self, name: str, value: str, /) -> str:
+        return "***" if name == "password" else self.text(value)
+
+
+def reveal() -> None:
+    hunter2 = "hunter2"
+    raise ValueError(hunter2)
+
+
+def test_secrets_are_taken_out_of_all_that_is_told() -> None:
+    error = caught(reveal)
+    error.__cause__ = KeyError("hunter2")
+    made = record(
+        "login %s",
+        "hunter2",
+        exc=error,
+        extra={"password": "x", "url": "//hunter2@x", "hunter2": 1},
+    )
+    made.stack_info = "Stack\n  login('hunter2')"
+    redact = Stars()
+    captured = Capture.of(made, context=(Past(NOW, "INFO", "app", "as hunter2"),))
+    found = captured.event(own=OwnCode(), host="web-1", source=linecache.getline, redact=redact)
+    assert "hunter2" not in str(found)
+    assert ("password", "***") in found.extra
+    assert found.context[0].message == "as ***"
+    assert len(redact.seen) == len(set(redact.seen))  # each text once
+
+
+def test_secrets_are_taken_out_of_a_traceback_that_came_as_text() -> None:
+    text = "".join(traceback.format_exception(caught(reveal)))
+    found = kept(record(f"failed\n{text}"), redact=Stars())
+    assert "hunter2" not in str(found)
+    assert "raise ValueError(***)" in found.traceback[-2].text
+
+
+def test_a_secret_of_several_lines_is_seen_whole_in_a_printed_traceback() -> None:
+    class Keys(NoSecrets):
+        def text(self, text: str, /) -> str:
+            return re.sub(r"-BEGIN-.*?-END-", "***", text, flags=re.DOTALL)
+
+    made = record("failed")
+    made.exc_text = (
+        'Traceback (most recent call last):\n  File "/srv/a.py", line 3, in go\n    go()\n'
+        "ValueError: bad key -BEGIN-\nMIIB\n-END-\n"
+    )
+    assert kept(made, redact=Keys()).traceback[-1].text == "ValueError: bad key ***"
+
+
+@pytest.mark.parametrize("at", [9_998, 11_998])
+def test_a_secret_that_spans_a_cut_is_not_told_by_half(at: int) -> None:
+    """The cut of what is told, and the cut of what is looked at."""
+    message = "." * at + "hunter2" + "x" * 9_000
+    found = kept(record(message), redact=Stars()).message
+    assert "hu" not in found
+    assert f"of {len(message):,} characters]" in found
+
+
+def test_what_a_secret_left_is_not_filled_with_half_of_the_next() -> None:
+    """A long secret becomes short: the end of what is looked at comes nearer than the cut."""
+
+    class Long(NoSecrets):
+        def text(self, text: str, /) -> str:
+            return re.sub(r"<a+>", "*", text)
+
+    message = f"<{'a' * 9_000}>" + "b" * 2_990 + "<aaaa>" + "c" * 9_000
+    found = kept(record(message), redact=Long()).message
+    assert "aaa" not in found
+
+
+def test_the_context_is_cut_and_clean() -> None:
+    past = Past(NOW, "INFO\n", "a" * 200, "\x1b" + "x" * 2_000)
+    captured = Capture.of(record(), context=(past,))
+    found = captured.event(
+        own=OwnCode(), host="web-1", source=linecache.getline, redact=NoSecrets()
+    )
+    (one,) = found.context
+    assert (one.level, len(one.logger)) == ("INFO", 100)
+    assert one.message.startswith("\\x1bxxx")
+    assert one.message.endswith("[cut: first 500 of 2,004 characters]")
+    assert found.size > len(one.message)
+
+
+def test_a_capture_holds_on_to_nothing() -> None:
+    """Arguments, exceptions, frames and extra values are free as soon as the call is over."""
+
+    class Thing:
+        def __str__(self) -> str:
+            return "thing"
+
+    def make() -> tuple[Capture, list[weakref.ref[Any]]]:
+        class Failed(Exception):  # noqa: N818 - a built-in one can't be referred to weakly
+            pass
+
+        argument, added, inside = Thing(), Thing(), Thing()
+
+        def local_fail() -> None:
+            here = inside
+            raise Failed(here)
+
+        error = caught(local_fail)
+        made = record("%s", argument, exc=error, extra={"added": added})
+        refs = [weakref.ref(one) for one in (argument, added, inside, error, made)]
+        return Capture.of(made, note_source=linecache.lazycache), refs
+
+    captured, refs = make()
+    gc.collect()
+    assert [ref() for ref in refs] == [None] * 5
+    assert captured.message.text == "thing"
+
+
+def test_a_capture_of_a_huge_record_is_bounded() -> None:
+    huge = "x" * 1_000_000
+    made = record(huge, exc=caught(fail, huge), extra={f"k{n}": huge for n in range(50)})
+    made.stack_info = huge
+    captured = Capture.of(made)
+    assert captured.size < 100_000
+    assert captured.brief().size < 5_000
+
+
+def test_a_capture_in_brief_has_the_same_title() -> None:
+    made = record("m" * 5_000, exc=caught(fail, "because"), extra={"a": 1})
+    brief = (
+        Capture.of(made)
+        .brief()
+        .event(own=OwnCode(), host="web-1", source=linecache.getline, redact=NoSecrets())
+    )
+    assert brief.traceback == (Line("error", "ValueError: because"),)
+    assert brief.message.endswith("of 5,000 characters]")
+
+
+@pytest.mark.parametrize("text", ["text", 5, None])
+def test_a_text_of_another_kind_is_survived(text: Any) -> None:
+    class Odd:
+        def __str__(self) -> str:
+            return text  # type: ignore[no-any-return] # that is the case
+
+    found = kept(record("%s", Odd(), extra={"field": Odd()}, exc=caught(fail, Odd())))
+    assert "text" in found.message or "its arguments don't fit" in found.message
+    assert found.traceback[-1].kind == "error"
+
+
+def test_a_message_of_another_kind_is_taken_by_its_text() -> None:
+    class Own(logging.LogRecord):
+        def getMessage(self) -> str:
+            return 5  # type: ignore[return-value] # some do
+
+    made = Own("app", 40, "/srv/app/main.py", 7, "x", (), None)
+    assert kept(made).message == "5"
+
+
+def test_an_interrupt_is_let_out() -> None:
+    class Interrupted:
+        def __str__(self) -> str:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        kept(record("%s", Interrupted()))
+
+
+def test_a_structured_message_is_told_by_its_event_and_its_fields() -> None:
+    found = kept(record({"event": "paid", "order": 5, "exc_info": None}))
+    assert found.message == "paid"
+    assert found.extra == (("order", "5"),)
+    assert kept(record({"a": 1})).message == "{'a': 1}"
+
+
+def test_the_exception_of_a_structured_message_is_told() -> None:
+    error = caught(fail, "bad")
+    assert kept(record({"event": "x", "exc_info": error})).traceback[-1].text == "ValueError: bad"
+    info = (type(error), error, error.__traceback__)
+    assert kept(record({"event": "x", "exc_info": info})).traceback[-1].text == "ValueError: bad"
+    try:
+        fail("now")
+    except ValueError:
+        found = kept(record({"event": "x", "exc_info": True}))
+    assert found.traceback[-1].text == "ValueError: now"
+
+
+def test_an_event_that_cannot_be_told_says_so() -> None:
+    found = Capture.of(record("secret")).untold("web-1")
+    assert (found.time, found.host) == (NOW, "web-1")
+    assert "secret" not in str(found)

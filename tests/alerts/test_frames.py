@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
+import linecache
+import sys
 import sysconfig
-from typing import Any
+import zipfile
+from typing import TYPE_CHECKING, Any
 
-from samples import LIBRARY, caught, load_module, record
+from samples import LIBRARY, caught, load_module
 
-from tocsin.alerts.frames import Line, OwnCode, is_library, leaf, printed, shown_path, tell
+from tocsin.alerts import faults
+from tocsin.alerts.faults import leaf
+from tocsin.alerts.frames import Line, OwnCode, is_library, module_of, places, shown_path, tell
+from tocsin.alerts.text import NoSecrets
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FRAMEWORK = """
 def handle(view):
@@ -22,9 +32,9 @@ installed = load_module("shop.main", f"{LIBRARY}/shop/main.py", "def go(call):\n
 
 
 def place(error: BaseException, logger: str = "other", *packages: str) -> str:
-    found = OwnCode(packages).place(error.__traceback__, logger)
+    found = OwnCode(packages).innermost(places(error.__traceback__), logger)
     assert found is not None
-    return f"{found[0]}.{found[1].co_name}"
+    return found.name.replace("<locals>.", "")
 
 
 def view() -> None:
@@ -66,13 +76,13 @@ def test_named_packages_win_over_everything() -> None:
 def test_without_own_code_it_is_the_innermost_frame() -> None:
     error = caught(framework["execute"])
     assert error.__traceback__ is not None
-    found = OwnCode().place(error.__traceback__.tb_next, "other")
+    found = OwnCode().innermost(places(error.__traceback__.tb_next), "other")
     assert found is not None
-    assert (found[0], found[1].co_name) == ("framework.core", "execute")
+    assert found.name == "framework.core.execute"
 
 
 def test_what_was_never_raised_is_from_nowhere() -> None:
-    assert OwnCode().place(None, "other") is None
+    assert OwnCode().innermost(places(None), "other") is None
 
 
 def test_a_module_without_a_name_does_no_harm() -> None:
@@ -81,7 +91,7 @@ def test_a_module_without_a_name_does_no_harm() -> None:
     odd["__name__"] = 5
     error = caught(odd["fail"])
     assert place(error) == "5.fail"
-    assert tell(error, OwnCode(), "other")[-1] == Line("error", "ValueError")
+    assert told(error)[-1] == Line("error", "ValueError")
 
 
 def test_the_standard_library_and_what_is_installed_is_library() -> None:
@@ -98,8 +108,9 @@ def test_a_path_is_shown_from_where_it_is_imported() -> None:
     assert shown_path("/nowhere/at/all.py") == "/nowhere/at/all.py"
 
 
-def told(error: BaseException, logger: str = "other", *packages: str) -> list[tuple[str, str]]:
-    return [(line.kind, line.text) for line in tell(error, OwnCode(packages), logger)]
+def told(error: BaseException, logger: str = "other", *packages: str) -> list[Line]:
+    taken = faults.take(error, linecache.lazycache)
+    return list(faults.tell(taken, OwnCode(packages), logger, linecache.getline, NoSecrets()))
 
 
 def test_a_run_of_library_frames_is_folded_and_the_innermost_is_told() -> None:
@@ -131,15 +142,83 @@ def test_own_frames_are_those_of_the_named_packages() -> None:
     assert not any(kind == "own" and "test_frames" in text for kind, text in lines)
 
 
-def test_deep_recursion_tells_its_innermost_frames() -> None:
+def test_frames_that_are_repeated_are_folded() -> None:
+    """As CPython folds them: 995 equal lines hide what started the recursion."""
+
     def deep(levels: int) -> None:
         if levels:
             deep(levels - 1)
         raise ValueError(levels)
 
-    lines = told(caught(deep, 100))
-    assert lines[0] == ("more", "... 52 outer frames left out ...")
-    assert sum("in deep" in text for _, text in lines) == 50
+    lines = told(caught(deep, 500))
+    assert [text for _, text in lines if "in deep" in text or "repeated" in text] == [
+        lines[2].text,
+        "... the previous frame repeated 499 more times ...",
+        lines[5].text,
+    ]
+    assert sum("in deep" in text for _, text in told(caught(deep, 3))) == 4
+
+
+def test_frames_that_are_repeated_in_turn_are_folded() -> None:
+    def ping(levels: int) -> None:
+        pong(levels)
+
+    def pong(levels: int) -> None:
+        if levels:
+            ping(levels - 1)
+        raise ValueError(levels)
+
+    texts = [text for _, text in told(caught(ping, 50))]
+    assert sum("in ping" in text for text in texts) == 2
+    assert "... the previous 2 frames repeated 49 more times ..." in texts
+
+
+def test_repeated_library_frames_are_counted_where_they_are_folded() -> None:
+    source = "def start(view):\n    call(40, view)\n"
+    source += "def call(n, view):\n    call(n - 1, view) if n else view()\n"
+    module = load_module("deep", f"{LIBRARY}/deep.py", source)
+    texts = [text for _, text in told(caught(module["start"], view))]
+    assert "... 42 frames of deep ..." in texts
+
+
+def test_of_many_frames_the_innermost_are_told() -> None:
+    source = "\n".join(f"def f{n}(last):\n    f{n + 1}(last)" for n in range(70))
+    names = load_module("chain", "/srv/chain.py", f"{source}\ndef f70(last):\n    last()\n")
+    lines = told(caught(names["f0"], view))
+    assert lines[0] == Line("more", "... 24 outer frames left out ...")
+    assert "in f23" in lines[1].text
+
+
+def test_the_lines_of_the_code_are_without_secrets_and_short() -> None:
+    class Stars(NoSecrets):
+        def text(self, text: str, /) -> str:
+            return text.replace("hunter2", "***")
+
+    frame = faults.take(caught(view), linecache.lazycache)[0].frames[-1]
+    source = f"connect('hunter2', {'x' * 500})"
+    lines = list(tell([frame], OwnCode(), "x", lambda _path, _line: source, Stars().text))
+    assert lines[1].text.startswith("    connect('***', xxx")
+    assert lines[1].text.endswith("[cut: first 200 of 516 characters]")
+
+
+def test_code_in_an_archive_is_found_through_its_loader(tmp_path: Path) -> None:
+    archive = tmp_path / "app.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("zipped.py", "def go():\n    raise OSError('in a zip')\n")
+    sys.path.insert(0, str(archive))
+    try:
+        zipped = importlib.import_module("zipped")
+    finally:
+        sys.path.remove(str(archive))
+    assert ("own", "    raise OSError('in a zip')") in told(caught(zipped.go))
+
+
+def test_a_module_is_named_by_its_path_where_nothing_else_tells_it() -> None:
+    assert module_of(f"{sysconfig.get_path('stdlib')}/json/decoder.py") == "json.decoder"
+    assert module_of("/usr/venv/lib/site-packages/requests/__init__.py") == "requests"
+    assert module_of("/elsewhere/shop/pay.py") == "pay"
+    assert module_of(r"C:\elsewhere\shop\pay.py") == "pay"
+    assert module_of("<string>") == "<string>"
 
 
 def test_a_cause_follows_with_its_frames() -> None:
@@ -204,6 +283,32 @@ def test_the_leaf_of_nested_groups_is_their_first_exception() -> None:
     assert leaf(first) is first
 
 
+def test_the_notes_of_an_exception_are_told_with_its_text() -> None:
+    error = ValueError("bad")
+    for number in range(12):
+        error.add_note(f"note {number}")
+    assert told(error)[-1].text == "ValueError: bad\n" + "\n".join(f"note {n}" for n in range(10))
+    odd = ValueError()
+    odd.__notes__ = 5  # type: ignore[assignment] # anything may be set
+    assert told(odd)[-1].text == "ValueError"
+
+
+def raise_from(cause: BaseException | None) -> None:
+    raise ValueError("x" * 5_000) from cause
+
+
+def test_what_is_told_of_a_chain_is_bounded_and_the_cut_is_stated() -> None:
+    error: BaseException | None = None
+    source = "\n".join(f"def f{n}(cause):\n  f{n + 1}(cause)" for n in range(60))
+    for _ in range(10):
+        names = load_module("m", f"/srv/{'m' * 150}.py", source)
+        names["f60"] = raise_from
+        error = caught(names["f0"], error)
+    lines = told(error)  # type: ignore[arg-type] # it isn't None
+    assert sum(len(line.text) for line in lines) < 41_000
+    assert lines[-1].kind == "more"
+
+
 def test_an_exception_whose_text_raises_is_named() -> None:
     class Awkward(Exception):  # noqa: N818 - a name
         def __str__(self) -> str:
@@ -211,24 +316,3 @@ def test_an_exception_whose_text_raises_is_named() -> None:
 
     (_, text) = told(Awkward())[-1]
     assert text.endswith("Awkward: <Awkward whose text raises RuntimeError>")
-
-
-def test_a_printed_exception_without_its_last_line_has_a_place() -> None:
-    made = record("x")
-    made.exc_text = 'Traceback (most recent call last):\n  File "C:\\app\\pay.py", line 3, in go\n'
-    assert printed(made) == ("", "pay.go")
-
-
-def test_no_frames_are_no_printed_exception() -> None:
-    assert printed(record("Traceback (most recent call last):\nnothing")) is None
-    assert printed(record(5)) is None
-
-
-def test_a_line_of_source_is_no_printed_exception_type() -> None:
-    made = record("x")
-    made.exc_text = (
-        "Traceback (most recent call last):\n"
-        '  File "/srv/pay.py", line 3, in go\n    return\n'
-        "shop.errors.Refused: no\n"
-    )
-    assert printed(made) == ("shop.errors.Refused", "pay.go")

@@ -31,6 +31,7 @@ from samples import (
 from tocsin.alerts.fingerprint import Fingerprints
 from tocsin.alerts.frames import OwnCode
 from tocsin.alerts.grouping import OTHER, Source, as_other, merge
+from tocsin.alerts.text import NoSecrets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -348,8 +349,7 @@ def _encodable(text: str) -> str:
 
 
 def identity(made: logging.LogRecord) -> tuple[str, str]:
-    found = Fingerprints(OwnCode()).of(made)
-    return found.kind, found.place
+    return Fingerprints(OwnCode()).of(made).told(NoSecrets())
 
 
 def test_a_group_is_named_by_what_failed_and_where() -> None:

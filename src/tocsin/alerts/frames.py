@@ -1,35 +1,30 @@
-"""Tracebacks: whose code a frame is, and the lines in which an exception is told."""
+"""Frames of a traceback: whose code they are, where the fault is, and how they are told."""
 
 from __future__ import annotations
 
-import linecache
 import re
 import sys
 import sysconfig
 from functools import lru_cache
 from pathlib import PurePath
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
-from tocsin.alerts.text import attempt, cut
+from tocsin.alerts.text import clean, cut
 
 if TYPE_CHECKING:
-    import logging
-    from collections.abc import Iterator
-    from types import CodeType, FrameType, TracebackType
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from types import TracebackType
+
+    Source = Callable[[str, int], str]
+    """Returns a line of a file, or "": `linecache.getline`."""
 
 _MAX_FRAMES = 50  # of one exception
-_MAX_FAULTS = 10  # of a chain
 _MAX_SOURCE = 200
-_MAX_ERROR = 2_000
-_MAX_HEAD = 11_000  # characters of a text in which a traceback is looked for
-_MAX_TAIL = 10_000  # characters of its end, where the innermost frames are
-_PRINTED = "Traceback (most recent call last):\n"
-_PRINTED_FRAME = re.compile(r'^ *(?:\| )? *File "(.+)", line \d+, in (.+)$', re.MULTILINE)
-_PRINTED_ERROR = re.compile(r"^(?: +\| )?([^\W\d][\w.]*)(?=:|$)", re.MULTILINE)
-Place: TypeAlias = "tuple[str, CodeType]"
-"""A module's name and the code of a function in it."""
+_NAMED = 3  # modules of a run of library frames
+_CYCLES = (1, 2, 3)  # functions that call each other, whose recursion is folded
+_FEW = 3  # repetitions up to which recursion is told in full, as CPython does
 _SCRIPTS = ("__main__", "__mp_main__")  # the second is the first, in a spawned child
-_LIBRARIES = ("site-packages", "dist-packages")
+_INSTALLED = re.compile(r"[/\\](?:site|dist)-packages[/\\]")
 _STDLIB = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
 
 
@@ -46,6 +41,50 @@ class Line(NamedTuple):
     text: str
 
 
+class Place(NamedTuple):
+    """A function.
+
+    Attributes:
+        module: its module's name.
+        path: its file.
+        function: its qualified name; behind a queue or a socket, its bare one.
+    """
+
+    module: str
+    path: str
+    function: str
+
+    @property
+    def name(self) -> str:
+        """Where it is in the code, wherever that is installed."""
+        # A script is called by its file's name, as `__main__` says nothing.
+        module = PurePath(self.path).stem if self.module in _SCRIPTS else self.module
+        return f"{module}.{self.function}"
+
+
+class Frame(NamedTuple):
+    """A frame as it is kept: names and numbers that hold on to nothing.
+
+    Attributes:
+        place: its function.
+        line: the number of the line.
+        source: that line, where it came with the frame.
+        again: how often it was repeated.
+        cycle: how many frames up to this one were repeated.
+    """
+
+    place: Place
+    line: int
+    source: str | None = None
+    again: int = 0
+    cycle: int = 1
+
+    @property
+    def weight(self) -> int:
+        """How many frames it stands for."""
+        return 1 + self.again * self.cycle
+
+
 class OwnCode:
     """Tell the application's own code from everybody else's.
 
@@ -58,42 +97,34 @@ class OwnCode:
     def __init__(self, packages: tuple[str, ...] = ()) -> None:
         self._packages = packages
 
-    def place(self, trace: TracebackType | None, logger: str) -> Place | None:
-        """Return the innermost own frame's module and code, else the innermost one's."""
+    def innermost(self, places: Iterable[Place], logger: str) -> Place | None:
+        """Return the innermost own place of a traceback, else the innermost one."""
         packages = self._packages or (logger.partition(".")[0],)
         named = outside = innermost = None
-        while trace is not None:
-            frame = trace.tb_frame
-            module = str(frame.f_globals.get("__name__") or "")
-            innermost = found = (module, frame.f_code)
-            if module.partition(".")[0] in packages or module in packages:
-                named = found
-            elif not is_library(frame.f_code.co_filename):
-                outside = found
-                if named and not self._packages and is_library(named[1].co_filename):
+        for place in places:
+            innermost = place
+            if place.module.partition(".")[0] in packages or place.module in packages:
+                named = place
+            elif not is_library(place.path):
+                outside = place
+                if named and not self._packages and is_library(named.path):
                     # A framework logs under its own name what the application that it calls
                     # raises, as "django.request" does: the application is what it calls.
                     named, packages = None, ()
-            trace = trace.tb_next
         return named or outside or innermost
 
-    def owns(self, frame: FrameType, logger: str) -> bool:
+    def owns(self, place: Place, logger: str) -> bool:
         """Whether a frame is shown as the application's own."""
-        root = str(frame.f_globals.get("__name__") or "").partition(".")[0]
+        root = place.module.partition(".")[0]
         if self._packages:
-            return root in self._packages
-        return root == logger.partition(".")[0] or not is_library(frame.f_code.co_filename)
+            return root in self._packages or place.module in self._packages
+        return root == logger.partition(".")[0] or not is_library(place.path)
 
 
 @lru_cache(maxsize=4096)
 def is_library(path: str) -> bool:
     """Whether a file belongs to the standard library or is installed."""
-    return path.startswith((*_STDLIB, "<frozen ")) or any(name in path for name in _LIBRARIES)
-
-
-def module_name(module: str, code: CodeType) -> str:
-    """Return a module's name; a script is called by its file's, as `__main__` says nothing."""
-    return PurePath(code.co_filename).stem if module in _SCRIPTS else module
+    return path.startswith((*_STDLIB, "<frozen ")) or _INSTALLED.search(path) is not None
 
 
 @lru_cache(maxsize=4096)
@@ -105,109 +136,119 @@ def shown_path(path: str) -> str:
     return path
 
 
-def leaf(error: BaseException) -> BaseException:
-    """Return the first exception in a group that isn't a group itself; else the exception."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+def module_of(path: str) -> str:
+    """Return the name of the module that a file is, as far as its path tells."""
+    shown = shown_path(path)
+    if shown == path:
+        *_, shown = _INSTALLED.split(path)
+    if shown == path:  # another machine's: where its packages begin is not known
+        shown = re.split(r"[/\\]", path)[-1]
+    return re.sub(r"[/\\]", ".", shown.removesuffix(".py")).removesuffix(".__init__")
 
 
-def printed(record: logging.LogRecord) -> tuple[str, str] | None:
-    """Return the type and the place of an exception that a record holds as text.
-
-    That is what is left of it behind a `logging.handlers.QueueHandler` or a `SocketHandler`.
-    """
-    text = record.exc_text or record.msg
-    if not isinstance(text, str) or _PRINTED not in text[:_MAX_HEAD]:
-        return None
-    text = text[-_MAX_TAIL:]
-    frames: list[tuple[str, str, int]] = [
-        (found[1], found[2], found.end()) for found in _PRINTED_FRAME.finditer(text)
-    ]
-    if not frames:
-        return None
-    error = _PRINTED_ERROR.search(text, frames[-1][2])
-    path, function, _ = next(
-        (frame for frame in reversed(frames) if not is_library(frame[0])), frames[-1]
-    )
-    module = re.split(r"[/\\]", path)[-1].removesuffix(".py")
-    return error[1] if error else "", f"{module}.{function}"
-
-
-def tell(error: BaseException, own: OwnCode, logger: str) -> tuple[Line, ...]:
-    """Return an exception's frames, what was raised, and its causes, in lines.
-
-    Of a group its first exception comes first, as in the fingerprint, then the group around it.
-    """
-    lines: list[Line] = []
-    seen: set[int] = set()
-    first = leaf(error)
-    todo = [("", first)] if first is error else [("in", error), ("", first)]
-    while todo:
-        relation, fault = todo.pop()
-        if id(fault) in seen:
-            continue
-        if len(seen) == _MAX_FAULTS:
-            lines.append(Line("more", "further causes are left out"))
-            break
-        seen.add(id(fault))
-        raised = f"{type(fault).__qualname__}: {attempt(fault)}".removesuffix(": ")
-        raised = cut(raised, _MAX_ERROR)
-        if relation:
-            lines.append(Line("cause", f"{relation} {raised}"))
-        lines.extend(_frames(fault.__traceback__, own, logger))
-        if not relation:
-            lines.append(Line("error", raised))
-        todo.extend(reversed(_behind(fault)))
-    return tuple(lines)
-
-
-def _behind(fault: BaseException) -> list[tuple[str, BaseException]]:
-    """Return the exceptions that belong to one, with how they do."""
-    behind: list[tuple[str, BaseException]] = []
-    if isinstance(fault, BaseExceptionGroup):
-        behind += [("together with", member) for member in fault.exceptions[: _MAX_FAULTS + 1]]
-    if fault.__cause__ is not None:
-        behind.append(("caused by", fault.__cause__))
-    elif fault.__context__ is not None and not fault.__suppress_context__:
-        behind.append(("while handling", fault.__context__))
-    return behind
-
-
-def _frames(trace: TracebackType | None, own: OwnCode, logger: str) -> Iterator[Line]:
-    frames: list[tuple[FrameType, int]] = []
+def places(trace: TracebackType | None) -> Iterator[Place]:
+    """Return where the frames of a traceback are, the outermost first."""
     while trace is not None:
-        frames.append((trace.tb_frame, trace.tb_lineno))
+        frame = trace.tb_frame
+        code = frame.f_code
+        module = str(frame.f_globals.get("__name__") or "")
+        yield Place(module, code.co_filename, code.co_qualname)
         trace = trace.tb_next
-    if len(frames) > _MAX_FRAMES:
-        yield Line("more", f"... {len(frames) - _MAX_FRAMES:,} outer frames left out ...")
-        frames = frames[-_MAX_FRAMES:]
-    run: list[tuple[FrameType, int]] = []
-    for position, (frame, number) in enumerate(frames):
-        mine = own.owns(frame, logger)
-        if not mine and position < len(frames) - 1:  # the innermost one is always told
-            run.append((frame, number))
+
+
+def take(
+    trace: TracebackType | None, note_source: Callable[[str, dict[str, object]], object]
+) -> tuple[int, tuple[Frame, ...]]:
+    """Return how many outer frames are left out, and the others: the innermost ones.
+
+    Args:
+        trace: where they are.
+        note_source: is told a file's name and the globals of its code, so that its lines can be
+            found later: `linecache.lazycache`.
+    """
+    steps: list[TracebackType] = []
+    while trace is not None:
+        steps.append(trace)
+        trace = trace.tb_next
+    keys = [(id(step.tb_frame.f_code), step.tb_lineno) for step in steps]
+    runs = _runs(keys)
+    kept = runs[-_MAX_FRAMES:]
+    frames: list[Frame] = []
+    for position, again, cycle in kept:
+        step = steps[position]
+        names = step.tb_frame.f_globals
+        code = step.tb_frame.f_code
+        note_source(code.co_filename, names)
+        place = Place(str(names.get("__name__") or ""), code.co_filename, code.co_qualname)
+        frames.append(Frame(place, keys[position][1], None, again, cycle))
+    return len(steps) - sum(frame.weight for frame in frames), tuple(frames)
+
+
+def _runs(keys: Sequence[object]) -> list[tuple[int, int, int]]:
+    """Return the frames that aren't repetitions: position, and how often how many came again."""
+    runs: list[tuple[int, int, int]] = []
+    start, end = 0, len(keys)
+    while start < end:
+        again = 0
+        for cycle in _CYCLES if end - start > _FEW else ():
+            same = start
+            while same + cycle < end and keys[same] == keys[same + cycle]:
+                same += 1
+            again = (same - start) // cycle
+            if again >= _FEW:
+                break
+        else:
+            cycle = again = 1
+            again = 0
+        runs += [(position, 0, 1) for position in range(start, start + cycle - 1)]
+        runs.append((start + cycle - 1, again, cycle))
+        start += cycle * (again + 1)
+    return runs
+
+
+def tell(
+    frames: Sequence[Frame], own: OwnCode, logger: str, source: Source, redact: Callable[[str], str]
+) -> Iterator[Line]:
+    """Return the lines in which frames are told: runs of library code are folded.
+
+    Args:
+        frames: the outermost first; the innermost one is always told.
+        own: tells the application's own.
+        logger: the logger's name.
+        source: finds the lines of the code.
+        redact: takes the secrets out of these.
+    """
+    run: list[Frame] = []
+    for position, frame in enumerate(frames):
+        mine = own.owns(frame.place, logger)
+        if not mine and position < len(frames) - 1:
+            run.append(frame)
             continue
-        yield from _folded(run)
+        yield from _folded(run, source, redact)
         run = []
-        yield from _frame(frame, number, "own" if mine else "library")
+        yield from _frame(frame, "own" if mine else "library", source, redact)
 
 
-def _folded(run: list[tuple[FrameType, int]]) -> Iterator[Line]:
+def _folded(run: list[Frame], source: Source, redact: Callable[[str], str]) -> Iterator[Line]:
     """Tell a run of library frames: one as it is, more by where they are."""
     if len(run) == 1:
-        yield from _frame(*run[0], "library")
+        yield from _frame(run[0], "library", source, redact)
     elif run:
-        modules = (str(frame.f_globals.get("__name__")) for frame, _ in run)
-        names = list(dict.fromkeys(modules))
-        more = ", ..." if len(names) > 3 else ""  # noqa: PLR2004 - enough to recognise
-        yield Line("more", f"... {len(run)} frames of {', '.join(names[:3])}{more} ...")
+        names = list(dict.fromkeys(frame.place.module for frame in run))
+        more = ", ..." if len(names) > _NAMED else ""
+        count = sum(frame.weight for frame in run)
+        where = cut(", ".join(names[:_NAMED]), _MAX_SOURCE)
+        yield Line("more", f"... {count:,} frames of {where}{more} ...")
 
 
-def _frame(frame: FrameType, number: int, kind: str) -> Iterator[Line]:
-    code = frame.f_code
-    where = f"{shown_path(code.co_filename)}:{number} in {code.co_name}"
-    yield Line(kind, cut(where, _MAX_SOURCE))
-    source = linecache.getline(code.co_filename, number, frame.f_globals).strip()
-    if source:
-        yield Line(kind, "    " + cut(source, _MAX_SOURCE))
+def _frame(frame: Frame, kind: str, source: Source, redact: Callable[[str], str]) -> Iterator[Line]:
+    place = frame.place
+    function = place.function.rpartition("<locals>.")[2]
+    where = f"{shown_path(place.path)}:{frame.line} in {function}"
+    yield Line(kind, cut(where, _MAX_SOURCE).replace("\n", " "))
+    text = source(place.path, frame.line) if frame.source is None else frame.source
+    if text := redact(clean(text[: 20 * _MAX_SOURCE]).strip()):
+        yield Line(kind, "    " + cut(text, _MAX_SOURCE))
+    if frame.again:
+        what = "frame" if frame.cycle == 1 else f"{frame.cycle} frames"
+        yield Line("more", f"... the previous {what} repeated {frame.again:,} more times ...")

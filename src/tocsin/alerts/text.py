@@ -3,11 +3,83 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MARGIN = 2_000
+"""Characters beyond a cut that are looked at: a secret that spans the cut is seen whole."""
 
 # Controls but newline and tab, separators, marks that turn the direction, lone surrogates.
 _UNSAFE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+
+
+class Redacts(Protocol):
+    """What takes secrets out of text."""
+
+    def text(self, text: str, /) -> str:
+        """Return the text without secrets."""
+        ...
+
+    def field(self, name: str, value: str, /) -> str:
+        """Return a field's value without secrets; the name may say that it is one."""
+        ...
+
+
+class NoSecrets:
+    """Take nothing out."""
+
+    def text(self, text: str, /) -> str:
+        """Return the text."""
+        return text
+
+    def field(self, name: str, value: str, /) -> str:  # noqa: ARG002 - the protocol's
+        """Return the value."""
+        return value
+
+
+class Raw(NamedTuple):
+    """Text as it came, of which no more is kept than can be told, and the margin.
+
+    Attributes:
+        text: its beginning, or its end.
+        length: how long it is.
+    """
+
+    text: str
+    length: int
+
+    @classmethod
+    def of(cls, text: str, limit: int) -> Raw:
+        """Take what is needed to tell the first `limit` characters."""
+        # `str.` as a subclass may have its own way: what is kept is a plain string.
+        return cls(str.__getitem__(text, slice(limit + MARGIN)), str.__len__(text))
+
+    @classmethod
+    def end_of(cls, text: str, limit: int) -> Raw:
+        """Take what is needed to tell the last `limit` characters."""
+        return cls(str.__getitem__(text, slice(-limit - MARGIN, None)), str.__len__(text))
+
+    def told(self, limit: int, redact: Callable[[str], str]) -> str:
+        """Return at most `limit` characters of its beginning, clean and without secrets."""
+        text = redact(clean(self.text))
+        if self.length == len(self.text):
+            return _first(text, limit, len(text))
+        # The margin's end may be half a secret: it isn't told, however short the rest became.
+        return _first(text, max(0, min(limit, len(text) - MARGIN)), self.length)
+
+    def told_end(self, limit: int, redact: Callable[[str], str]) -> str:
+        """Return at most `limit` characters of its end, clean and without secrets."""
+        text = redact(clean(self.text))
+        keep, length = limit, len(text)
+        if self.length != len(self.text):
+            keep, length = max(0, min(limit, length - MARGIN)), self.length
+        if keep >= length:
+            return text
+        return f"[cut: last {keep:,} of {length:,} characters]\n{text[len(text) - keep :]}"
 
 
 def clean(text: str) -> str:
@@ -21,7 +93,13 @@ def cut(text: str, limit: int) -> str:
     """Return at most `limit` characters of clean text; a cut is stated where it is."""
     if len(text) <= limit:
         return clean(text)
-    return f"{clean(text[:limit])} [cut: first {limit:,} of {len(text):,} characters]"
+    return _first(clean(text[:limit]), limit, len(text))
+
+
+def _first(text: str, limit: int, length: int) -> str:
+    if limit >= length:
+        return text
+    return f"{text[:limit]} [cut: first {limit:,} of {length:,} characters]"
 
 
 def short(text: str, limit: int) -> str:

@@ -1,0 +1,136 @@
+"""What was raised: an exception and those behind it, kept as text, and told in lines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tocsin.alerts import frames
+from tocsin.alerts.frames import Line
+from tocsin.alerts.text import MARGIN, Raw, attempt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from tocsin.alerts.frames import Frame, OwnCode, Source
+    from tocsin.alerts.text import Redacts
+
+_MAX_FAULTS = 10  # of a chain
+_MAX_ERROR = 2_000
+_MAX_NAME = 200
+_MAX_NOTES = 10
+_MAX_TOLD = 40_000  # characters of all lines
+
+
+class Fault(NamedTuple):
+    """An exception as it is kept: text that holds on to nothing.
+
+    Attributes:
+        relation: how it belongs to the one before it; "" for the first.
+        raised: its type and text.
+        outer: how many frames are left out.
+        frames: the others.
+    """
+
+    relation: str
+    raised: Raw
+    outer: int
+    frames: tuple[Frame, ...]
+
+    @property
+    def size(self) -> int:
+        """Characters that it holds, about."""
+        return len(self.raised.text) + sum(len(frame.source or "") + 80 for frame in self.frames)
+
+
+def leaf(error: BaseException) -> BaseException:
+    """Return the first exception in a group that isn't a group itself; else the exception."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def take(
+    error: BaseException, note_source: Callable[[str, dict[str, Any]], object]
+) -> tuple[Fault, ...]:
+    """Return an exception and those behind it: one more than are told, if there are more.
+
+    Of a group its first exception comes first, as in the fingerprint, then the group around it.
+    """
+    faults: list[Fault] = []
+    seen: set[int] = set()
+    first = leaf(error)
+    todo = [("", first)] if first is error else [("in", error), ("", first)]
+    while todo and len(faults) <= _MAX_FAULTS:
+        relation, fault = todo.pop()
+        if id(fault) in seen:
+            continue
+        seen.add(id(fault))
+        faults.append(
+            Fault(relation, _raised(fault), *frames.take(fault.__traceback__, note_source))
+        )
+        todo.extend(reversed(_behind(fault)))
+    return tuple(faults)
+
+
+def _raised(fault: BaseException) -> Raw:
+    name = type(fault).__qualname__[:_MAX_NAME]
+    text = attempt(fault)
+    notes: object = getattr(fault, "__notes__", None)  # PEP 678
+    if isinstance(notes, list):
+        text = "\n".join([text, *(attempt(note) for note in notes[:_MAX_NOTES])])
+    head = f"{name}: {text[: _MAX_ERROR + MARGIN]}" if text else name
+    return Raw(head, len(name) + (2 + len(text) if text else 0))
+
+
+def _behind(fault: BaseException) -> list[tuple[str, BaseException]]:
+    """Return the exceptions that belong to one, with how they do."""
+    behind: list[tuple[str, BaseException]] = []
+    if isinstance(fault, BaseExceptionGroup):
+        behind += [("together with", member) for member in fault.exceptions[: _MAX_FAULTS + 1]]
+    if fault.__cause__ is not None:
+        behind.append(("caused by", fault.__cause__))
+    elif fault.__context__ is not None and not fault.__suppress_context__:
+        behind.append(("while handling", fault.__context__))
+    return behind
+
+
+def tell(
+    faults: Sequence[Fault], own: OwnCode, logger: str, source: Source, redact: Redacts
+) -> tuple[Line, ...]:
+    """Return the lines in which exceptions are told: frames, what was raised, and its causes.
+
+    Args:
+        faults: what was raised, and what is behind it.
+        own: tells the application's own frames.
+        logger: the logger's name.
+        source: finds the lines of the code.
+        redact: takes secrets out.
+    """
+    lines: list[Line] = []
+    left = _MAX_TOLD
+    for number, fault in enumerate(faults):
+        if number == _MAX_FAULTS:
+            lines.append(Line("more", "further causes are left out"))
+            break
+        for line in _told(fault, own, logger, source, redact):
+            left -= len(line.text)
+            if left >= 0:
+                lines.append(line)
+        if left < 0:
+            kept = f"first {number:,} of {len(faults):,} exceptions and a part of the next"
+            lines.append(Line("more", f"[cut: {kept}]"))
+            break
+    return tuple(lines)
+
+
+def _told(
+    fault: Fault, own: OwnCode, logger: str, source: Source, redact: Redacts
+) -> Iterator[Line]:
+    raised = fault.raised.told(_MAX_ERROR, redact.text)
+    if fault.relation:
+        yield Line("cause", f"{fault.relation} {raised}")
+    if fault.outer:
+        yield Line("more", f"... {fault.outer:,} outer frames left out ...")
+    yield from frames.tell(fault.frames, own, logger, source, redact.text)
+    if not fault.relation:
+        yield Line("error", raised)
