@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 from samples import HOSTILE, NOW, caught, event, kept, record
 
-from tocsin.alerts.capture import Capture
-from tocsin.alerts.event import Past
+from tocsin.alerts.capture import Before, Capture
 from tocsin.alerts.frames import Line, OwnCode
-from tocsin.alerts.text import NoSecrets
+from tocsin.alerts.text import NoSecrets, Raw
 
 
 class Awkward:
@@ -234,7 +233,7 @@ def test_secrets_are_taken_out_of_all_that_is_told() -> None:
     )
     made.stack_info = "Stack\n  login('hunter2')"
     redact = Stars()
-    captured = Capture.of(made, context=(Past(NOW, "INFO", "app", "as hunter2"),))
+    captured = Capture.of(made, context=(Before(NOW, "INFO", "app", Raw("as hunter2", 10)),))
     found = captured.event(own=OwnCode(), host="web-1", source=linecache.getline, redact=redact)
     assert "hunter2" not in str(found)
     assert ("password", "***") in found.extra
@@ -284,7 +283,7 @@ def test_what_a_secret_left_is_not_filled_with_half_of_the_next() -> None:
 
 
 def test_the_context_is_cut_and_clean() -> None:
-    past = Past(NOW, "INFO\n", "a" * 200, "\x1b" + "x" * 2_000)
+    past = Before(NOW, "INFO\n", "a" * 200, Raw.of("\x1b" + "x" * 20_000, 500))
     captured = Capture.of(record(), context=(past,))
     found = captured.event(
         own=OwnCode(), host="web-1", source=linecache.getline, redact=NoSecrets()
@@ -292,7 +291,7 @@ def test_the_context_is_cut_and_clean() -> None:
     (one,) = found.context
     assert (one.level, len(one.logger)) == ("INFO", 100)
     assert one.message.startswith("\\x1bxxx")
-    assert one.message.endswith("[cut: first 500 of 2,004 characters]")
+    assert one.message.endswith("[cut: first 500 of 20,001 characters]")
     assert found.size > len(one.message)
 
 

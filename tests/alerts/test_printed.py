@@ -45,7 +45,8 @@ def handled() -> None:
 
 
 def grouped() -> None:
-    members = [caught(pay), ExceptionGroup("inner", [caught(fail), KeyError("never raised")])]
+    members: list[BaseException] = [caught(pay)]
+    members.append(BaseExceptionGroup("inner", [caught(fail), KeyError("never raised")]))
     raise BaseExceptionGroup("outer", members)
 
 

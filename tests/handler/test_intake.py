@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import linecache
 import logging
 import os
+import re
+import sys
 import threading
 import tracemalloc
 from typing import Any
@@ -13,6 +16,7 @@ from parts import record
 
 from tocsin.alerts.frames import OwnCode
 from tocsin.alerts.grouping import OTHER, Source
+from tocsin.alerts.text import NoSecrets
 from tocsin.intake import Intake, Wake
 
 
@@ -173,3 +177,130 @@ def test_what_is_logged_in_the_middle_of_counting_is_counted_too() -> None:
     assert groups == {"outer": 2, "nested": 2}
     assert intake.seen == 4
     assert intake.drain() == ()
+
+
+def test_a_record_is_taken_without_looking_at_a_file() -> None:
+    """The lines of the code are read where the groups are drained, by the worker."""
+    linecache.clearcache()
+    intake = make()
+    made = record("failed")
+    try:
+        int("x")
+    except ValueError:
+        made.exc_info = sys.exc_info()
+    intake.add(made, None)
+    assert [len(entry) for entry in linecache.cache.values()] == [1]  # where its source can be had
+    (group,) = intake.drain()
+    assert any('int("x")' in line.text for line in group.samples[0].traceback)
+
+
+class Stars(NoSecrets):
+    def text(self, text: str, /) -> str:
+        return re.sub(r"key_\w+", "***", text)
+
+
+def test_no_secret_is_in_what_a_group_says() -> None:
+    intake = Intake(own=OwnCode(), host="w", limit=500, urgent_level=50, redact=Stars())
+    intake.add(record("bad key_1a2b3c for 'ann'"), None)
+    intake.add(record("x", level=50), None)
+    intake.add(grouped("key_5"), None)
+    one, _, other = intake.drain()
+    assert (one.kind, one.place, one.text) == ("bad *** for *", "app", "bad *** for 'ann'")
+    assert other.kind == "***"
+
+
+def grouped(name: str) -> logging.LogRecord:
+    made = record("x")
+    made.alert_group = name
+    return made
+
+
+def test_what_cannot_be_told_is_counted_all_the_same() -> None:
+    class Broken(NoSecrets):
+        def text(self, text: str, /) -> str:
+            raise RuntimeError("a pattern")
+
+    intake = Intake(own=OwnCode(), host="w", limit=500, urgent_level=50, redact=Broken())
+    for _ in range(3):
+        intake.add(record("secret"), None)
+    (group,) = intake.drain()
+    assert (group.count, group.kind) == (3, "RuntimeError")
+    assert "secret" not in str(group)
+
+
+def test_lines_of_code_do_not_make_samples_larger_than_they_may_be() -> None:
+    """What is added when a capture is finished counts, too."""
+    long = f"raise OSError({'x' * 190!r})"
+    source = "".join(
+        f"def f{n}(): {'f' if n else ''}{n - 1 if n else long}{'()' if n else ''}\n"
+        for n in range(40)
+    )
+    path = "/srv/long.py"
+    lines = [line.ljust(200, "#") + "\n" for line in source.splitlines()]
+    linecache.cache[path] = (len(source), None, lines, path)
+    names: dict[str, Any] = {"__name__": "long"}
+    exec(compile(source, path, "exec"), names)
+    intake = make()
+    for number in range(200):
+        made = grouped(f"kind {number}")
+        try:
+            names["f39"]()
+        except OSError:
+            made.exc_info = sys.exc_info()
+        intake.add(made, None)
+    groups = intake.drain()
+    assert 0 < sum(bool(group.samples) for group in groups) < 200
+    assert sum(group.size for group in groups) <= 1 << 20
+    assert all(group.text.startswith("OSError: xxx") for group in groups)
+
+
+def test_a_message_that_logs_is_counted_as_well() -> None:
+    intake = make()
+
+    class Chatty:
+        def __str__(self) -> str:
+            intake.add(record("from the text"), None)
+            return "text"
+
+    intake.add(record("%s", Chatty()), None)
+    assert {group.text: group.count for group in intake.drain()} == {"text": 1, "from the text": 1}
+
+
+def test_a_message_that_logs_itself_ends() -> None:
+    intake = make()
+
+    class Endless:
+        def __str__(self) -> str:
+            intake.add(record("%s", self), None)
+            return "text"
+
+    intake.add(record("%s", Endless()), None)
+    (group,) = intake.drain()
+    assert group.count == intake.seen - intake.dropped > 1
+
+
+def test_an_interrupt_is_let_out_and_the_accounts_hold() -> None:
+    intake = make()
+
+    class Interrupted:
+        def __str__(self) -> str:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        intake.add(record("%s", Interrupted()), None)
+    intake.add(record("x"), None)
+    assert intake.seen == 1
+    assert sum(group.count for group in intake.drain()) == 1
+
+
+def test_of_ten_megabytes_only_slices_are_copied() -> None:
+    intake = make()
+    made = record("x" * 10_000_000)
+    intake.add(record("warm"), None)
+    tracemalloc.start()
+    intake.add(made, None)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 500_000
+    (_, group) = intake.drain()
+    assert group.samples[0].message.endswith("[cut: first 10,000 of 10,000,000 characters]")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tocsin.alerts import faults, printed
 from tocsin.alerts.event import Event, Past
@@ -25,12 +25,28 @@ if TYPE_CHECKING:
     from tocsin.alerts.frames import OwnCode, Source
     from tocsin.alerts.text import Redacts
 
+MAX_PAST = 500  # characters of a record that came before
 _MAX_MESSAGE = 10_000
 _MAX_FIELDS = 20
 _MAX_NAME = 100
 _MAX_FIELD = 500
-_MAX_PAST = 500
 _MAX_TITLE = 200
+
+
+class Before(NamedTuple):
+    """A record that came before, as it came.
+
+    Attributes:
+        time: when it was logged, in seconds since the epoch.
+        level: the level's name.
+        logger: the logger's name.
+        message: its text.
+    """
+
+    time: float
+    level: str
+    logger: str
+    message: Raw
 
 
 @dataclass(slots=True, kw_only=True)
@@ -65,7 +81,7 @@ class Capture:
     fields: int
     pid: int
     thread: str
-    context: tuple[Past, ...]
+    context: tuple[Before, ...]
 
     @classmethod
     def of(
@@ -74,7 +90,7 @@ class Capture:
         *,
         formatter: logging.Formatter | None = None,
         note_source: Callable[[str, dict[str, Any]], object] = lambda _path, _names: None,
-        context: tuple[Past, ...] = (),
+        context: tuple[Before, ...] = (),
     ) -> Capture:
         """Take from a record what a digest can tell.
 
@@ -116,7 +132,7 @@ class Capture:
         """Characters that it holds, about."""
         texts = [self.message, *(text for field in self.extra for text in field)]
         texts += [text for text in (self.trace, self.stack) if text is not None]
-        past = sum(len(one.message) + len(one.logger) for one in self.context)
+        past = sum(len(one.message.text) + len(one.logger) for one in self.context)
         return sum(len(raw.text) for raw in texts) + sum(one.size for one in self.faults) + past
 
     def brief(self) -> Capture:
@@ -224,11 +240,6 @@ def _plain(text: str) -> tuple[Line, ...]:
     return tuple(Line("library", line) for line in text.splitlines())
 
 
-def _past(one: Past, redact: Redacts) -> Past:
-    raw = Raw.of(one.message, _MAX_PAST)
-    return Past(
-        one.time,
-        short(one.level, 20),
-        short(one.logger, _MAX_NAME),
-        raw.told(_MAX_PAST, redact.text),
-    )
+def _past(one: Before, redact: Redacts) -> Past:
+    message = one.message.told(MAX_PAST, redact.text)
+    return Past(one.time, short(one.level, 20), short(one.logger, _MAX_NAME), message)
