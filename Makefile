@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 ALL_PYTHONS := $(shell pyenv versions --bare 2>/dev/null | sort -rV | paste -sd: -)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench-smtp check lint types imports docs wheel clean
+.PHONY: help demo test test-all bench-smtp bench-emit check lint types imports docs wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -41,6 +41,9 @@ test-all:  ## the tests on every supported Python
 
 bench-smtp: $(READY)-dev  ## the SMTP client against its peers; ARGS=--short for small numbers
 	$(PY) benchmarks/smtp.py $(ARGS)
+
+bench-emit: $(READY)-dev  ## what a record costs the application, against its peers; ARGS=--short
+	$(PY) benchmarks/emit.py $(ARGS)
 
 check: lint types imports docs wheel  ## everything but the tests
 

@@ -189,7 +189,7 @@ def test_a_record_is_taken_without_looking_at_a_file() -> None:
     except ValueError:
         made.exc_info = sys.exc_info()
     intake.add(made, None)
-    assert [len(entry) for entry in linecache.cache.values()] == [1]  # where its source can be had
+    assert {len(entry) for entry in linecache.cache.values()} <= {1}  # where to find it, at most
     (group,) = intake.drain()
     assert any('int("x")' in line.text for line in group.samples[0].traceback)
 
