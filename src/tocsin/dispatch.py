@@ -47,7 +47,7 @@ def sending_here() -> bool:
 
     By thread, not by handler: two handlers that alert of each other's mails would never end.
     """
-    return threading.get_ident() in _sending
+    return bool(_sending) and threading.get_ident() in _sending
 
 
 @contextlib.contextmanager
