@@ -116,7 +116,7 @@ class Sent(sentry_sdk.transport.Transport):
         """Drop it."""
 
 
-class Posted(EmailSender):  # type: ignore[misc] # it has no types
+class Posted(EmailSender):
     """Makes mails and sends none."""
 
     def send_message(self, msg: Any) -> None:

@@ -117,10 +117,7 @@ class Capture:
             faults=() if error is None else faults.take(error, note_source),
             trace=trace,
             stack=Raw.end_of(attempt(stack), printed.MAX_BODY) if stack else None,
-            extra=tuple(
-                (Raw.of(attempt(name), _MAX_NAME), Raw.of(attempt(value), _MAX_FIELD))
-                for name, value in added[:_MAX_FIELDS]
-            ),
+            extra=_extra(added) if added else (),
             fields=len(added),
             pid=record.process if isinstance(record.process, int) else 0,
             thread=(f"{record.threadName} {task}" if task else f"{record.threadName}")[:_MAX_FIELD],
@@ -130,10 +127,16 @@ class Capture:
     @property
     def size(self) -> int:
         """Characters that it holds, about."""
-        texts = [self.message, *(text for field in self.extra for text in field)]
-        texts += [text for text in (self.trace, self.stack) if text is not None]
-        past = sum(len(one.message.text) + len(one.logger) for one in self.context)
-        return sum(len(raw.text) for raw in texts) + sum(one.size for one in self.faults) + past
+        size = len(self.message.text)
+        for raw in (self.trace, self.stack):
+            size += 0 if raw is None else len(raw.text)
+        for name, value in self.extra:
+            size += len(name.text) + len(value.text)
+        for fault in self.faults:
+            size += fault.size
+        for past in self.context:
+            size += len(past.message.text) + len(past.logger)
+        return size
 
     def brief(self) -> Capture:
         """Return what a title takes, where there is no room for more."""
@@ -198,6 +201,13 @@ class Capture:
         if self.fields > len(self.extra):
             told.append(("...", f"[cut: first {len(self.extra)} of {self.fields} fields]"))
         return tuple(told)
+
+
+def _extra(added: list[tuple[object, object]]) -> tuple[tuple[Raw, Raw], ...]:
+    return tuple(
+        (Raw.of(attempt(name), _MAX_NAME), Raw.of(attempt(value), _MAX_FIELD))
+        for name, value in added[:_MAX_FIELDS]
+    )
 
 
 def _shorter(raw: Raw) -> Raw:

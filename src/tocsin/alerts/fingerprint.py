@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Iterable
     from types import TracebackType
-    from typing import Any
 
     from tocsin.alerts.frames import OwnCode
     from tocsin.alerts.text import Redacts
@@ -30,16 +29,20 @@ _MAX_KIND = 80
 _CACHED = 10_000
 _CACHED_TEXT = 300  # characters of a message that is remembered
 _CACHED_FRAMES = 64
-# Values in a message: placeholders, quoted text, addresses, UUIDs, hexadecimal, numbers.
 _VALUES = re.compile(
-    r"""%(?:\(\w+\))?[-#0+]*(?:\*|\d+)?(?:\.(?:\*|\d+))?[a-zA-Z]
-    | (?<!\w)'[^'\n]*'(?!\w) | (?<!\w)"[^"\n]*"(?!\w)
-    | [\w.+-]{1,64}@[\w-]+\.[\w.-]+
-    | \b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b
-    | \b0x[0-9a-f]+\b | \b(?=[a-f]*[0-9])[0-9a-f]{6,}\b
-    | \d+(?:[.,:]\d+)*""",
+    r"""%(?:\(\w+\))?[-#0+]*(?:\*|\d+)?(?:\.(?:\*|\d+))?[a-zA-Z]      # what an argument stands for
+    | (?<!\w)b?'[^'\n]*'(?!\w) | (?<!\w)b?"[^"\n]*"(?!\w)            # quoted text, bytes
+    | [\w.+-]{1,64}@[\w-]+\.[\w.-]+                                  # an address
+    | \b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b                # a UUID
+    | (?<![\w:])(?=[0-9:]*[a-f]|[0-9a-f:]*::)                        # IPv6
+      [0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}(?![\w:])
+    | \b0x[0-9a-f]+\b | \b(?=[a-f]*[0-9])[0-9a-f]{6,}\b             # hexadecimal
+    | \b(?=\w*\d[a-z]\w*\d[a-z])\w{8,}\b | \btmp[a-z0-9_]{8}\b      # made by chance
+    | (?:(?<![\w.])[-+])?\d+(?:[.,:]\d+)*(?:e[-+]?\d+\b)?            # numbers, with units
+      (?:\ ?(?:[kmgt]?i?b|bytes?|[nuµm]?s|sec(?:ond)?s?|min(?:ute)?s?|h|hours?|days?)\b)?""",
     re.VERBOSE | re.IGNORECASE,
 )
+_SEQUENCE = re.compile(r"(\*(?:: ?\*)?)(?:, ?\*(?:: ?\*)?)+")  # values of a list or a mapping
 # Comprehensions are functions of their own up to Python 3.11 only (PEP 709).
 _COMPREHENSION = re.compile(r"(?:\.<locals>\.)?<(?:list|dict|set)comp>")
 _NOWHERE = Place("", "", "")
@@ -67,7 +70,7 @@ class Identity(NamedTuple):
             self.what[:_TEMPLATE]
         )  # before a secret's digits are folded: it would be none
         if self.values:
-            what = _VALUES.sub("*", what)
+            what = fold(what)
         return short(what, _MAX_KIND), short(redact.text(self.where), _MAX_KIND)
 
 
@@ -87,12 +90,11 @@ class Fingerprints:
         """Return the record's identity."""
         if record.__dict__.get("alert_group") is not None:
             return self._given(record)
-        info: Any = record.exc_info
         message = record.msg
-        if not info and isinstance(message, dict) and (error := raised(record)) is not None:
-            info = type(error), error, error.__traceback__
-        if info and info[0] is not None:
-            return self._raised(record, *info)
+        if record.exc_info or isinstance(message, dict):
+            error = raised(record)
+            if error is not None:
+                return self._raised(record, error)
         if type(message) is str and len(message) <= _CACHED_TEXT and not record.exc_text:
             key = record.levelno, record.name, message
             known = self._known.get(key)
@@ -116,16 +118,16 @@ class Fingerprints:
     def _raised(
         self,
         record: logging.LogRecord,
-        kind: type[BaseException],
-        error: BaseException | None,
-        trace: TracebackType | None,
+        error: BaseException,
     ) -> Identity:
         """Return the identity of a record with an exception."""
+        trace = error.__traceback__
         if isinstance(error, BaseExceptionGroup):
             error = leaf(error)
-            kind, trace = type(error), error.__traceback__ or trace
+            trace = error.__traceback__ or trace
+        kind = type(error)
         if trace is None:  # it was never raised: its message tells it from others
-            what = f"{_type_name(kind)}\0{_VALUES.sub('*', template(record)[:_TEMPLATE])}"
+            what = f"{_type_name(kind)}\0{fold(template(record))}"
             return Identity(
                 _hash(record, "error", record.name, what), kind.__qualname__, record.name
             )
@@ -154,7 +156,7 @@ class Fingerprints:
                 return self._at(record, found.kind, shown, found.places)
         what = template(record)[:_TEMPLATE]
         return Identity(
-            _hash(record, "message", record.name, _VALUES.sub("*", what)),
+            _hash(record, "message", record.name, fold(what)),
             what,
             record.name,
             values=True,
@@ -170,6 +172,11 @@ class Fingerprints:
         function = _COMPREHENSION.sub("", place.function) or "<module>"
         where = place._replace(function=function).name
         return Identity(_hash(record, "error", record.name, kind, where), shown, where)
+
+
+def fold(message: str) -> str:
+    """Return a message without its values."""
+    return _SEQUENCE.sub(r"\1", _VALUES.sub("*", message[:_TEMPLATE]))
 
 
 def _codes(trace: TracebackType | None) -> tuple[object, ...]:

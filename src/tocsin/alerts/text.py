@@ -55,7 +55,9 @@ class Raw(NamedTuple):
     @classmethod
     def of(cls, text: str, limit: int) -> Raw:
         """Take what is needed to tell the first `limit` characters."""
-        # `str.` as a subclass may have its own way: what is kept is a plain string.
+        if type(text) is str:
+            return cls(text[: limit + MARGIN], len(text))
+        # A subclass may have its own way: what is kept is a plain string.
         return cls(str.__getitem__(text, slice(limit + MARGIN)), str.__len__(text))
 
     @classmethod

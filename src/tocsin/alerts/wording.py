@@ -105,6 +105,6 @@ def raised(record: logging.LogRecord) -> BaseException | None:
         info = record.msg.get("exc_info")
         if info is True:  # as in `logger.exception`: it is being handled right now
             info = sys.exc_info()
-    if isinstance(info, BaseException):
-        return info
-    return info[1] if info else None
+    if isinstance(info, tuple) and len(info) > 1:
+        info = info[1]
+    return info if isinstance(info, BaseException) else None
