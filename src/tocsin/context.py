@@ -97,8 +97,8 @@ class Context:
             if value is not _UNSET:
                 return _hashable(value)
         # Where asyncio isn't loaded nothing runs in it; importing it would take 60 ms.
-        events: Any = sys.modules.get("asyncio.events")
-        if events is not None and events._get_running_loop() is not None:  # noqa: SLF001 - it is in asyncio.__all__
+        running = getattr(sys.modules.get("asyncio.events"), "_get_running_loop", None)
+        if running is not None and running() is not None:
             task = sys.modules["asyncio"].current_task()
             if task is not None:
                 return weakref.ref(task)  # one that has ended equals no other one

@@ -142,8 +142,7 @@ class AlertHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Take a record. It does no I/O, and never raises."""
         try:
-            # Cheaper than `startswith`, by 0.05 µs of the 1.5 that all this takes.
-            if record.name[:7] in _OUR_LOGGERS:
+            if f"{record.name}.".startswith("tocsin."):
                 return
             if sending_here():
                 return
@@ -217,7 +216,6 @@ _KNOWN = (
     "level",
     "name",
 )
-_OUR_LOGGERS = frozenset(("tocsin", "tocsin."))
 _handlers: weakref.WeakSet[AlertHandler] = weakref.WeakSet()
 
 

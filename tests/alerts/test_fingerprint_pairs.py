@@ -322,6 +322,10 @@ def as_json(event: str, **fields: Any) -> logging.LogRecord:
     return structured(event, renderer=structlog.processors.JSONRenderer(), **fields)
 
 
+def as_keys(event: str, **fields: Any) -> logging.LogRecord:
+    return structured(event, renderer=structlog.processors.KeyValueRenderer(), **fields)
+
+
 def with_loguru(
     message: str, *args: Any, error: BaseException | None = None, recipe: bool = False
 ) -> logging.LogRecord:
@@ -616,6 +620,14 @@ TOGETHER: dict[str, Pair] = {
         as_json("paid", user="ann", path="/x", order=6),
     ),
     "structlog as JSON, and as a mapping": lambda: (as_json("paid"), structured("paid", order=5)),
+    "structlog as keys and values: other fields": lambda: (
+        as_keys("paid in", order=5),
+        as_keys("paid in", order=6, user="ann"),
+    ),
+    "logfmt: the same, in other quotes": lambda: (
+        R('level=error msg="paid 5" order=5'),
+        R("level=error order=6 msg='paid 6'"),
+    ),
     "a mapping with a message": lambda: (
         R({"message": "paid", "order": 5}),
         R({"message": "paid", "order": 6}),
@@ -645,6 +657,7 @@ TOGETHER: dict[str, Pair] = {
 APART: dict[str, Pair] = {
     "other words": lambda: (R("no paper left"), R("no ink left")),
     "words that look like hexadecimal": lambda: (R("face value"), R("deed value")),
+    "words before a colon": lambda: (R("facade: no"), R("decade: no")),
     "words without digits": lambda: (R("the facade"), R("the decade")),
     "words with a digit: names of things": lambda: (R("sha256_mismatch"), R("sha256_missing")),
     "apostrophes: they quote nothing": lambda: (
@@ -759,6 +772,14 @@ APART: dict[str, Pair] = {
     "warnings of other categories": lambda: (warned("old"), warned("old", DeprecationWarning)),
     "structlog: other events": lambda: (structured("paid", a=1), structured("refunded", a=1)),
     "structlog as JSON: other events": lambda: (as_json("paid", a=1), as_json("refunded", a=1)),
+    "structlog as keys and values: other events": lambda: (
+        as_keys("paid in", a=1),
+        as_keys("paid out", a=1),
+    ),
+    "a value named message: no more than a value, but in logfmt": lambda: (
+        R("bad message='a'"),
+        R("bad msg='a'"),
+    ),
     "structlog, other exceptions": lambda: (
         structured("bad", error=ValueError(1)),
         structured("bad", error=KeyError(1)),

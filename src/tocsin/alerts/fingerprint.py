@@ -29,17 +29,25 @@ _MAX_KIND = 80
 _CACHED = 10_000
 _CACHED_TEXT = 300  # characters of a message that is remembered
 _CACHED_FRAMES = 64
+_NUMBER = r"""\d+(?:[.,:]\d+)*(?:e[-+]?\d+\b)?(?:\ ?(?:[kmgt]?i?b|bytes?|[nuµm]?s|sec(?:ond)?s?
+    |min(?:ute)?s?|h|hours?|days?)\b)?"""
+# Values in a message. What they can't begin with is told first: of 1,000 characters 50 µs, not 370.
 _VALUES = re.compile(
-    r"""%(?:\(\w+\))?[-#0+]*(?:\*|\d+)?(?:\.(?:\*|\d+))?[a-zA-Z]      # what an argument stands for
-    | (?<!\w)b?'[^'\n]*'(?!\w) | (?<!\w)b?"[^"\n]*"(?!\w)            # quoted text, bytes
-    | [\w.+-]{1,64}@[\w-]+\.[\w.-]+                                  # an address
-    | \b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b                # a UUID
-    | (?<![\w:])(?=[0-9:]*[a-f]|[0-9a-f:]*::)                        # IPv6
-      [0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}(?![\w:])
-    | \b0x[0-9a-f]+\b | \b(?=[a-f]*[0-9])[0-9a-f]{6,}\b             # hexadecimal
-    | \b(?=\w*\d[a-z]\w*\d[a-z])\w{8,}\b | \btmp[a-z0-9_]{8}\b      # made by chance
-    | (?:(?<![\w.])[-+])?\d+(?:[.,:]\d+)*(?:e[-+]?\d+\b)?            # numbers, with units
-      (?:\ ?(?:[kmgt]?i?b|bytes?|[nuµm]?s|sec(?:ond)?s?|min(?:ute)?s?|h|hours?|days?)\b)?""",
+    rf"""%(?:\(\w+\))?[-#0+]*(?:\*|\d+)?(?:\.(?:\*|\d+))?[a-zA-Z]     # what an argument stands for
+    | (?<!\w)(?:
+        b?(?:'[^'\n]*'|"[^"\n]*")(?!\w)                               # quoted text, bytes
+      | (?=\w+[@.+-])(?<![.+-])[\w.+-]{{1,64}}+@[\w-]+\.[\w.-]+       # an address
+      | (?=[a-z_]*+[0-9:])(?:
+          [0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}\b           # a UUID
+        | (?<!:)(?=[0-9:]*[a-f]|[0-9a-f:]*::)                          # IPv6
+          [0-9a-f]{{0,4}}(?::[0-9a-f]{{0,4}}){{2,7}}(?![\w:])
+        | 0x[0-9a-f]+\b | (?=[a-f]*[0-9])[0-9a-f]{{6,}}\b              # hexadecimal
+        | (?=\w*\d[a-z]\w*\d[a-z])\w{{8,}}\b                         # made by chance
+        )
+      | tmp[a-z0-9_]{{8}}\b                                            # by `tempfile`
+      | (?<!\.)[-+]{_NUMBER}
+      )
+    | {_NUMBER}                                                       # with its unit""",
     re.VERBOSE | re.IGNORECASE,
 )
 _SEQUENCE = re.compile(r"(\*(?:: ?\*)?)(?:, ?\*(?:: ?\*)?)+")  # values of a list or a mapping

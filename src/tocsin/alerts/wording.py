@@ -21,9 +21,11 @@ _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {
 }
 _SAYS = ("event", "message", "msg")  # keys of structured messages: structlog's, and others'
 _TOLD = frozenset({*_SAYS, "exc_info", "exception", "_from_structlog", "_record"})
-_MAX_JSON = 20_000
+_MAX_RENDERED = 20_000
 _MAX_WARNING = 2_000
 _JSON_SAYS = re.compile(r'"(?:event|message|msg)": ?"((?:[^"\\]|\\.)*)"')
+_LOGFMT = re.compile(r"[\w.]+=")
+_LOGFMT_SAYS = re.compile(r"""(?:^|\s)(?:event|message|msg)=(?:'([^'\n]*)'|"([^"\n]*)")""")
 # `logging.captureWarnings`: path, line, category, text, and a line of source.
 _WARNING = re.compile(r".*?:\d+: (\w+: .*?)(?:\n  .*)?\n?", re.DOTALL)
 
@@ -42,8 +44,10 @@ def template(record: logging.LogRecord) -> str:
     if record.name == "py.warnings":
         found = _WARNING.fullmatch(_warning(record))
         return found[1] if found else message
-    if message.startswith("{") and (found := _JSON_SAYS.search(message, 0, _MAX_JSON)):
+    if message.startswith("{") and (found := _JSON_SAYS.search(message, 0, _MAX_RENDERED)):
         return found[1]
+    if _LOGFMT.match(message) and (found := _LOGFMT_SAYS.search(message, 0, _MAX_RENDERED)):
+        return found[1] or found[2] or ""
     return message
 
 
