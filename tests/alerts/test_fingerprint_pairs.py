@@ -9,28 +9,29 @@ import functools
 import importlib.util
 import json
 import logging
-import multiprocessing
-import pickle  # noqa: TID251 - what a SocketHandler sends
-import queue
-import socket
 import subprocess
 import sys
 import textwrap
 import time
 import traceback
 import uuid
-import warnings
-from logging.handlers import (  # noqa: TID251 - what users have before this handler
-    QueueHandler,
-    QueueListener,
-    SocketHandler,
-)
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import structlog
-from loguru import logger as loguru_logger
+from loggers import (
+    adapted,
+    as_json,
+    as_keys,
+    from_a_process,
+    outside,
+    queued,
+    refuse,
+    sent,
+    structured,
+    warned,
+    with_loguru,
+)
 from samples import LIBRARY, NOW, caught, fingerprint, load_module, record
 
 from tocsin.alerts.fingerprint import Fingerprints, fold
@@ -213,153 +214,12 @@ def script(name: str) -> BaseException:
     return caught(load_module(name, "/srv/shop.py", source)["go"])
 
 
-def queued(made: logging.LogRecord) -> logging.LogRecord:
-    """Return the record as it comes out of a queue: its traceback is in its text."""
-    found: list[logging.LogRecord] = []
-
-    class Keep(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            found.append(record)
-
-    waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    listener = QueueListener(waiting, Keep())
-    listener.start()
-    QueueHandler(waiting).handle(made)
-    listener.stop()
-    return found[0]
-
-
-def from_a_process(made: logging.LogRecord) -> logging.LogRecord:
-    """Return the record as it comes from another process, through `multiprocessing`'s queue."""
-    waiting: Any = multiprocessing.get_context("spawn").Queue()
-    try:
-        QueueHandler(waiting).handle(made)
-        found: logging.LogRecord = waiting.get(timeout=10)
-    finally:
-        waiting.close()
-        waiting.join_thread()
-    return found
-
-
-def sent(made: logging.LogRecord) -> logging.LogRecord:
-    """Return the record as a log server gets it from a `SocketHandler`."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        handler = SocketHandler(*server.getsockname()[:2])
-        handler.handle(made)
-        handler.close()
-        with server.accept()[0] as connection:
-            data = b"".join(iter(lambda: connection.recv(65_536), b""))
-    return logging.makeLogRecord(pickle.loads(data[4:]))
-
-
 def as_text(made: logging.LogRecord) -> logging.LogRecord:
     """Return the record with its traceback in a field of its own only."""
     assert made.exc_info
     made.exc_text = "".join(traceback.format_exception(made.exc_info[1]))
     made.exc_info = None
     return made
-
-
-class Catch(logging.Handler):
-    """What reaches a logger while it is looked at."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self.found: list[logging.LogRecord] = []
-        self._logger = logging.getLogger(name)
-
-    def __enter__(self) -> list[logging.LogRecord]:
-        self._logger.addHandler(self)
-        self._logger.propagate = False
-        return self.found
-
-    def __exit__(self, *_: object) -> None:
-        self._logger.removeHandler(self)
-        self._logger.propagate = True
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.found.append(record)
-
-
-def warned(text: str, kind: type[Warning] = UserWarning, line: int = 12) -> logging.LogRecord:
-    """Return what `logging.captureWarnings` makes of a warning."""
-    with Catch("py.warnings") as found, warnings.catch_warnings():
-        warnings.simplefilter("always")
-        logging.captureWarnings(capture=True)
-        try:
-            warnings.warn_explicit(text, kind, "/srv/app/main.py", line)
-        finally:
-            logging.captureWarnings(capture=False)
-    return found[0]
-
-
-def structured(
-    event: str, *, renderer: Any = None, error: BaseException | None = None, **fields: Any
-) -> logging.LogRecord:
-    """Return what structlog hands to the standard library."""
-    last = renderer or structlog.stdlib.ProcessorFormatter.wrap_for_formatter
-    with Catch("shop.structured") as found:
-        log = structlog.wrap_logger(
-            logging.getLogger("shop.structured"),
-            processors=[
-                structlog.stdlib.add_log_level,
-                structlog.processors.TimeStamper(),
-                last,
-            ],
-            wrapper_class=structlog.stdlib.BoundLogger,
-        )
-        if error is None:
-            log.error(event, **fields)
-        else:
-            try:
-                raise error
-            except type(error):
-                log.exception(event, **fields)
-    return found[0]
-
-
-def as_json(event: str, **fields: Any) -> logging.LogRecord:
-    return structured(event, renderer=structlog.processors.JSONRenderer(), **fields)
-
-
-def as_keys(event: str, **fields: Any) -> logging.LogRecord:
-    return structured(event, renderer=structlog.processors.KeyValueRenderer(), **fields)
-
-
-def with_loguru(
-    message: str, *args: Any, error: BaseException | None = None, recipe: bool = False
-) -> logging.LogRecord:
-    """Return what loguru hands to the standard library: as a sink, or by its own recipe."""
-
-    class Propagate(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            logging.getLogger("shop.loguru").handle(record)
-
-    with Catch("shop.loguru") as found:
-        loguru_logger.remove()
-        if recipe:
-            loguru_logger.add(Propagate(), format="{message}")
-        else:
-            loguru_logger.add(
-                lambda text: logging.getLogger("shop.loguru").error(str(text).rstrip()),
-                format="{message}",
-            )
-        loguru_logger.opt(exception=error).error(message, *args)
-        loguru_logger.remove()
-    return found[0]
-
-
-def adapted(message: str, **extra: Any) -> logging.LogRecord:
-    with Catch("shop.adapted") as found:
-        logging.LoggerAdapter(logging.getLogger("shop.adapted"), extra).error(message)
-    return found[0]
-
-
-def outside(message: str) -> logging.LogRecord:
-    """Return what `logger.exception` logs where nothing is being handled."""
-    with Catch("shop.outside") as found:
-        logging.getLogger("shop.outside").exception(message)  # noqa: LOG004 - that is the case
-    return found[0]
 
 
 def with_info(info: Any, message: str = "x") -> logging.LogRecord:
@@ -585,8 +445,8 @@ TOGETHER: dict[str, Pair] = {
         R("order 6 failed"),
     ),
     "through a queue of processes": lambda: (
-        from_a_process(R("user ann", exc=caught(fail, "ann"))),
-        R("user bob", exc=caught(fail, "bob")),
+        from_a_process("ann"),
+        R("user bob", exc=caught(refuse, "bob")),
     ),
     "through a socket: other values": lambda: (
         sent(R("user ann", exc=caught(fail, "ann"))),
@@ -940,3 +800,12 @@ def test_a_kind_is_told_without_values_and_secrets() -> None:
 
     identity = Fingerprints(OwnCode()).of(record("key_1a2b of 'ann' is 5 days old"))
     assert identity.told(Stars()) == ("*** of * is * old", "app")
+
+
+def test_code_that_is_gone_is_not_taken_for_other_code() -> None:
+    """Code is remembered by its id, which is used again when the code is gone."""
+    remembering = Fingerprints(OwnCode())
+    for number in range(300):
+        made = record(exc=executed(f"def go(): raise ValueError({number})", f"app.m{number}"))
+        assert remembering.of(made).where == f"app.m{number}.go"
+        assert remembering.of(made).fingerprint == fingerprint(made)

@@ -85,6 +85,9 @@ class Identity(NamedTuple):
 class Fingerprints:
     """Find the identity of a record, fast where the same came before.
 
+    What was remembered is what would be found again, but where one code object runs as two
+    modules: it stays what it was first.
+
     Args:
         own: tells the application's own frames.
     """
