@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 ALL_PYTHONS := $(shell pyenv versions --bare 2>/dev/null | sort -rV | paste -sd: -)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench-smtp bench-emit check lint types imports docs wheel clean
+.PHONY: help demo test test-all bench bench-smtp bench-emit bench-digest pictures check lint types imports docs wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -29,6 +29,7 @@ $(READY)-%: pyproject.toml | $(BIN)/activate
 
 demo: $(READY)-test  ## the main job, live: a failing service, a mail server, and what arrives
 	$(PY) examples/demo.py
+	$(PY) examples/day.py
 
 test: $(READY)-test  ## all tests, with branch coverage
 	$(PY) -m pytest --cov --cov-report=term $(ARGS)
@@ -39,11 +40,19 @@ test-all:  ## the tests on every supported Python
 	  PYENV_VERSION="$(ALL_PYTHONS)" $(MAKE) --no-print-directory test PYTHON=python$$v VENV=.venv-$$v || exit 1; \
 	done
 
+bench: bench-emit bench-digest bench-smtp  ## all measurements; ARGS=--short for small numbers
+
+bench-digest: $(READY)-dev  ## what building a digest of 500 groups costs; ARGS=--short
+	$(PY) benchmarks/digest.py $(ARGS)
+
 bench-smtp: $(READY)-dev  ## the SMTP client against its peers; ARGS=--short for small numbers
 	$(PY) benchmarks/smtp.py $(ARGS)
 
 bench-emit: $(READY)-dev  ## what a record costs the application, against its peers; ARGS=--short
 	$(PY) benchmarks/emit.py $(ARGS)
+
+pictures: $(READY)-test  ## the pictures of README and docs, by Chromium
+	$(PY) docs/sample_mail.py pictures
 
 check: lint types imports docs wheel  ## everything but the tests
 

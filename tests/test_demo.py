@@ -10,6 +10,26 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
+def test_the_day_tells_each_reason_and_counts_every_error() -> None:
+    done = subprocess.run(
+        [sys.executable, "examples/day.py"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+    *told, last = done.stdout.splitlines()
+    found = re.fullmatch(r"the day: (\d+) errors, (\d+) mails, 0 uncounted", last)
+    assert found, last
+    assert int(found[1]) > 15_000
+    heads = [re.match(r"\d\d:\d\d:\d\d  (\w+) +\[\d+x", line) for line in told]
+    reasons = [head[1] for head in heads if head]
+    assert len(reasons) == int(found[2]) <= 40
+    assert set(reasons) == {"new", "worse", "still", "quiet"}
+
+
 def test_the_demo_counts_every_error_in_at_most_three_mails() -> None:
     done = subprocess.run(
         [sys.executable, "examples/demo.py"],

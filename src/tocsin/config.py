@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tocsin import options
+from tocsin.alerts.digest import Audience
 from tocsin.alerts.policy import Policy
+from tocsin.alerts.redact import Redactor
+from tocsin.alerts.sections import Sections
+from tocsin.context import Context
 from tocsin.exceptions import ConfigError
-from tocsin.mail.address import AddressList, prepare_address
+from tocsin.mail.address import prepare_address
 from tocsin.mail.base import EmailHandler, get_handler_class
+from tocsin.recipients import build_recipients
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from email.headerregistry import Address
 
     from tocsin.stores.base import Store
+
+_MAX_CONTEXT = 1000
 
 
 def build_email(value: EmailHandler | Mapping[str, Any] | None) -> EmailHandler:
@@ -51,12 +61,8 @@ def build_policy(value: Policy | Mapping[str, Any] | None) -> Policy:
     given = options.section(
         "policy", {} if value is None else value, [field.name for field in fields(Policy)]
     )
-    level = given.get("urgent_level")
-    if isinstance(level, str):
-        levels = logging.getLevelNamesMapping()
-        if level not in levels:
-            options.fail("policy.urgent_level", f"expected a level, got {level!r}")
-        given["urgent_level"] = levels[level]
+    if "urgent_level" in given:
+        given["urgent_level"] = build_level("policy.urgent_level", given["urgent_level"])
     return Policy(**given)
 
 
@@ -73,20 +79,81 @@ def build_store(value: str) -> Store:
     return MemoryStore()
 
 
-def build_addresses(key: str, value: object) -> AddressList:
-    """Return a list of addresses: from text with commas, from a list, or from one address.
+def build_audience(to: object, cc: object = (), bcc: object = ()) -> Callable[[], Audience]:
+    """Return what tells who gets a digest, each time it is asked.
 
     Raises:
-        ConfigError: something isn't an address.
+        ConfigError: a list can't be used, or nobody is on the first one.
     """
-    if isinstance(value, list):  # dictConfig's resolves `ext://` by index only
-        value = [value[index] for index in range(len(value))]
-    try:
-        return AddressList(value)  # type: ignore[arg-type] # told apart by the errors
-    except ValueError as error:
-        options.fail(key, str(error))
-    except (TypeError, AttributeError):
-        options.fail(key, f"expected an address or a list of them, got {options.kind(value)}")
+    given = {"to": to, "cc": cc, "bcc": bcc}
+    lists = {
+        name: build_recipients(name, value)
+        for name, value in given.items()
+        if name == "to" or callable(value) or value
+    }
+
+    def audience() -> Audience:
+        current = {name: source.current() for name, source in lists.items()}
+        names = {name: tuple(map(str, one.addresses)) for name, one in current.items()}
+        notes = tuple(one.note for one in current.values() if one.note)
+        return Audience(**names, notes=notes)
+
+    return audience
+
+
+def build_redactor(value: object) -> Redactor:
+    """Return what takes secrets out of text: `True`, `False` for nothing, or further patterns.
+
+    Raises:
+        ConfigError: a pattern isn't a regular expression.
+    """
+    if isinstance(value, bool):
+        return Redactor(defaults=value)
+    patterns = options.texts("redact", value)
+    for position, pattern in enumerate(patterns):
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            options.fail(f"redact[{position}]", f"expected a regular expression: {error}")
+    return Redactor(patterns)
+
+
+def build_sections(value: object) -> Sections:
+    """Return the templates of mails: the built-in ones, or those of a folder before them.
+
+    Raises:
+        ConfigError: there is no such folder, or one of its templates can't be used.
+    """
+    return Sections(None if value is None else str(options.file_path("templates", value)))
+
+
+def build_context(size: object, key: object) -> Context | None:
+    """Return what keeps the last records before an error, or None.
+
+    Raises:
+        ConfigError: no size, or no context variable.
+    """
+    if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= _MAX_CONTEXT:
+        options.fail("context", f"expected a number of records from 0 to {_MAX_CONTEXT}")
+    if key is not None and not isinstance(key, ContextVar):
+        options.fail("context_key", f"expected a ContextVar, got {options.kind(key)}")
+    if key is not None and not size:
+        options.fail("context_key", "it needs context, the number of records to keep")
+    return Context(size, key) if size else None
+
+
+def build_level(key: str, value: object) -> int:
+    """Return a level's number.
+
+    Raises:
+        ConfigError: there is no such level.
+    """
+    levels = logging.getLevelNamesMapping()
+    if isinstance(value, str) and value in levels:
+        return levels[value]
+    if isinstance(value, bool) or not isinstance(value, int):
+        options.fail(key, f"expected a level, got {value!r}")
+    return value
 
 
 def build_sender(value: str | Address | None, email: EmailHandler) -> Address:

@@ -14,19 +14,22 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from tocsin.alerts.batch import Batch, Report
 from tocsin.alerts.codec import dump, load
-from tocsin.alerts.policy import Haste, decide
-from tocsin.alerts.render import prepare, render
-from tocsin.alerts.state import Batch, Report, State
+from tocsin.alerts.digest import Audience
+from tocsin.alerts.policy import Decision, Haste, decide
+from tocsin.alerts.render import plain, render
+from tocsin.alerts.sections import prepare
+from tocsin.alerts.state import State
 from tocsin.exceptions import LoginError, SendError
 from tocsin.mail.address import AddressList
 from tocsin.stats import Stats, StoreStats
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
-    from tocsin.alerts.policy import Policy
-    from tocsin.alerts.render import Heading
+    from tocsin.alerts.heading import Heading
+    from tocsin.alerts.sections import Sections
     from tocsin.alerts.state import Outgoing
     from tocsin.intake import Intake
     from tocsin.mail.base import EmailHandler
@@ -37,7 +40,7 @@ _LEASE = 10.0  # seconds for merging and deciding, never for a send
 _BUSY = 1.0  # seconds until the next try to lead, while another process does
 _BATCHES = 1000
 _LOGIN_PAUSE = 300.0  # after a refused login, so that the account isn't locked
-_RULE = f"\n{'-' * 70}\n"  # between the parts of a mail's text
+_NOBODY = 60.0  # seconds until the lists are asked again, when nobody is on them
 _sending: set[int] = set()
 """The threads in which a mail is sent."""
 
@@ -72,8 +75,9 @@ class Dispatch:
     Args:
         intake: where the events are.
         store: where they wait.
-        policy: when a digest goes.
-        heading: to whom, and for what application.
+        heading: for what application, from whom, and when.
+        sections: what a digest looks like.
+        audience: tells who gets it now.
         email: sends it.
     """
 
@@ -82,19 +86,23 @@ class Dispatch:
         *,
         intake: Intake,
         store: Store,
-        policy: Policy,
         heading: Heading,
+        sections: Sections,
+        audience: Callable[[], Audience],
         email: EmailHandler,
     ) -> None:
         self._intake = intake
         self._store = store
-        self._policy = policy
+        self._policy = heading.policy
         self._heading = heading
+        self._sections = sections
+        self._audience = audience
         self._email = email
         self._owner = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._cached: tuple[bytes | None, State] | None = None
         self._complaints: set[str] = set()
         self._handed_over = 0
+        self._dropped = 0  # of which the store has been told
         self._sent = self._failed = self._retries = 0
         self._last_error: str | None = None
         self._next_at: float | None = None
@@ -140,14 +148,22 @@ class Dispatch:
         if haste is Haste.EXIT:
             self._finish(until)
             return None
+        audience: Audience | None = None
         while True:
             with self._lead() as lease:
                 if lease is None:
                     return _BUSY
-                outgoing = self._decide(lease, haste)
-            if outgoing is None:
+                due = self._decide(lease, haste, audience)
+            if due is None:
                 return None if self._next_at is None else max(0.0, self._next_at - lease.now)
-            self._send(outgoing, until)
+            if isinstance(due, Decision):  # who gets it is asked while nobody waits for the lease
+                audience = self._audience()
+                if not (audience.to or audience.cc or audience.bcc):
+                    self.complain("nobody", f"no recipient is known; {'; '.join(audience.notes)}")
+                    return _NOBODY
+                continue
+            self._send(due, until)
+            audience = None
 
     def abandon(self) -> None:
         """Give up what is unmailed, while a send hangs in another thread."""
@@ -168,9 +184,11 @@ class Dispatch:
 
     def _hand_over(self) -> None:
         groups = self._intake.drain()
-        if groups:
-            self._store.append(dump(Batch(groups=groups)))
+        dropped = self._intake.dropped - self._dropped
+        if groups or dropped:
+            self._store.append(dump(Batch(groups=groups, dropped=dropped)))
             self._handed_over += sum(group.count for group in groups)
+            self._dropped += dropped
 
     @contextlib.contextmanager
     def _lead(self) -> Generator[Lease | None]:
@@ -185,33 +203,35 @@ class Dispatch:
                 if lease is not None:
                     lease.release()
 
-    def _decide(self, lease: Lease, haste: Haste) -> Outgoing | None:
-        """Merge what was appended, and return the digest to send now, if there is one."""
+    def _decide(
+        self, lease: Lease, haste: Haste, audience: Audience | None
+    ) -> Outgoing | Decision | None:
+        """Merge what was appended, and return the digest to send now, if there is one.
+
+        Where it isn't known yet who gets it, that one is due is all that is returned.
+        """
         state = self._merge(lease)
-        outgoing = state.due(lease.now)
+        due: Outgoing | Decision | None = state.due(lease.now)
         self._next_at = None
-        if outgoing is None:
+        if due is None:
             decision = decide(state, self._policy, lease.now, haste)
             self._next_at = decision.next_at
             if decision.reason is not None:
-                outgoing = self._take(state, decision.reason, lease)
+                due = decision if audience is None else self._take(state, decision, audience, lease)
         self._account(state)
-        return outgoing
+        return due
 
     def _finish(self, until: float) -> None:
         """Try everything once, as there is no later, and give up what could not be mailed."""
         tried: list[str] = []
+        audience = self._audience()
         while True:
             with self._lead() as lease:
                 if lease is None:
                     return
                 state = self._merge(lease)
-                # Taken only once: what dissolves must not be tried again and again.
-                reason = (
-                    None if tried else decide(state, self._policy, lease.now, Haste.EXIT).reason
-                )
-                if reason is not None:
-                    self._take(state, reason, lease)
+                if not tried:  # what dissolves must not be tried again and again
+                    self._take_all(state, audience, lease)
                 left = [one for name, one in state.outgoing.items() if name not in tried]
             if not left:
                 break
@@ -235,10 +255,19 @@ class Dispatch:
             if len(entries) < _BATCHES:
                 return state
 
-    def _take(self, state: State, reason: str, lease: Lease) -> Outgoing:
-        domain = self._heading.from_addr.domain.strip("[]")
-        message_id = f"<{secrets.token_hex(16)}@{domain}>"
-        outgoing = state.take(reason, message_id, self._policy, lease.now)
+    def _take_all(self, state: State, audience: Audience, lease: Lease) -> None:
+        decision = decide(state, self._policy, lease.now, Haste.EXIT)
+        if decision.reason is not None:
+            self._take(state, decision, audience, lease)
+
+    def _take(self, state: State, decision: Decision, audience: Audience, lease: Lease) -> Outgoing:
+        outgoing = state.take(
+            decision,
+            message_id=f"<{secrets.token_hex(16)}@{self._heading.domain}>",
+            policy=self._policy,
+            now=lease.now,
+            audience=audience,
+        )
         raw = dump(state)
         lease.commit(raw, ())
         self._cached = (raw, state)
@@ -259,7 +288,7 @@ class Dispatch:
         digest = outgoing.digest
         everybody = outgoing.owed
         if everybody is None:
-            everybody = self._heading.recipients
+            everybody = digest.audience.recipients
         else:
             self._retries += 1
         problem: Exception | None = None
@@ -267,7 +296,7 @@ class Dispatch:
         left = until - time.monotonic()
         try:
             with _sending_here():
-                message = render(digest, self._heading)
+                message = render(digest, self._heading, self._sections)
                 message.recipients = AddressList(everybody)
                 self._email.send(message, deadline=None if left == float("inf") else max(left, 0.1))
         except SendError as error:
@@ -284,7 +313,7 @@ class Dispatch:
             self._failed += 1
             self._complain_of(problem, report, receipts, again=not last)
         if not (report.accepted or report.owed or outgoing.counted):
-            _say(f"this alert was refused for good:\n\n{self._told(outgoing)}")
+            _say(f"this alert was refused for good:\n\n{plain(digest, self._heading)}")
         self._sent += report.accepted and not outgoing.counted
 
     def _complain_of(
@@ -302,22 +331,17 @@ class Dispatch:
         later = "; it will be tried again" if report.owed and again else ""
         self.complain(kind, f"an alert mail {what}: {problem}{later}")
 
-    def _told(self, outgoing: Outgoing) -> str:
-        """Return a digest's text without what holds only for a mail that has gone."""
-        head, *parts = str(render(outgoing.digest, self._heading).text).split(_RULE)
-        return _RULE.join(["\n".join(head.splitlines()[:2]) + "\n", *parts[:-1]])
-
     def _give_up(self) -> None:
         """Put on standard error what can't be mailed any more, and close the accounts."""
         with self._lead() as lease:
             if lease is None:
                 return
             state = self._merge(lease)
-            if decide(state, self._policy, lease.now, Haste.EXIT).reason is not None:
-                self._take(state, "exit", lease)
+            self._take_all(state, Audience(), lease)
             for message_id, outgoing in list(state.outgoing.items()):
                 whom = " to " + ", ".join(outgoing.owed) if outgoing.owed else ""
-                _say(f"this alert could not be mailed{whom}:\n\n{self._told(outgoing)}")
+                told = plain(outgoing.digest, self._heading)
+                _say(f"this alert could not be mailed{whom}:\n\n{told}")
                 report = Report(
                     message_id=message_id, accepted=False, unknown=False, owed=(), pause=0
                 )

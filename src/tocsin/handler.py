@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, Any, Never
 
 from typing_extensions import override
 
-from tocsin import config, options, worker
+from tocsin import config, options, recipients, worker
 from tocsin.alerts.frames import OwnCode
+from tocsin.alerts.heading import Heading
 from tocsin.alerts.policy import Haste
-from tocsin.alerts.render import Heading
 from tocsin.alerts.text import short
 from tocsin.dispatch import Dispatch, sending_here
 from tocsin.intake import Intake, Wake
 from tocsin.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+    from contextvars import ContextVar
     from email.headerregistry import Address
 
     from tocsin.alerts.policy import Policy
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from tocsin.stats import Stats
 
     Addresses = Iterable[str | Address] | str | Address
+    Recipients = Addresses | Mapping[str, Any] | Callable[[], Addresses]
 
 
 class AlertHandler(logging.Handler):
@@ -38,20 +40,30 @@ class AlertHandler(logging.Handler):
     `logging.config.dictConfig` can build it: each argument is a key of its entry.
 
     Args:
-        to: recipients: `"a@x, Name <b@x>"`, or a list.
+        to: recipients: `"a@x, Name <b@x>"`, or a list; `{"file": path}`, a file with one address a
+            line that is read again when it changes; or a callable that is asked for each mail.
         email: sends the mails: an email handler, or the options of one (`handler` names its class,
             `"smtp"` by default; the others are its own); by default `localhost:25`.
         from_addr: who sends; by default the email handler's `default_from`, else its user name.
         app: the application's name; by default the script's.
         environment: such as "production".
-        cc: recipients of a copy.
-        bcc: recipients whom the others don't see.
+        version: the application's version.
+        cc: recipients of a copy; in the same forms.
+        bcc: recipients whom the others don't see; in the same forms.
         reply_to: where answers go.
         policy: when mails go: a `Policy`, or some of its fields.
         store: where events wait for their mail; `"memory:"`.
         app_packages: the application's root packages: what is told of a traceback is told of their
             frames. By default the package that the logger is named after, and all code that is
             neither in the standard library nor installed.
+        context: how many records below `alert_level` are kept for each thread or task, to show what
+            led to an error. The handler's `level` has to let them through.
+        context_key: a context variable: records belong together that have the same value of it,
+            instead of the same thread or task.
+        alert_level: with `context`, the level from which on a record is an alert.
+        redact: whether secrets are taken out of what is mailed, or further patterns of them:
+            regular expressions, of which the groups are taken out, or all if there is none.
+        templates: a folder with templates of your own, each in place of a built-in one.
         exit_timeout: seconds that `flush`, `close` and the end of the program wait for a mail.
         level: records below it are ignored.
         name: the handler's name, as dictConfig sets it.
@@ -63,17 +75,23 @@ class AlertHandler(logging.Handler):
     def __init__(
         self,
         *,
-        to: Addresses = (),
+        to: Recipients = (),
         email: EmailHandler | Mapping[str, Any] | None = None,
         from_addr: str | Address | None = None,
         app: str | None = None,
         environment: str = "",
-        cc: Addresses = (),
-        bcc: Addresses = (),
+        version: str = "",
+        cc: Recipients = (),
+        bcc: Recipients = (),
         reply_to: Addresses = (),
         policy: Policy | Mapping[str, Any] | None = None,
         store: str = "memory:",
         app_packages: Iterable[str] = (),
+        context: int = 0,
+        context_key: ContextVar[Any] | None = None,
+        alert_level: int | str = logging.ERROR,
+        redact: bool | Iterable[str] = True,
+        templates: str | os.PathLike[str] | None = None,
         exit_timeout: float = 5.0,
         level: int | str = logging.ERROR,
         name: str | None = None,
@@ -81,20 +99,20 @@ class AlertHandler(logging.Handler):
     ) -> None:
         options.reject_unknown("", unknown, _KNOWN)
         self._email = config.build_email(email)
-        self._policy = config.build_policy(policy)
         self._heading = Heading(
             app=short(config.script_name() if app is None else options.text("app", app), 100),
-            environment=short(options.text("environment", environment), 100) if environment else "",
+            environment=_optional("environment", environment),
             from_addr=config.build_sender(from_addr, self._email),
-            to=config.build_addresses("to", to),
-            cc=config.build_addresses("cc", cc),
-            bcc=config.build_addresses("bcc", bcc),
-            reply_to=config.build_addresses("reply_to", reply_to),
-            shown_groups=self._policy.shown_groups,
+            reply_to=recipients.build_addresses("reply_to", reply_to),
+            policy=config.build_policy(policy),
             footnote="Counts are those of one process.",
         )
-        if not self._heading.to:
-            options.fail("to", "missing; name at least one recipient")
+        self._audience = config.build_audience(to, cc, bcc)
+        self._sections = config.build_sections(templates)
+        self._redactor = config.build_redactor(redact)
+        self._version = _optional("version", version)
+        self._context = config.build_context(context, context_key)
+        self._alert_level = config.build_level("alert_level", alert_level)
         self._store = store
         self._own = OwnCode(options.texts("app_packages", app_packages))
         self._exit_timeout = options.seconds("exit_timeout", exit_timeout)
@@ -111,14 +129,18 @@ class AlertHandler(logging.Handler):
         self._intake = Intake(
             own=self._own,
             host=platform.node() or "localhost",
-            limit=self._policy.max_groups,
-            urgent_level=self._policy.urgent_level,
+            version=self._version,
+            limit=self._heading.policy.max_groups,
+            urgent_level=self._heading.policy.urgent_level,
+            redact=self._redactor,
+            context=self._context,
         )
         self._dispatch = Dispatch(
             intake=self._intake,
             store=config.build_store(self._store),
-            policy=self._policy,
             heading=self._heading,
+            sections=self._sections,
+            audience=self._audience,
             email=self._email,
         )
         self._worker = Worker(self._dispatch, name="tocsin-worker", exit_timeout=self._exit_timeout)
@@ -144,7 +166,10 @@ class AlertHandler(logging.Handler):
         try:
             if f"{record.name}.".startswith("tocsin."):
                 return
-            if sending_here():
+            if sending_here() or recipients.asking_here():
+                return
+            if self._context is not None and record.levelno < self._alert_level:
+                self._context.note(record)
                 return
             wake = self._intake.add(record, self.formatter)
             if wake or not self._worker.started:
@@ -206,17 +231,27 @@ _KNOWN = (
     "from_addr",
     "app",
     "environment",
+    "version",
     "cc",
     "bcc",
     "reply_to",
     "policy",
     "store",
     "app_packages",
+    "context",
+    "context_key",
+    "alert_level",
+    "redact",
+    "templates",
     "exit_timeout",
     "level",
     "name",
 )
 _handlers: weakref.WeakSet[AlertHandler] = weakref.WeakSet()
+
+
+def _optional(key: str, value: str) -> str:
+    return short(options.text(key, value), 100) if value else ""
 
 
 def _logging_is_locked() -> bool:

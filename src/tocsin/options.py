@@ -131,7 +131,7 @@ def password(key: str, given: Mapping[str, Any]) -> Any:
     if source == "password_env":
         reader = EnvironmentSecret(where, text(where, given[source]))
     elif source == "password_file":
-        reader = FileSecret(where, _path(where, given[source], credentials=True))
+        reader = FileSecret(where, file_path(where, given[source], credentials=True))
     else:
         user = text(f"{key}.username", given.get("username"))
         reader = KeyringSecret(where, text(where, given[source]), user)
@@ -207,7 +207,8 @@ class KeyringSecret:
         return f"<secret of {self._user} from the keyring's {self._service}>"
 
 
-def _path(key: str, value: object, *, credentials: bool = False) -> Path:
+def file_path(key: str, value: object, *, credentials: bool = False) -> Path:
+    """Return a path; with `credentials`, a relative one may be in `$CREDENTIALS_DIRECTORY`."""
     if not isinstance(value, str | os.PathLike) or not os.fspath(value):
         fail(key, f"expected a path, got {kind(value) if value != '' else 'an empty string'}")
     if "\0" in os.fspath(value):
@@ -232,7 +233,7 @@ def tls_context(key: str, given: Mapping[str, Any]) -> ssl.SSLContext | None:
         ConfigError: a file that can't be read or isn't what it should be.
     """
     files = {
-        name: _path(f"{key}.{name}", given[name])
+        name: file_path(f"{key}.{name}", given[name])
         for name in TLS_FILES
         if given.get(name) is not None
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import linecache
 import logging
 import sys
@@ -10,21 +11,26 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import strategies as st
 
 from tocsin.alerts.capture import Capture
-from tocsin.alerts.digest import Digest, Entry
+from tocsin.alerts.digest import Accounts, Audience, Digest, Entry
 from tocsin.alerts.event import Event
 from tocsin.alerts.fingerprint import Fingerprints
 from tocsin.alerts.frames import Line, OwnCode
 from tocsin.alerts.grouping import Group, Source
-from tocsin.alerts.render import Heading
+from tocsin.alerts.heading import Heading
+from tocsin.alerts.render import render
 from tocsin.alerts.text import NoSecrets
-from tocsin.mail.address import AddressList, prepare_address
+from tocsin.mail.address import prepare_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tocsin.alerts.sections import Sections
     from tocsin.alerts.text import Redacts
+    from tocsin.mail.message import Message
 
 NOW = 1_700_000_000.0
+ZONE = dt.timezone(dt.timedelta(hours=2))
+"""In which NOW is 2023-11-15 00:13:20."""
 
 HOSTILE = [
     "\x1b[31mred\x1b[0m\x07",
@@ -114,18 +120,22 @@ def group(name: str = "a", count: int = 1, *, at: float = NOW, **fields: Any) ->
     return Group(fingerprint=name, count=count, **{**given, **fields})
 
 
-def digest(*groups: Group, reason: str = "new", **fields: Any) -> Digest:
-    entries = tuple(
-        Entry(group=one, reason="new", total=one.count, since=one.first, told_at=None)
-        for one in groups
-    )
+def entry(of: Group, reason: str = "new", **fields: Any) -> Entry:
+    given: dict[str, Any] = {"total": of.count, "since": of.first}
+    return Entry(group=of, reason=reason, **{**given, **fields})
+
+
+def digest(*groups: Group | Entry, reason: str = "new", **fields: Any) -> Digest:
+    entries = tuple(one if isinstance(one, Entry) else entry(one) for one in groups)
+    count = sum(one.group.count for one in entries)
+    accounts = Accounts(since=NOW, received=count, mailed=0, undelivered=0, tokens=5)
     given: dict[str, Any] = {
         "message_id": "<id@example.com>",
         "date": NOW,
         "next_at": NOW + 900,
-        "received": sum(one.count for one in groups),
-        "mailed": 0,
-        "undelivered": 0,
+        "lost": 0,
+        "accounts": accounts,
+        "audience": Audience(to=("ops@example.com",)),
     }
     return Digest(reason=reason, entries=entries, **{**given, **fields})
 
@@ -135,14 +145,26 @@ def heading(**fields: Any) -> Heading:
         "app": "shop",
         "environment": "production",
         "from_addr": prepare_address("Shop <alerts@example.com>"),
-        "to": AddressList("ops@example.com"),
-        "cc": AddressList(),
-        "bcc": AddressList(),
-        "reply_to": AddressList(),
-        "shown_groups": 25,
         "footnote": "Counts are those of one process.",
     }
     return Heading(**{**given, **fields})
+
+
+def mail(made: Digest, sections: Sections | None = None, **fields: Any) -> Message:
+    """Return the message that tells a digest, by the clock of ZONE."""
+    return render(made, heading(**fields), sections, zone=ZONE)
+
+
+def text_of(made: Digest, sections: Sections | None = None, **fields: Any) -> str:
+    text = mail(made, sections, **fields).text
+    assert text is not None
+    return text
+
+
+def html_of(made: Digest, sections: Sections | None = None, **fields: Any) -> str:
+    html = mail(made, sections, **fields).html
+    assert html is not None
+    return html
 
 
 texts = st.text(st.characters(), max_size=30)

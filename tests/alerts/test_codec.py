@@ -5,10 +5,15 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import NOW, digest, group, groups, texts, times
+from samples import NOW, digest, entry, event, group, groups, texts, times
 
+from tocsin.alerts.batch import Batch, Report
+from tocsin.alerts.budget import Budget
 from tocsin.alerts.codec import VERSION, dump, load
-from tocsin.alerts.state import Batch, Known, Outgoing, Report, State
+from tocsin.alerts.event import Past
+from tocsin.alerts.known import Known, Told
+from tocsin.alerts.rate import Rate
+from tocsin.alerts.state import Before, Outgoing, State
 from tocsin.exceptions import StoreError
 
 reports = st.builds(
@@ -19,30 +24,54 @@ reports = st.builds(
     owed=st.lists(texts, max_size=3).map(tuple),
     pause=times,
 )
+told = st.builds(Told, at=times, interval=times, rate=times)
 known = st.builds(
     Known,
     pending=st.none() | groups(),
     pending_since=times,
     total=st.integers(0),
     since=times,
+    first_at=times,
     seen_at=times,
-    told_at=st.none() | times,
+    recent=st.builds(
+        Rate, start=st.integers(0), counts=st.lists(st.integers(0), max_size=5).map(tuple)
+    ),
+    told=st.none() | told,
+)
+digests = st.builds(
+    lambda of, before, lost: digest(entry(of, "still", before=before), lost=lost),
+    groups(),
+    st.none() | told,
+    st.integers(0),
 )
 outgoing = st.builds(
     Outgoing,
-    digest=st.builds(digest, groups()),
+    digest=digests,
+    spent=st.sampled_from(["", "normal", "urgent"]),
+    before=st.dictionaries(
+        texts, st.builds(Before, pending_since=times, told=st.none() | told), max_size=2
+    ),
+    mail_before=times,
+    lost_before=times,
     owed=st.none() | st.lists(texts, max_size=2).map(tuple),
     counted=st.booleans(),
     failures=st.integers(0, 9),
     retry_at=times,
 )
+budgets = st.builds(Budget, spent=times, at=times)
 states = st.builds(
     State,
     groups=st.dictionaries(texts, known, max_size=3),
     outgoing=st.dictionaries(texts, outgoing, max_size=2),
+    normal=budgets,
+    urgent=budgets,
+    since=times,
     received=st.integers(0),
     mailed=st.integers(0),
     undelivered=st.integers(0),
+    lost=st.integers(0),
+    lost_at=times,
+    mail_at=times,
     failures=st.integers(0),
     retry_at=times,
 )
@@ -55,7 +84,14 @@ def test_a_state_comes_back_as_it_was(state: State) -> None:
 
 
 @settings(max_examples=50)
-@given(st.builds(Batch, groups=st.lists(groups(), max_size=3).map(tuple), reports=st.just(())))
+@given(
+    st.builds(
+        Batch,
+        groups=st.lists(groups(), max_size=3).map(tuple),
+        reports=st.just(()),
+        dropped=st.integers(0),
+    )
+)
 def test_a_batch_of_groups_comes_back_as_it_was(batch: Batch) -> None:
     assert load(Batch, dump(batch)) == batch
 
@@ -66,6 +102,14 @@ def test_a_batch_of_reports_comes_back_as_it_was(given_reports: tuple[Report, ..
     assert load(Batch, dump(batch)) == batch
 
 
+def test_a_sample_comes_back_with_what_came_before_it() -> None:
+    past = Past(NOW - 1, "INFO", "app.db", "connecting")
+    batch = Batch(groups=(group(samples=(event(context=(past,)),)),))
+    (made,) = load(Batch, dump(batch)).groups
+    assert made.samples[0].context == (past,)
+    assert made.samples[0].context[0].logger == "app.db"
+
+
 def test_what_is_written_is_ascii_json_with_a_version() -> None:
     data = dump(Batch(groups=(group("é\ud800", at=NOW),)))
     assert data.isascii()
@@ -74,7 +118,9 @@ def test_what_is_written_is_ascii_json_with_a_version() -> None:
 
 @pytest.mark.parametrize("version", [0, VERSION + 1, "1", None])
 def test_another_version_is_refused_and_named(version: object) -> None:
-    data = json.dumps({"version": version, "data": {"groups": [], "reports": []}}).encode()
+    data = json.dumps(
+        {"version": version, "data": {"groups": [], "reports": [], "dropped": 0}}
+    ).encode()
     with pytest.raises(StoreError, match=f"a Batch of version {version}, not {VERSION}"):
         load(Batch, data)
 

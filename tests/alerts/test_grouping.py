@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import queue
 import traceback
 import warnings
+from dataclasses import replace
 from logging.handlers import QueueHandler  # noqa: TID251 - what users have before this handler
 from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from samples import (
     HOSTILE,
     LIBRARY,
@@ -164,6 +167,31 @@ def test_merging_is_commutative(one: Any, other: Any) -> None:
 @given(groups("a"), groups("a"), groups("a"))
 def test_merging_is_associative(one: Any, two: Any, three: Any) -> None:
     assert merge(merge(one, two), three) == merge(one, merge(two, three))
+
+
+@given(st.lists(st.tuples(groups("a"), st.integers(0, 9)), min_size=2, max_size=70), st.randoms())
+def test_many_are_merged_in_any_order_and_their_processes_are_counted(
+    made: list[tuple[Any, int]], chance: Any
+) -> None:
+    """Of more processes than are told, the same ones are kept, each with its whole count."""
+    spread = [
+        replace(one, sources=tuple(replace(item, pid=item.pid * 10 + more) for item in one.sources))
+        for one, more in made
+    ]
+    first = functools.reduce(merge, spread)
+    while len(spread) > 1:
+        chance.shuffle(spread)
+        spread.append(merge(spread.pop(), spread.pop()))
+    assert spread == [first]
+    assert first.elsewhere + sum(item.count for item in first.sources) == first.count
+    assert len(first.sources) <= 32
+
+
+def test_of_many_processes_the_first_in_their_order_are_told() -> None:
+    made = [group(count=2, sources=(Source("web", pid, "", 2),)) for pid in range(40)]
+    merged = functools.reduce(merge, [*made[::-1], *made])
+    assert merged.sources == tuple(Source("web", pid, "", 4) for pid in range(32))
+    assert merged.elsewhere == 8 * 4
 
 
 def test_a_merged_group_counts_and_spans_both() -> None:

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+import itertools
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import NOW, event, group
+from samples import NOW, event, group, groups
 
-from tocsin.alerts.codec import dump
-from tocsin.alerts.grouping import OTHER
-from tocsin.alerts.policy import Policy, decide
-from tocsin.alerts.state import Batch, Report, State
+from tocsin.alerts.batch import Batch, Report
+from tocsin.alerts.budget import Budget
+from tocsin.alerts.codec import dump, load
+from tocsin.alerts.digest import Accounts, Audience
+from tocsin.alerts.grouping import OTHER, as_other
+from tocsin.alerts.policy import Decision, Haste, Policy, decide
+from tocsin.alerts.state import Outgoing, State
+
+if TYPE_CHECKING:
+    from tocsin.alerts.grouping import Group
 
 POLICY = Policy(max_groups=3, forget_after=1_000)
+ROOMY = Policy()
 
 
 def received(*groups: Any, at: float = NOW) -> State:
@@ -25,6 +36,14 @@ def received(*groups: Any, at: float = NOW) -> State:
 def report(name: str = "<m>", **fields: Any) -> Report:
     given: dict[str, Any] = {"accepted": False, "unknown": False, "owed": (), "pause": 0}
     return Report(message_id=name, **{**given, **fields})
+
+
+def take(
+    state: State, name: str = "<m>", now: float = NOW, *, reason: str = "new", spends: str = ""
+) -> Outgoing:
+    """Take a digest of what is unmailed, for whatever reason."""
+    decision = Decision(reason=reason, spends=spends)
+    return state.take(decision, message_id=name, policy=POLICY, now=now)
 
 
 ACCEPTED = report(accepted=True)
@@ -42,6 +61,11 @@ def accounts(state: State) -> tuple[int, int, int, int]:
     return state.received, state.mailed, state.pending, state.undelivered
 
 
+def told_at(state: State, name: str) -> float | None:
+    told = state.groups[name].told
+    return None if told is None else told.at
+
+
 def test_events_of_a_kind_are_one_group() -> None:
     state = received(group("a", 2), group("b", 1), group("a", 3, at=NOW - 5))
     assert {name: known.total for name, known in state.groups.items()} == {"a": 5, "b": 1}
@@ -51,41 +75,81 @@ def test_events_of_a_kind_are_one_group() -> None:
 
 def test_a_digest_tells_all_groups_with_something_unmailed() -> None:
     state = received(group("a", 2), group("b", 5))
-    digest = state.take("new", "<m>", POLICY, NOW).digest
+    digest = take(state).digest
     assert [entry.group.fingerprint for entry in digest.entries] == ["b", "a"]
-    assert (digest.count, digest.received, digest.next_at) == (7, 7, NOW + 900)
-    assert (digest.lead.fingerprint, digest.level) == ("b", 40)
+    assert (digest.date, digest.reason, digest.count) == (NOW, "new", 7)
+    assert digest.lead is not None
+    assert (digest.lead.group.fingerprint, digest.level) == ("b", 40)
     assert accounts(state) == (7, 0, 7, 0)
 
 
 def test_the_lead_has_the_highest_level_then_is_new_then_has_most() -> None:
     state = received(group("a", 9))
-    state.take("new", "<m>", POLICY, NOW)
+    take(state)
     state.report(ACCEPTED, POLICY, NOW)
     more = (group("a", 50), group("b", 2), group("c", 1, level=50))
     state.receive(Batch(groups=more), POLICY, NOW + 1)
-    digest = state.take("new", "<n>", POLICY, NOW + 1).digest
+    digest = take(state, "<n>", NOW + 1).digest
     assert [entry.group.fingerprint for entry in digest.entries] == ["c", "b", "a"]
     assert [entry.reason for entry in digest.entries] == ["new", "new", "still"]
     assert digest.entries[2].total == 59
 
 
+def test_an_entry_says_what_is_known_of_its_group() -> None:
+    state = received(group("a", 9, at=NOW - 70))
+    take(state)
+    before = state.groups["a"].told
+    assert before is not None
+    state.receive(Batch(groups=(group("a", 2), group("a", 3))), POLICY, NOW + 50)
+    (entry,) = take(state, "<n>", NOW + 59).digest.entries
+    assert (entry.total, entry.since, entry.recent, entry.before) == (14, NOW - 70, 14, before)
+
+
+def test_it_is_promised_until_when_nothing_of_this_is_told_again() -> None:
+    """A group can go on after its interval, and be quiet after half an hour."""
+    state = State()
+    for number, (later, promised) in enumerate([(0, 900), (900, 1_800), (2_700, 1_800)]):
+        state.receive(Batch(groups=(group(),)), ROOMY, NOW + later - 20)
+        decision = Decision(reason="still")
+        name = f"<{number}>"
+        taken = state.take(decision, message_id=name, policy=ROOMY, now=NOW + later)
+        assert taken.digest.next_at == NOW + later + promised
+
+
 def test_no_next_mail_is_promised_at_the_end() -> None:
-    assert received(group()).take("exit", "<m>", POLICY, NOW).digest.next_at is None
+    assert take(received(group()), reason="exit").digest.next_at is None
+    decision = Decision(reason="new")
+    policy = Policy(at_exit=True)
+    taken = received(group()).take(decision, message_id="<m>", policy=policy, now=NOW)
+    assert taken.digest.next_at is None
+
+
+def test_a_digest_has_the_accounts_and_who_gets_it() -> None:
+    state = received(group(count=3, at=NOW - 5))
+    take(state, spends="normal")
+    state.report(ACCEPTED, POLICY, NOW)
+    state.receive(Batch(groups=(group(count=2),), dropped=4), POLICY, NOW + 1)
+    audience = Audience(to=("ops@example.com",))
+    decision = Decision(reason="still", spends="normal")
+    digest = state.take(
+        decision, message_id="<n>", policy=POLICY, now=NOW + 1, audience=audience
+    ).digest
+    assert digest.accounts == Accounts(since=NOW - 5, received=5, mailed=3, undelivered=0, tokens=4)
+    assert (digest.audience, digest.lost) == (audience, 4)
 
 
 def test_an_accepted_digest_is_mailed_and_done() -> None:
     state = received(group(count=3))
-    state.take("new", "<m>", POLICY, NOW)
+    take(state)
     state.report(ACCEPTED, POLICY, NOW)
     assert accounts(state) == (3, 3, 0, 0)
     assert not state.outgoing
-    assert state.groups["a"].told_at == NOW
+    assert told_at(state, "a") == NOW
 
 
 def test_a_report_that_comes_twice_counts_once() -> None:
     state = received(group(count=3))
-    state.take("new", "<m>", POLICY, NOW)
+    take(state)
     for _ in range(2):
         state.report(ACCEPTED, POLICY, NOW)
     assert accounts(state) == (3, 3, 0, 0)
@@ -93,24 +157,54 @@ def test_a_report_that_comes_twice_counts_once() -> None:
 
 def test_a_digest_that_nobody_accepted_dissolves_and_is_told_once_with_all_counts() -> None:
     state = received(group(count=3))
-    state.take("new", "<m>", POLICY, NOW)
+    take(state)
     state.receive(Batch(groups=(group(count=4),)), POLICY, NOW + 1)
     state.report(NOBODY, POLICY, NOW + 2)
     assert accounts(state) == (7, 0, 7, 0)
-    digest = state.take("new", "<n>", POLICY, NOW + 9).digest
+    digest = take(state, "<n>", NOW + 9).digest
     assert (digest.count, digest.entries[0].reason, digest.entries[0].total) == (7, "new", 7)
 
 
 def test_what_dissolves_has_waited_since_it_came() -> None:
+    """It is due again after the pause of a second, and not after ten more."""
     state = received(group("a"))
-    state.take("new", "<m>", POLICY, NOW + 10)
-    state.report(NOBODY, POLICY, NOW + 10)
-    assert decide(state, POLICY, NOW + 20).reason == "new"
+    take(state, now=NOW + 10)
+    state.report(NOBODY, POLICY, NOW + 12)
+    assert state.groups["a"].pending_since == NOW
+    assert decide(state, POLICY, NOW + 12) == Decision(reason=None, next_at=NOW + 13)
+    assert decide(state, POLICY, NOW + 13).reason == "new"
+
+
+def test_what_dissolves_gives_its_token_back() -> None:
+    for budget, group_ in [("normal", group()), ("urgent", group(level=50))]:
+        state = received(group_)
+        take(state, spends=budget)
+        assert state.budget(budget).left(POLICY, NOW) == 5
+        state.report(NOBODY, POLICY, NOW)
+        assert state.budget(budget).left(POLICY, NOW) == 6
+
+
+def test_what_was_refused_for_good_has_cost_its_token() -> None:
+    state = received(group())
+    take(state, spends="normal")
+    state.report(REFUSED, POLICY, NOW)
+    assert state.normal.left(POLICY, NOW) == 5
+
+
+def test_a_mail_that_dissolves_was_none() -> None:
+    state = received(group())
+    take(state)
+    state.report(ACCEPTED, POLICY, NOW)
+    state.receive(Batch(groups=(group(),)), POLICY, NOW + 50)
+    take(state, "<n>", NOW + 60)
+    assert state.mail_at == NOW + 60
+    state.report(report("<n>", owed=("a@x",)), POLICY, NOW + 61)
+    assert state.mail_at == told_at(state, "a") == NOW
 
 
 def test_what_dissolves_comes_back_even_if_its_group_was_forgotten() -> None:
     state = received(group("a", 2))
-    state.take("new", "<m>", POLICY, NOW)
+    take(state)
     state.receive(Batch(groups=tuple(group(name) for name in "bcd")), POLICY, NOW + 1)
     assert "a" not in state.groups
     state.report(NOBODY, POLICY, NOW + 2)
@@ -118,9 +212,90 @@ def test_what_dissolves_comes_back_even_if_its_group_was_forgotten() -> None:
     assert state.groups[OTHER].pending is not None
 
 
+def test_what_comes_back_is_no_surge() -> None:
+    state = received(group("a", 500))
+    take(state)
+    state.receive(Batch(groups=tuple(group(name) for name in "bcd")), POLICY, NOW + 1)
+    take(state, "<n>", NOW + 1)
+    state.report(NOBODY, POLICY, NOW + 2)
+    assert state.groups["a"].recent.within(NOW + 2) == 0
+    assert state.groups["a"].total == 500
+
+
+def test_a_group_that_was_forgotten_and_came_again_is_one_with_what_dissolves() -> None:
+    state = received(group("a", 9))
+    take(state)
+    state.receive(Batch(groups=tuple(group(name) for name in "bcd")), POLICY, NOW + 1)
+    take(state, "<n>", NOW + 1)
+    state.receive(Batch(groups=(group("a"),)), POLICY, NOW + 2)
+    state.report(NOBODY, POLICY, NOW + 3)
+    digest = take(state, "<o>", NOW + 3).digest
+    assert [(one.group.count, one.total, one.since) for one in digest.entries] == [(10, 10, NOW)]
+
+
+def test_what_comes_back_forgets_none_of_its_own_digest() -> None:
+    """B, C and D have kept their places: A has lost its own, and is one of the others now."""
+    state = received(*(group(name) for name in "abc"))
+    take(state)
+    state.report(ACCEPTED, POLICY, NOW)
+    state.receive(Batch(groups=tuple(group(name) for name in "abc")), POLICY, NOW + 1)
+    take(state, "<n>", NOW + 1)
+    state.receive(Batch(groups=(group("d"),)), POLICY, NOW + 2)
+    assert set(state.groups) == {"b", "c", "d"}
+    state.report(report("<n>", owed=("a@x",)), POLICY, NOW + 3)
+    assert set(state.groups) == {"b", "c", "d", OTHER}
+    assert told_at(state, "b") == told_at(state, "c") == NOW
+    assert state.groups["b"].total == 2
+
+
+# Several digests on their way: the mail server of one process hangs while another one decides.
+
+
+def on_their_way() -> State:
+    """Return a state with three digests that tell the same group."""
+    state = received(group(count=1))
+    take(state, "<1>", NOW + 10, spends="normal")
+    state.receive(Batch(groups=(group(count=2),), dropped=5), POLICY, NOW + 20)
+    take(state, "<2>", NOW + 30, spends="normal")
+    state.receive(Batch(groups=(group(count=4),)), POLICY, NOW + 40)
+    take(state, "<3>", NOW + 50)
+    return state
+
+
+ORDERS = list(itertools.permutations(["<1>", "<2>", "<3>"]))
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_digests_dissolve_in_any_order_as_if_none_had_been_taken(order: tuple[str, ...]) -> None:
+    state = on_their_way()
+    for name in order:
+        state.report(report(name, owed=("a@x",)), POLICY, NOW + 60)
+    known = state.groups["a"]
+    assert known.pending is not None
+    assert (known.pending.count, known.pending_since, known.told) == (7, NOW, None)
+    assert (state.mail_at, state.lost, state.lost_at) == (0, 5, NOW + 20)
+    assert state.normal.left(POLICY, NOW + 60) == 6
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("accepted", ["<1>", "<2>", "<3>"])
+@pytest.mark.parametrize("fields", [{"owed": ("a@x",)}, {}], ids=["dissolved", "given up"])
+def test_a_group_was_told_by_the_digest_that_somebody_has(
+    accepted: str, order: tuple[str, ...], fields: dict[str, Any]
+) -> None:
+    state = on_their_way()
+    for name in order:
+        given: dict[str, Any] = {"accepted": True} if name == accepted else fields
+        state.report(report(name, **given), POLICY, NOW + 60)
+    date = NOW + {"<1>": 10, "<2>": 30, "<3>": 50}[accepted]
+    assert told_at(state, "a") == date
+    if fields:
+        assert state.mail_at == date
+
+
 def test_a_partly_accepted_digest_is_frozen_and_counted_once() -> None:
     state = received(group(count=3))
-    first = state.take("new", "<m>", POLICY, NOW).digest
+    first = take(state).digest
     state.report(PARTLY, POLICY, NOW)
     assert accounts(state) == (3, 3, 0, 0)
     again = state.due(NOW + 1)
@@ -134,7 +309,7 @@ def test_a_partly_accepted_digest_is_frozen_and_counted_once() -> None:
 
 def test_a_digest_that_somebody_may_have_is_frozen_too() -> None:
     state = received(group(count=3))
-    first = state.take("new", "<m>", POLICY, NOW).digest
+    first = take(state).digest
     state.report(UNKNOWN, POLICY, NOW)
     state.report(report(owed=("a@x",)), POLICY, NOW + 1)
     assert state.outgoing["<m>"].digest == first
@@ -145,7 +320,7 @@ def test_a_digest_that_somebody_may_have_is_frozen_too() -> None:
 
 def test_a_digest_refused_by_all_is_undelivered() -> None:
     state = received(group(count=3))
-    state.take("new", "<m>", POLICY, NOW)
+    take(state)
     state.report(REFUSED, POLICY, NOW)
     assert accounts(state) == (3, 0, 0, 3)
 
@@ -153,15 +328,15 @@ def test_a_digest_refused_by_all_is_undelivered() -> None:
 def test_what_was_refused_for_good_is_new_when_it_comes_again() -> None:
     """Nobody has been told; but a server that refuses has a pause."""
     state = received(group("a", 2))
-    state.take("new", "<m>", POLICY, NOW)
+    take(state)
     state.report(REFUSED, POLICY, NOW)
-    assert state.groups["a"].told_at is None
+    assert state.groups["a"].told is None
     assert state.retry_at == NOW + 300
 
 
 def test_what_is_refused_when_its_group_is_forgotten_is_undelivered_all_the_same() -> None:
     state = received(group("a", 2))
-    state.take("new", "<m>", POLICY, NOW)
+    take(state)
     state.receive(Batch(groups=tuple(group(name) for name in "bcd")), POLICY, NOW + 1)
     assert "a" not in state.groups
     state.report(REFUSED, POLICY, NOW + 2)
@@ -170,7 +345,7 @@ def test_what_is_refused_when_its_group_is_forgotten_is_undelivered_all_the_same
 
 def fail(state: State, now: float, **fields: Any) -> float:
     """Return how long a failure makes everything wait."""
-    state.take("new", "<m>", POLICY, now)
+    take(state, "<m>", now)
     state.report(report(owed=("a@x",), **fields), POLICY, now)
     return state.retry_at - now
 
@@ -197,7 +372,7 @@ def test_a_success_starts_the_waits_again() -> None:
     state = received(group())
     fail(state, NOW)
     fail(state, NOW)
-    state.take("new", "<n>", POLICY, NOW)
+    take(state, "<n>", NOW)
     state.report(report("<n>", accepted=True), POLICY, NOW)
     assert state.retry_at == 0
     state.receive(Batch(groups=(group(),)), POLICY, NOW + 9)
@@ -207,7 +382,7 @@ def test_a_success_starts_the_waits_again() -> None:
 def test_a_full_mailbox_delays_its_own_mail_and_no_other() -> None:
     """One recipient who is deferred for hours must not keep news from everybody else."""
     state = received(group("a"))
-    state.take("new", "<m>", POLICY, NOW)
+    take(state)
     for n in range(20):
         state.report(PARTLY, POLICY, NOW + n)
     assert state.due(NOW + 20) is None
@@ -217,10 +392,10 @@ def test_a_full_mailbox_delays_its_own_mail_and_no_other() -> None:
 
 def test_digests_that_are_owed_take_turns() -> None:
     state = received(group("a"))
-    state.take("new", "<m>", POLICY, NOW)
+    take(state)
     state.report(PARTLY, POLICY, NOW)
     state.receive(Batch(groups=(group("b"),)), POLICY, NOW)
-    state.take("new", "<n>", POLICY, NOW)
+    take(state, "<n>", NOW)
     state.report(report("<n>", accepted=True, owed=("c@x",)), POLICY, NOW)
     order = []
     for _ in range(4):
@@ -233,7 +408,7 @@ def test_digests_that_are_owed_take_turns() -> None:
 
 def test_a_refused_login_holds_back_what_is_owed_as_well() -> None:
     state = received(group("a"))
-    state.take("new", "<m>", POLICY, NOW)
+    take(state)
     state.report(PARTLY, POLICY, NOW)
     state.report(report(owed=("b@x",), pause=300), POLICY, NOW + 1)
     assert state.due(NOW + 300) is None
@@ -244,10 +419,10 @@ def test_a_refused_login_holds_back_what_is_owed_as_well() -> None:
 
 def test_a_group_long_unseen_is_new_again() -> None:
     state = received(group())
-    state.take("new", "<m>", POLICY, NOW)
+    take(state)
     state.report(ACCEPTED, POLICY, NOW)
     state.receive(Batch(groups=(group(),)), POLICY, NOW + 1_000)
-    assert state.groups["a"].told_at is None
+    assert state.groups["a"].told is None
     assert state.groups["a"].total == 1
 
 
@@ -261,7 +436,7 @@ def test_a_full_table_forgets_the_one_longest_unseen() -> None:
     state = State()
     for n, name in enumerate("abc"):
         state.receive(Batch(groups=(group(name),)), POLICY, NOW + n)
-    state.take("new", "<m>", POLICY, NOW + 3)
+    take(state, "<m>", NOW + 3)
     state.receive(Batch(groups=(group("a"), group("d"))), POLICY, NOW + 4)
     assert set(state.groups) == {"a", "c", "d"}
 
@@ -270,10 +445,31 @@ def test_without_room_events_go_to_the_others_which_are_always_new() -> None:
     state = received(*(group(name) for name in "abcde"))
     assert set(state.groups) == {"a", "b", "c", OTHER}
     assert state.groups[OTHER].total == 2
-    state.take("new", "<m>", POLICY, NOW)
-    assert state.groups[OTHER].told_at is None
-    assert state.groups["a"].told_at == NOW
+    digest = take(state, spends="normal").digest
+    assert [(one.group.fingerprint, one.reason) for one in digest.entries][-1] == (OTHER, "new")
+    assert state.groups[OTHER].told is None
+    assert told_at(state, "a") == NOW
     assert accounts(state) == (5, 0, 5, 0)
+    state.receive(Batch(groups=(group("a"), group("b"), group("c"), group("f"))), POLICY, NOW)
+    assert decide(state, POLICY, NOW + 10).reason == "new"
+
+
+def test_the_others_take_no_place_of_a_group_that_is_told_apart() -> None:
+    policy = Policy(max_groups=1)
+    state = State()
+    for turn, names in enumerate(["ab", "c", "d"]):
+        now = NOW + turn
+        state.receive(Batch(groups=tuple(group(name) for name in names)), policy, now)
+        assert len(set(state.groups) - {OTHER}) == 1
+        take(state, f"<{turn}>", now)
+    state.receive(Batch(groups=(as_other(group("x")),)), policy, NOW + 9)
+    assert set(state.groups) == {"d", OTHER}
+
+
+def test_one_of_the_others_that_is_urgent_does_not_wait() -> None:
+    state = received(*(group(name) for name in "abcd"))
+    state.receive(Batch(groups=(group("e", level=50),)), POLICY, NOW)
+    assert decide(state, POLICY, NOW).spends == "urgent"
 
 
 def test_samples_that_are_not_told_yet_are_bounded_as_a_whole() -> None:
@@ -286,58 +482,202 @@ def test_samples_that_are_not_told_yet_are_bounded_as_a_whole() -> None:
         state.receive(Batch(groups=(made,)), policy, NOW + n)
     assert len(dump(state)) < 1_600_000
     assert state.received == 1_000
-    state.take("new", "<m>", policy, NOW)
+    take(state)
     late = group("late", samples=(event("late"),))
     state.receive(Batch(groups=(late,)), policy, NOW)
     assert state.groups["late"].pending == late
 
 
-@settings(max_examples=200)
-@given(
-    st.lists(
-        st.one_of(
-            st.tuples(st.just("events"), st.sampled_from("abcdef"), st.integers(1, 9)),
-            st.tuples(st.just("take"), st.just(""), st.integers(0, 2_000)),
-            st.tuples(
-                st.just("report"),
-                st.sampled_from(["accepted", "nobody", "partly", "unknown", "refused"]),
-                st.integers(0, 3),
-            ),
-        ),
-        max_size=40,
-    )
-)
-def test_nothing_is_lost_and_nothing_counted_twice(steps: list[tuple[str, str, int]]) -> None:
+def test_samples_are_dropped_where_there_is_no_room_for_them_and_counts_are_not() -> None:
+    big = group("big", samples=(event("x" * ((1 << 20) - 10)),))
+    small = group("small", samples=(event("x" * 11),))
+    state = received(big, small)
+    assert state.groups["big"].pending == big
+    assert state.groups["small"].pending == replace(small, samples=())
+
+
+# Losses.
+
+
+def test_what_is_given_up_is_told_as_lost_by_the_next_mail() -> None:
+    state = received(group(count=3))
+    state.receive(Batch(dropped=2), POLICY, NOW + 1)
+    assert take(state).digest.lost == 2
+    state.report(REFUSED, POLICY, NOW + 2)
+    assert (state.lost, state.lost_at) == (5, NOW + 2)
+    digest = take(state, "<n>", NOW + 902, reason="lost").digest
+    assert (digest.lost, digest.count, digest.lead) == (5, 0, None)
+    assert digest.next_at == NOW + 902 + 900
+    state.report(report("<n>", accepted=True), POLICY, NOW + 902)
+    assert state.lost == 0
+
+
+def test_losses_of_a_digest_that_dissolves_are_as_old_as_they_were() -> None:
     state = State()
-    now = NOW
-    kinds = {
-        "accepted": {"accepted": True},
-        "nobody": {"owed": ("a@x", "b@x")},
-        "partly": {"accepted": True, "owed": ("b@x",)},
-        "unknown": {"unknown": True, "owed": ("a@x",)},
-        "refused": {},
-    }
-    total = 0
-    for number, (what, name, amount) in enumerate(steps):
-        now += amount
+    state.receive(Batch(dropped=2), POLICY, NOW)
+    take(state, now=NOW + 900, reason="lost")
+    state.receive(Batch(dropped=1), POLICY, NOW + 901)
+    state.report(NOBODY, POLICY, NOW + 902)
+    assert (state.lost, state.lost_at) == (3, NOW)
+    assert decide(state, POLICY, NOW + 903).reason == "lost"
+
+
+KINDS: dict[str, dict[str, Any]] = {
+    "accepted": {"accepted": True},
+    "nobody": {"owed": ("a@x", "b@x")},
+    "paused": {"owed": ("a@x", "b@x"), "pause": 300},
+    "partly": {"accepted": True, "owed": ("b@x",)},
+    "unknown": {"unknown": True, "owed": ("a@x",)},
+    "refused": {},
+    "refused, or not": {"unknown": True},
+}
+STEPS = st.one_of(
+    st.tuples(st.just("events"), st.sampled_from("abcdEF"), st.integers(1, 9)),
+    st.tuples(st.just("dropped"), st.just(""), st.integers(1, 9)),
+    st.tuples(st.just("wait"), st.just(""), st.sampled_from([0, 1, 10, 70, 900, 2_000])),
+    st.tuples(st.just("take"), st.just(""), st.sampled_from(list(Haste))),
+    st.tuples(st.just("report"), st.sampled_from(list(KINDS)), st.integers(0, 3)),
+)
+
+
+class Ledger:
+    """What went in, and what became of it, counted beside the state."""
+
+    def __init__(self) -> None:
+        self.state = State()
+        self.now = NOW
+        self.received = self.dropped = self.undelivered = self.told_lost = 0
+        self.mailed: Counter[str] = Counter()
+        self.counted: set[str] = set()
+        self.names = (f"<{number}>" for number in itertools.count())
+
+    def step(self, what: str, name: str, amount: int) -> None:
+        state, now = self.state, self.now
         if what == "events":
-            total += amount
-            state.receive(Batch(groups=(group(name, amount, at=now),)), POLICY, now)
+            self.received += amount
+            made = group(name, amount, at=now, level=50 if name.isupper() else 40)
+            state.receive(Batch(groups=(made,)), POLICY, now)
+        elif what == "dropped":
+            self.dropped += amount
+            state.receive(Batch(dropped=amount), POLICY, now)
+        elif what == "wait":
+            self.now += amount
         elif what == "take":
-            if any(known.pending for known in state.groups.values()):
-                state.take("new", f"<{number}>", POLICY, now)
+            self.take(Haste(amount))
         elif state.outgoing:
-            ids = list(state.outgoing)
-            chosen = ids[amount % len(ids)]
-            fields: Any = kinds[name]
-            state.report(report(chosen, **fields), POLICY, now)
-        assert accounts(state)[0] == total
-        assert state.received == state.mailed + state.pending + state.undelivered
-        assert len(state.groups) <= POLICY.max_groups + 1
+            names = list(state.outgoing)
+            self.report(names[amount % len(names)], KINDS[name])
+
+    def take(self, haste: Haste) -> None:
+        decision = decide(self.state, POLICY, self.now, haste)
+        if decision.reason is not None:
+            self.state.take(decision, message_id=next(self.names), policy=POLICY, now=self.now)
+
+    def report(self, name: str, fields: dict[str, Any]) -> None:
+        digest = self.state.outgoing[name].digest
+        if fields.get("accepted") and name not in self.counted:
+            self.counted.add(name)
+            self.told_lost += digest.lost
+            for entry in digest.entries:
+                self.mailed[entry.group.fingerprint] += entry.group.count
+        elif not fields.get("owed") and name not in self.counted:
+            self.undelivered += digest.count
+        self.state.receive(Batch(reports=(report(name, **fields),)), POLICY, self.now)
+
+    def settle(self) -> None:
+        """Go on until nothing can be due, with a server that accepts everything."""
+        next_at: float | None = self.now
+        while next_at is not None:
+            self.now = max(self.now, next_at)
+            self.take(Haste.NONE)
+            for name in list(self.state.outgoing):
+                self.report(name, KINDS["accepted"])
+            next_at = decide(self.state, POLICY, self.now).next_at
+
+    def check(self) -> None:
+        mailed = sum(self.mailed.values())
+        pending = self.received - mailed - self.undelivered
+        assert accounts(self.state) == (self.received, mailed, pending, self.undelivered)
+        open_ = [one.digest.lost for one in self.state.outgoing.values() if not one.counted]
+        lost = self.told_lost + self.state.lost + sum(open_)
+        assert lost == self.dropped + self.undelivered
+        assert len(set(self.state.groups) - {OTHER}) <= POLICY.max_groups
+        read = load(State, dump(self.state))
+        assert read == self.state
+        assert decide(read, POLICY, self.now) == decide(self.state, POLICY, self.now)
+        self.state = read
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(STEPS, min_size=10, max_size=50))
+def test_nothing_is_lost_and_nothing_counted_twice(steps: list[tuple[str, str, int]]) -> None:
+    """Whatever becomes of digests, each event is mailed once, or given up and told as lost."""
+    ledger = Ledger()
+    for step in steps:
+        ledger.step(*step)
+        ledger.check()
+    ledger.settle()
+    ledger.check()
+    assert sum(ledger.mailed.values()) + ledger.undelivered == ledger.received
+    assert ledger.told_lost == ledger.dropped + ledger.undelivered
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(STEPS.filter(lambda step: step[0] != "report"), max_size=25), st.randoms())
+def test_digests_that_nobody_has_leave_no_trace_but_a_pause(
+    steps: list[tuple[str, str, int]], chance: Any
+) -> None:
+    state, never = State(), State()
+    now = NOW
+    for number, (what, name, amount) in enumerate(steps):
+        if what == "wait":
+            now += min(amount, 500)
+        elif what == "take":
+            decision = decide(state, ROOMY, now)
+            if decision.reason is None:
+                decision = decide(state, ROOMY, now, Haste.EXIT)
+            if decision.reason is not None:
+                state.take(decision, message_id=f"<{number}>", policy=ROOMY, now=now)
+                now += 0.5
+        else:
+            made = (group(name, amount, at=now),) if what == "events" else ()
+            batch = Batch(groups=made, dropped=0 if made else amount)
+            state.receive(batch, ROOMY, now)
+            never.receive(batch, ROOMY, now)
+    names = list(state.outgoing)
+    chance.shuffle(names)
+    for name in names:
+        state.report(report(name, owed=("a@x",)), ROOMY, now)
+    assert state.normal.left(ROOMY, now) == state.urgent.left(ROOMY, now) == ROOMY.burst
+    pause: dict[str, Any] = {"failures": 0, "retry_at": 0, "normal": Budget(), "urgent": Budget()}
+    assert replace(state, **pause) == never
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(groups(), max_size=8), st.randoms())
+def test_the_order_of_batches_that_come_at_once_does_not_matter(
+    made: list[Group], chance: Any
+) -> None:
+    batches = [Batch(groups=(one,), dropped=turn) for turn, one in enumerate(made)]
+    first = State()
+    for batch in batches:
+        first.receive(batch, ROOMY, NOW)
+    chance.shuffle(batches)
+    second = State()
+    for batch in batches:
+        second.receive(batch, ROOMY, NOW)
+    assert first == second
+    assert decide(first, ROOMY, NOW + 10) == decide(second, ROOMY, NOW + 10)
+    if made:
+        taken = [
+            state.take(Decision(reason="new"), message_id="<m>", policy=ROOMY, now=NOW)
+            for state in (first, second)
+        ]
+        assert taken[0] == taken[1]
 
 
 def test_reports_are_merged_like_events() -> None:
     state = received(group(count=3))
-    state.take("new", "<m>", POLICY, NOW)
+    take(state)
     state.receive(Batch(groups=(group(count=2),), reports=(ACCEPTED,)), POLICY, NOW)
     assert accounts(state) == (5, 3, 2, 0)

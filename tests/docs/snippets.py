@@ -56,7 +56,7 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 _ENVIRONMENT = {"SMTP_APP_PASSWORD": "abcdefghijklmnop", "MAIL_KEY": "abc"}
 _FOLDERS = ("/etc/shop", "/run/secrets")
-_FILES = {"ca.pem", "client.pem", "client.key", "smtp-password"}
+_FILES = {"ca.pem", "client.pem", "client.key", "smtp-password", "oncall.txt", "templates"}
 _LOOPBACK = {"localhost", "127.0.0.1", "::1", None}
 
 
@@ -141,6 +141,9 @@ def _write_files() -> None:
     client.cert_chain_pems[0].write_to_path(str(FOLDER / "client.pem"))
     client.private_key_pem.write_to_path(str(FOLDER / "client.key"))
     (FOLDER / "smtp-password").write_text("abcdefghijklmnop\n", encoding="utf-8")
+    (FOLDER / "oncall.txt").write_text("Ada <ada@example.com>\n", encoding="utf-8")
+    (FOLDER / "templates").mkdir()
+    (FOLDER / "templates" / "foot.txt.j2").write_text("The end\n", encoding="utf-8")
     assert {path.name for path in FOLDER.iterdir()} == _FILES
 
 
@@ -355,7 +358,7 @@ def _aiosmtpd(words: list[str], example: Example) -> None:
             handler.close()
             assert handler.stats.mails_sent == 1, handler.stats
             printed = iter(server.stdout.readline, "")
-            assert any(line.startswith("Subject: shop: ") for line in printed)
+            assert any(line.startswith("Subject: [1x, 1 new] shop: ") for line in printed)
         finally:
             server.kill()
 

@@ -15,12 +15,14 @@ from aiosmtpd.controller import Controller
 from typing_extensions import override
 
 from tocsin import AlertHandler, EmailHandler, Message, Policy, Receipt, Reply, SendError
+from tocsin.alerts.digest import Audience
 from tocsin.alerts.frames import OwnCode
+from tocsin.alerts.heading import Heading
 from tocsin.alerts.policy import Haste
-from tocsin.alerts.render import Heading
+from tocsin.alerts.sections import Sections
 from tocsin.dispatch import Dispatch
 from tocsin.intake import Intake
-from tocsin.mail.address import AddressList, prepare_address
+from tocsin.mail.address import prepare_address
 from tocsin.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -119,6 +121,7 @@ class Rounds:
     ) -> None:
         self.clock = Clock()
         self.policy = Policy(**policy)
+        self.to = tuple(to.split(","))
         self.intake = Intake(
             own=OwnCode(),
             host="web-1",
@@ -129,19 +132,16 @@ class Rounds:
             app="shop",
             environment="",
             from_addr=prepare_address("alerts@example.com"),
-            to=AddressList(to),
-            cc=AddressList(),
-            bcc=AddressList(),
-            reply_to=AddressList(),
-            shown_groups=25,
+            policy=self.policy,
             footnote="Counts are those of one process.",
         )
         self.store = store or MemoryStore(self.clock)
         self.dispatch = Dispatch(
             intake=self.intake,
             store=self.store,
-            policy=self.policy,
             heading=self.heading,
+            sections=Sections(),
+            audience=lambda: Audience(to=self.to),
             email=sender,
         )
 

@@ -118,9 +118,9 @@ def test_a_configuration_reads_the_same_from_every_format(config: dict[str, Any]
     handler = found()
     assert handler.level == logging.ERROR
     assert handler.name == "alerts"
-    assert [str(item) for item in handler._heading.to] == TEAM
+    assert list(handler._audience().to) == TEAM
     assert handler._heading.identity == "shop production"
-    assert handler._policy.group_wait == 5
+    assert handler._heading.policy.group_wait == 5
     email = handler._email
     assert isinstance(email, SMTPEmailHandler)
     assert (email.host, email.port, email.use_starttls) == ("mail.example.com", 587, True)
@@ -138,21 +138,21 @@ def test_references_are_resolved_in_nested_mappings_and_lists() -> None:
         team={"lead": "lead@example.com"},
         mail={"host": "mail.example.com", "wait": 7},
     )
-    assert [item.addr_spec for item in handler._heading.to] == [
+    assert list(handler._audience().to) == [
         "lead@example.com",
         "ops@example.com",
     ]
     email = handler._email
     assert isinstance(email, SMTPEmailHandler)
     assert (email.host, email.port) == ("mail.example.com", PORT)
-    assert handler._policy.group_wait == 7
+    assert handler._heading.policy.group_wait == 7
 
 
 def test_a_list_and_an_email_handler_may_be_objects_of_the_program() -> None:
     handler = configured(
         {"to": "ext://test_dictconfig.TEAM", "email": "ext://test_dictconfig.TEST_EMAIL"}
     )
-    assert [str(item) for item in handler._heading.to] == TEAM
+    assert list(handler._audience().to) == TEAM
     assert handler._email is TEST_EMAIL
 
 

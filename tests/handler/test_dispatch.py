@@ -181,14 +181,14 @@ def test_a_mail_refused_by_all_is_undelivered_and_complained_about(
     sender = Moody(lambda them: receipt(refused=them))
     rounds = Rounds(sender)
     rounds.log(times=4)
-    assert rounds.run(haste=Haste.FLUSH) is None
+    assert rounds.run(haste=Haste.FLUSH) == rounds.policy.repeat_after  # then it is told as lost
     store = rounds.check()
     assert store is not None
     assert (store.mailed, store.pending, store.undelivered) == (0, 0, 4)
     reason, *alert = capsys.readouterr().err.splitlines()
     assert reason == "tocsin: an alert mail was not sent: not everybody"
     assert alert[0] == "tocsin: this alert was refused for good:"
-    assert alert[2] == "NEW   boom"
+    assert alert[2] == "[4x, 1 new] shop: ERROR boom in app"
     assert not any("next mail" in line or "Received" in line for line in alert)
     assert rounds.dispatch.stats.last_error == "an alert mail was not sent: not everybody"
 
@@ -275,7 +275,9 @@ def test_at_the_end_what_cannot_be_sent_is_told_on_standard_error(
     error = capsys.readouterr().err
     assert len(sender.attempts) == 1
     assert "an alert mail was not sent: no connection" in error
-    assert "this alert could not be mailed:\n\nNEW   the lost one\n      7 times" in error
+    assert (
+        "this alert could not be mailed:\n\n[7x, 1 new] shop: ERROR the lost one in app\n" in error
+    )
     store = rounds.check()
     assert store is not None
     assert (store.pending, store.undelivered) == (0, 7)

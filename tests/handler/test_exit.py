@@ -96,7 +96,7 @@ def test_what_was_sent_is_not_sent_again_at_the_end(tmp_path: Path) -> None:
 def test_with_the_server_down_the_text_is_on_standard_error(tmp_path: Path) -> None:
     result, seconds = run(tmp_path, "logger.error('the lost one')", free_port(), timeout=2)
     assert "tocsin: an alert mail was not sent:" in result.stderr
-    assert "tocsin: this alert could not be mailed:\n\nNEW   the lost one" in result.stderr
+    assert "tocsin: this alert could not be mailed:\n\n[1x, 1 new] " in result.stderr
     assert seconds < 3
 
 

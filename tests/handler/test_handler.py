@@ -255,7 +255,11 @@ def test_a_hostile_name_is_made_harmless_in_every_part() -> None:
 
 def test_exit_timeout_may_be_longer_than_a_thread_can_wait() -> None:
     email = TestEmailHandler()
-    handler = make(email, exit_timeout=1e300, policy={"repeat_after": 1e200, "group_wait": 1e100})
+    handler = make(
+        email,
+        exit_timeout=1e300,
+        policy={"repeat_after": 1e200, "repeat_max": 1e200, "group_wait": 1e100},
+    )
     handler.handle(record())
     handler.flush()
     assert counts(email) == [1]

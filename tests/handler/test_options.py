@@ -116,7 +116,7 @@ def test_the_sender_is_the_email_handlers_by_default() -> None:
 def test_keyword_arguments_may_be_objects() -> None:
     policy = Policy(group_wait=1)
     handler = AlertHandler(to="b@x", from_addr="a@x", policy=policy, name="alerts")
-    assert handler._policy is policy
+    assert handler._heading.policy is policy
     assert isinstance(handler._email, SMTPEmailHandler)
     assert (handler._email.host, handler._email.port) == ("localhost", 25)
     assert handler.name == "alerts"

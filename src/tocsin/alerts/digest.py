@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, field
 
 from tocsin.alerts.grouping import OTHER, Group
+from tocsin.alerts.known import Told  # noqa: TC001 - codec reads the types of fields
 from tocsin.alerts.policy import REASONS
+from tocsin.mail.address import AddressList
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,17 +17,60 @@ class Entry:
 
     Attributes:
         group: the events that are told for the first time.
-        reason: "new" or "still".
+        reason: as what: "new", "worse", "still" or "quiet".
         total: events of this kind so far, these included.
-        since: when the first one of all came, in seconds since the epoch.
-        told_at: when it was told before, in the store's time; None if never.
+        since: when the first one of all was logged, in seconds since the epoch.
+        recent: how many there were in the last minute.
+        before: when it was told before; None if never.
     """
 
     group: Group
     reason: str
     total: int
     since: float
-    told_at: float | None
+    recent: int = 0
+    before: Told | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audience:
+    """Who gets a digest, as text of addresses.
+
+    Attributes:
+        to: recipients.
+        cc: recipients of a copy.
+        bcc: recipients whom the others don't see.
+        notes: what is wrong with the lists that they are from.
+    """
+
+    to: tuple[str, ...] = ()
+    cc: tuple[str, ...] = ()
+    bcc: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """Everybody's bare addresses."""
+        return tuple(item.addr_spec for item in AddressList((*self.to, *self.cc, *self.bcc)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accounts:
+    """What a store has, as a digest is taken: received = mailed + pending + undelivered.
+
+    Attributes:
+        since: when the first event was logged, in seconds since the epoch.
+        received: events so far, the digest's included.
+        mailed: events that were mailed before.
+        undelivered: events that were given up.
+        tokens: how many more mails may go for what is new or worse.
+    """
+
+    since: float
+    received: int
+    mailed: int
+    undelivered: int
+    tokens: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +81,12 @@ class Digest:
         message_id: the email's Message-ID.
         date: when it was decided, in seconds since the epoch.
         reason: why it is sent now.
-        entries: the groups, the lead first.
-        next_at: before when no other mail comes, but for something new; None if that isn't known.
-        received: events so far, these included.
-        mailed: events that were mailed before.
-        undelivered: events that were given up.
+        entries: the groups, the lead first; empty where there is but something lost to tell.
+        next_at: before when none of these is told again, unless it gets worse; None if there is
+            no later.
+        lost: events that were dropped or given up since the last mail.
+        accounts: what the store has.
+        audience: who gets it.
     """
 
     message_id: str
@@ -47,14 +94,14 @@ class Digest:
     reason: str
     entries: tuple[Entry, ...]
     next_at: float | None
-    received: int
-    mailed: int
-    undelivered: int
+    lost: int
+    accounts: Accounts
+    audience: Audience = field(default_factory=Audience)
 
     @property
-    def lead(self) -> Group:
+    def lead(self) -> Entry | None:
         """The group that the subject names."""
-        return self.entries[0].group
+        return self.entries[0] if self.entries else None
 
     @property
     def count(self) -> int:
@@ -64,7 +111,11 @@ class Digest:
     @property
     def level(self) -> int:
         """The highest level."""
-        return max(entry.group.level for entry in self.entries)
+        return max((entry.group.level for entry in self.entries), default=logging.ERROR)
+
+    def how_many(self, reason: str) -> int:
+        """Return how many groups are told as that."""
+        return sum(entry.reason == reason for entry in self.entries)
 
 
 def rank(entry: Entry) -> tuple[int, bool, int, int, str]:

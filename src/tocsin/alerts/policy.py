@@ -5,16 +5,21 @@ from __future__ import annotations
 import enum
 import logging
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tocsin.exceptions import ConfigError
 
 if TYPE_CHECKING:
-    from tocsin.alerts.state import Known, State
+    from collections.abc import Iterator
 
-REASONS = ("new", "still", "exit")
+    from tocsin.alerts.known import Known
+    from tocsin.alerts.state import State
+
+REASONS = ("new", "worse", "still", "quiet", "lost", "exit")
 """Why a digest goes; the first that applies is the one that it names."""
-_DURATIONS = frozenset(("group_wait", "repeat_after", "forget_after"))
+_DURATIONS = frozenset(
+    ("group_wait", "repeat_after", "repeat_max", "quiet_after", "forget_after", "refill")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +29,19 @@ class Policy:
     Attributes:
         group_wait: how long a group gathers events before it is told.
         urgent_level: the level from which on a new group doesn't wait.
-        repeat_after: how long a group that was told is quiet about what goes on.
+        repeat_after: how long after it was told a group is told again, if it goes on; the time
+            doubles each time.
+        repeat_max: the longest such time, and the time without events after which the next one is
+            told as at the start.
+        surge_min: how many events in a minute a known group must have to count as worse.
+        surge_factor: how many times its rate when it was last told that must be.
+        quiet_after: how long after its last event a group is told a last time; three times the
+            usual time between its events, if that is longer.
         forget_after: after how long without events a group is new again.
+        burst: how many mails may go at once for what is new or worse, or within `repeat_after`
+            after another mail; as many more for what is urgent.
+        refill: how long it takes until one more may go.
+        at_exit: whether there is one mail at the end, and before it only what is new and urgent.
         max_groups: how many groups are told apart; what is more is counted as "other".
         shown_groups: how many groups a mail shows; it states how many more there are.
     """
@@ -33,7 +49,14 @@ class Policy:
     group_wait: float = 10
     urgent_level: int = logging.CRITICAL
     repeat_after: float = 15 * 60
+    repeat_max: float = 4 * 3600
+    surge_min: int = 20
+    surge_factor: float = 10
+    quiet_after: float = 30 * 60
     forget_after: float = 24 * 3600
+    burst: int = 6
+    refill: float = 600
+    at_exit: bool = False
     max_groups: int = 500
     shown_groups: int = 25
 
@@ -44,28 +67,29 @@ class Policy:
             ConfigError: one of them can't be.
         """
         for field in fields(self):
-            value: object = getattr(self, field.name)
-            whole = isinstance(field.default, int) and field.name not in _DURATIONS
-            expected = "a whole number of at least 1" if whole else "a number of seconds"
-            kinds = int if whole else (int, float)
-            if not isinstance(value, kinds) or isinstance(value, bool):
-                got = type(value).__name__
-                raise ConfigError(f"policy.{field.name}: expected {expected}, got {got}")
-            if not (1 if whole else 0) <= value < float("inf"):
-                raise ConfigError(f"policy.{field.name}: expected {expected}, got {value}")
+            _check(field.name, getattr(self, field.name), field.default)
+        if self.repeat_max < self.repeat_after:
+            raise ConfigError(
+                f"policy.repeat_max: expected at least repeat_after ({self.repeat_after}), "
+                f"got {self.repeat_max}"
+            )
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What to do now.
-
-    Attributes:
-        reason: why a digest is to be sent, or None.
-        next_at: when to ask again, if nothing happens before; None for never.
-    """
-
-    reason: str | None
-    next_at: float | None
+def _check(name: str, value: object, default: object) -> None:
+    kinds: type | tuple[type, ...] = int
+    least: float = 1
+    if isinstance(default, bool):
+        expected, kinds, least = "true or false", bool, 0
+    elif name in _DURATIONS:
+        expected, kinds, least = "a number of seconds", (int, float), 0
+    elif isinstance(default, int) and name != "surge_factor":
+        expected = "a whole number of at least 1"
+    else:
+        expected, kinds = "a number of at least 1", (int, float)
+    if not isinstance(value, kinds) or isinstance(value, bool) is not isinstance(default, bool):
+        raise ConfigError(f"policy.{name}: expected {expected}, got {type(value).__name__}")
+    if not least <= value < float("inf"):  # type: ignore[operator] # it is a number
+        raise ConfigError(f"policy.{name}: expected {expected}, got {value}")
 
 
 class Haste(enum.IntEnum):
@@ -76,6 +100,43 @@ class Haste(enum.IntEnum):
     """What is new doesn't wait for more of its kind."""
     EXIT = 2
     """Everything unmailed goes now, as there may be no later."""
+
+    def on(self, policy: Policy) -> Policy:
+        """Return the numbers that hold for who is in that hurry."""
+        return replace(policy, group_wait=0) if self is Haste.FLUSH else policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What to do now.
+
+    Attributes:
+        reason: why a digest is to be sent, or None.
+        spends: the budget that pays for it: "normal", "urgent", or "" for none.
+        next_at: when to ask again, if nothing happens before; None for never.
+        haste: how much it was asked to hurry.
+    """
+
+    reason: str | None
+    spends: str = ""
+    next_at: float | None = None
+    haste: Haste = Haste.NONE
+
+
+class Cause(NamedTuple):
+    """Why a digest could go.
+
+    Attributes:
+        at: from when on, in the store's time.
+        reason: why.
+        spends: the budget that would pay for it.
+        level: how severe it is.
+    """
+
+    at: float
+    reason: str
+    spends: str = ""
+    level: int = 0
 
 
 def decide(state: State, policy: Policy, now: float, haste: Haste = Haste.NONE) -> Decision:
@@ -89,24 +150,45 @@ def decide(state: State, policy: Policy, now: float, haste: Haste = Haste.NONE) 
     """
     waiting = [known for known in state.groups.values() if known.pending is not None]
     if haste is Haste.EXIT:
-        return Decision("exit" if waiting else None, None)
-    if haste is Haste.FLUSH:
-        policy = replace(policy, group_wait=0)
-    due = [(max(due_at(known, policy), state.retry_at), reason_of(known)) for known in waiting]
-    reasons = {reason for at, reason in due if at <= now}
-    reason = next((reason for reason in REASONS if reason in reasons), None)
-    ahead = [at for at, _ in due] + [state.due_at(outgoing) for outgoing in state.outgoing.values()]
-    return Decision(reason, min(ahead, default=None))
+        return Decision(reason="exit" if waiting else None, haste=haste)
+    policy = haste.on(policy)
+    found = [cause for known in waiting for cause in causes(state, known, policy, now)]
+    if state.lost and not policy.at_exit:
+        told_at = max(state.mail_at, state.lost_at)
+        found.append(Cause(max(told_at + policy.repeat_after, state.retry_at), "lost"))
+    ahead = [cause.at for cause in found] + [state.due_at(one) for one in state.outgoing.values()]
+    next_at = min(ahead, default=None)
+    due = [cause for cause in found if cause.at <= now]
+    if not due:
+        return Decision(reason=None, next_at=next_at, haste=haste)
+    first = min(due, key=lambda cause: (REASONS.index(cause.reason), -cause.level))
+    return Decision(reason=first.reason, spends=first.spends, next_at=next_at, haste=haste)
 
 
-def due_at(known: Known, policy: Policy) -> float:
-    """Return when a group with something unmailed has waited long enough."""
-    if known.told_at is not None:
-        return max(known.pending_since + policy.group_wait, known.told_at + policy.repeat_after)
-    urgent = known.pending is not None and known.pending.level >= policy.urgent_level
-    return known.pending_since + (0 if urgent else policy.group_wait)
+def causes(state: State, known: Known, policy: Policy, now: float) -> Iterator[Cause]:
+    """Yield why, and from when on, a digest could go for a group with something unmailed.
 
-
-def reason_of(known: Known) -> str:
-    """Return why a group would be told: it is new, or it is still going on."""
-    return "new" if known.told_at is None else "still"
+    Args:
+        state: what is known of all groups; it has the budgets.
+        known: the group.
+        policy: the numbers.
+        now: the store's time: by it the last minute is looked at.
+    """
+    urgent = known.urgent(policy)
+    spends = "urgent" if urgent else "normal"
+    level = 0 if known.pending is None else known.pending.level
+    paid_at = max(state.budget(spends).ready_at(policy), state.retry_at)
+    if known.told is None:
+        wait = 0 if urgent else policy.group_wait
+        if urgent or not policy.at_exit:
+            yield Cause(max(known.pending_since + wait, paid_at), "new", spends, level)
+        return
+    if policy.at_exit:
+        return
+    worse_at = known.worse_at(policy, now)
+    if worse_at is not None:
+        yield Cause(max(worse_at, paid_at), "worse", spends, level)
+    free_at = max(state.mail_at + policy.repeat_after, state.retry_at)
+    for at, reason in ((known.still_at(policy), "still"), (known.quiet_at(policy), "quiet")):
+        at = max(at, min(paid_at, free_at))  # noqa: PLW2901 - it has to wait for one of these, too
+        yield Cause(at, reason, spends if max(at, now) < free_at else "", level)

@@ -9,109 +9,93 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from tocsin.alerts.digest import Digest, Entry, rank
-from tocsin.alerts.grouping import OTHER, Group, as_other, merge
-from tocsin.alerts.policy import reason_of
+from tocsin.alerts.budget import Budget
+from tocsin.alerts.digest import Accounts, Audience, Digest, Entry, rank
+from tocsin.alerts.grouping import OTHER, as_other
+from tocsin.alerts.known import Known, Told
 
 if TYPE_CHECKING:
-    from tocsin.alerts.policy import Policy
+    from tocsin.alerts.batch import Batch, Report
+    from tocsin.alerts.grouping import Group
+    from tocsin.alerts.policy import Decision, Policy
 
 _FIRST_PAUSE = 1.0
 _LAST_PAUSE = 300.0
 _MAX_SAMPLES = 1 << 20  # characters of all samples that are not told yet
+_NOBODY = Audience()
 
 
-@dataclass(slots=True, kw_only=True)
-class Known:
-    """A group that has been seen.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """What was known of a group before a digest took it; so it is again if nobody gets that.
 
     Attributes:
-        pending: what is unmailed, or None.
-        pending_since: since when there is something, in the store's time.
-        total: events so far.
-        since: when the first event came, in seconds since the epoch.
-        seen_at: when the latest events were merged, in the store's time.
-        told_at: when a digest told it, in the store's time; None if it is new.
+        pending_since: since when there was something unmailed.
+        told: when it was last told; None if it was new.
     """
 
-    pending: Group | None
     pending_since: float
-    total: int
-    since: float
-    seen_at: float
-    told_at: float | None
+    told: Told | None
 
 
 @dataclass(slots=True, kw_only=True)
 class Outgoing:
-    """A digest that was decided and isn't done yet.
+    """A digest that was decided and isn't done yet. Times are the store's.
 
     Attributes:
         digest: what it says.
+        spent: the budget that paid for it, or "".
+        before: fingerprint → what was known before.
+        mail_before: when the digest before it was decided.
+        lost_before: since when the events were lost that it tells of.
         owed: to whom, as bare addresses; None for everybody.
         counted: whether somebody has accepted it.
         failures: attempts that failed since somebody has it, or may have it.
-        retry_at: before when it is not sent again, in the store's time.
+        retry_at: before when it is not sent again.
     """
 
     digest: Digest
+    spent: str = ""
+    before: dict[str, Before] = field(default_factory=dict)
+    mail_before: float = 0
+    lost_before: float = 0
     owed: tuple[str, ...] | None = None
     counted: bool = False
     failures: int = 0
     retry_at: float = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """What became of one attempt to send a digest.
-
-    Attributes:
-        message_id: the digest's.
-        accepted: whether some recipient's server took it.
-        unknown: whether some server may have taken it.
-        owed: to whom it is to be sent again.
-        pause: seconds until then, at least.
-    """
-
-    message_id: str
-    accepted: bool
-    unknown: bool
-    owed: tuple[str, ...]
-    pause: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
-    """What a process hands over to a store at once.
-
-    Attributes:
-        groups: what was counted since the last batch.
-        reports: what became of digests that it sent.
-    """
-
-    groups: tuple[Group, ...] = ()
-    reports: tuple[Report, ...] = ()
-
-
 @dataclass(slots=True, kw_only=True)
 class State:
-    """All that is known about one handler's alerts.
+    """All that is known about one handler's alerts. Times but `since` are the store's.
 
     Attributes:
         groups: fingerprint → group.
         outgoing: Message-ID → digest.
+        normal: the budget of mails for what is new or worse.
+        urgent: the same for what is urgent.
+        since: when the first event was logged, in seconds since the epoch.
         received: events merged.
         mailed: events in a digest that at least one recipient's server accepted.
         undelivered: events that were given up.
+        lost: events that were dropped or given up, and no mail has said so.
+        lost_at: since when there are some.
+        mail_at: when the latest digest was decided that isn't dissolved.
         failures: attempts that nobody accepted since the last one that somebody did.
-        retry_at: before when nothing is sent, in the store's time.
+        retry_at: before when nothing is sent.
     """
 
     groups: dict[str, Known] = field(default_factory=dict)
     outgoing: dict[str, Outgoing] = field(default_factory=dict)
+    normal: Budget = field(default_factory=Budget)
+    urgent: Budget = field(default_factory=Budget)
+    since: float = 0
     received: int = 0
     mailed: int = 0
     undelivered: int = 0
+    lost: int = 0
+    lost_at: float = 0
+    mail_at: float = 0
     failures: int = 0
     retry_at: float = 0
 
@@ -120,38 +104,41 @@ class State:
         """Events that are neither mailed nor given up."""
         return self.received - self.mailed - self.undelivered
 
+    def budget(self, name: str) -> Budget:
+        """Return the budget of that name."""
+        return self.urgent if name == "urgent" else self.normal
+
     def receive(self, batch: Batch, policy: Policy, now: float) -> None:
         """Merge what a process has handed over."""
         for report in batch.reports:
             self.report(report, policy, now)
-        room = _MAX_SAMPLES - sum(
-            known.pending.size for known in self.groups.values() if known.pending is not None
-        )
+        self._lose(batch.dropped, now)
+        room = _MAX_SAMPLES
+        if any(group.samples for group in batch.groups):
+            waiting = (known.pending for known in self.groups.values())
+            room -= sum(pending.size for pending in waiting if pending is not None)
         for group in batch.groups:
+            self.since = min(self.since, group.first) if self.received else group.first
             self.received += group.count
             self._forget(group.fingerprint, policy, now)
             room -= group.size
-            self._add(group if room >= 0 else replace(group, samples=()), policy, now)
+            placed = self._place(group if room >= 0 else replace(group, samples=()), policy, now)
+            self.groups[placed.fingerprint].add(placed, policy, now)
 
-    def _add(self, group: Group, policy: Policy, now: float) -> None:
-        if group.fingerprint not in self.groups and not self._room(policy.max_groups):
+    def _place(self, group: Group, policy: Policy, now: float) -> Group:
+        """Return a group as the table has a place for it: among the others, if it is full."""
+        name = group.fingerprint
+        if name not in self.groups and name != OTHER and not self._room(policy.max_groups):
             group = as_other(group)
-        known = self.groups.get(group.fingerprint)
-        if known is None:
-            known = self.groups[group.fingerprint] = Known(
-                pending=None,
-                pending_since=now,
-                total=0,
-                since=group.first,
-                seen_at=now,
-                told_at=None,
-            )
-        if known.pending is None:
-            known.pending_since = now
-        known.pending = group if known.pending is None else merge(known.pending, group)
-        known.total += group.count
-        known.since = min(known.since, group.first)
-        known.seen_at = now
+        if group.fingerprint not in self.groups:
+            known = Known(since=group.first, first_at=now, seen_at=now)
+            self.groups[group.fingerprint] = known
+        return group
+
+    def _lose(self, count: int, since: float) -> None:
+        if count:
+            self.lost_at = min(self.lost_at, since) if self.lost else since
+            self.lost += count
 
     def _forget(self, fingerprint: str, policy: Policy, now: float) -> None:
         """Drop a group that wasn't seen for so long that it counts as new."""
@@ -161,44 +148,72 @@ class State:
 
     def _room(self, limit: int) -> bool:
         """Make room for one more group, by the one longest unseen with nothing unmailed."""
-        if len(self.groups) < limit:
+        if len(self.groups) - (OTHER in self.groups) < limit:
             return True
         idle = [name for name, known in self.groups.items() if known.pending is None]
+        idle = [name for name in idle if name != OTHER]
         if not idle:
             return False
         del self.groups[min(idle, key=lambda name: self.groups[name].seen_at)]
         return True
 
-    def take(self, reason: str, message_id: str, policy: Policy, now: float) -> Outgoing:
-        """Make a digest of all that is unmailed; it is on its way from now on."""
-        entries: list[Entry] = []
-        for known in self.groups.values():
-            if known.pending is None:
-                continue
-            entries.append(
-                Entry(
-                    group=known.pending,
-                    reason=reason_of(known),
-                    total=known.total,
-                    since=known.since,
-                    told_at=known.told_at,
-                )
-            )
-            known.pending = None
-            known.told_at = now
+    def take(
+        self,
+        decision: Decision,
+        *,
+        message_id: str,
+        policy: Policy,
+        now: float,
+        audience: Audience = _NOBODY,
+    ) -> Outgoing:
+        """Make a digest of all that is unmailed; it is on its way from now on.
+
+        Args:
+            decision: why it goes, and what pays for it.
+            message_id: the email's.
+            policy: the numbers.
+            now: the store's time.
+            audience: who gets it.
+        """
+        before = {
+            name: Before(pending_since=known.pending_since, told=known.told)
+            for name, known in self.groups.items()
+            if known.pending is not None
+        }
+        numbers = decision.haste.on(policy)
+        entries = [_entry(self.groups[name], numbers, now) for name in before]
+        if decision.spends:
+            self.budget(decision.spends).spend(policy, now)
+        told = [self.groups[name].told for name in before]
+        again = [one.at + min(one.interval, policy.quiet_after) for one in told if one]
+        last = decision.reason == "exit" or policy.at_exit
         digest = Digest(
             message_id=message_id,
             date=now,
-            reason=reason,
+            reason=decision.reason or "still",
             entries=tuple(sorted(entries, key=rank)),
-            next_at=None if reason == "exit" else now + policy.repeat_after,
-            received=self.received,
-            mailed=self.mailed,
-            undelivered=self.undelivered,
+            next_at=None if last else min(again, default=now + policy.repeat_after),
+            lost=self.lost,
+            accounts=Accounts(
+                since=self.since,
+                received=self.received,
+                mailed=self.mailed,
+                undelivered=self.undelivered,
+                tokens=self.normal.left(policy, now),
+            ),
+            audience=audience,
         )
         if (other := self.groups.get(OTHER)) is not None:
-            other.told_at = None  # it is never the same kinds twice
-        outgoing = self.outgoing[message_id] = Outgoing(digest=digest)
+            other.told = None  # it is never the same kinds twice
+        outgoing = self.outgoing[message_id] = Outgoing(
+            digest=digest,
+            spent=decision.spends,
+            before=before,
+            mail_before=self.mail_at,
+            lost_before=self.lost_at,
+        )
+        self.lost = 0
+        self.mail_at = now
         return outgoing
 
     def report(self, report: Report, policy: Policy, now: float) -> None:
@@ -215,12 +230,7 @@ class State:
             self.retry_at = 0
         if not report.owed:
             if not outgoing.counted:
-                self.undelivered += digest.count
-                # Nobody was told: what comes next is as new as this was, but not before a pause.
-                self.retry_at = now + _LAST_PAUSE
-                for entry in digest.entries:
-                    if (known := self.groups.get(entry.group.fingerprint)) is not None:
-                        known.told_at = entry.told_at
+                self._give_up(outgoing, now)
             return
         if outgoing.counted or report.unknown or outgoing.owed is not None:
             # Somebody has it, or may have it: what it says can't change any more. It waits by
@@ -232,21 +242,48 @@ class State:
         else:
             self.failures += 1
             self.retry_at = now + _pause(self.failures)
-            self._dissolve(digest, policy, now)
+            self._dissolve(outgoing, policy, now)
         if report.pause:
             self.retry_at = max(self.retry_at, now + report.pause)
 
-    def _dissolve(self, digest: Digest, policy: Policy, now: float) -> None:
-        """Make pending again what nobody has been told."""
-        for entry in digest.entries:
-            group = entry.group
-            known = self.groups.get(group.fingerprint)
-            if known is None:
-                self._add(group, policy, now)
-                continue
-            known.pending = group if known.pending is None else merge(known.pending, group)
-            known.pending_since = min(known.pending_since, digest.date)
-            known.told_at = entry.told_at
+    def _give_up(self, outgoing: Outgoing, now: float) -> None:
+        """Count what nobody will be told; what comes next is as new as this was."""
+        digest = outgoing.digest
+        self.undelivered += digest.count
+        self._lose(digest.count + digest.lost, now)
+        self.retry_at = now + _LAST_PAUSE
+        self._untell(outgoing)
+
+    def _dissolve(self, outgoing: Outgoing, policy: Policy, now: float) -> None:
+        """Make pending again what nobody has been told, as if it had never been taken."""
+        digest = outgoing.digest
+        if outgoing.spent:
+            self.budget(outgoing.spent).give_back(policy, now)
+        if self.mail_at == digest.date:
+            self.mail_at = outgoing.mail_before
+        for later in self.outgoing.values():
+            if later.mail_before == digest.date:
+                later.mail_before = outgoing.mail_before
+        self._lose(digest.lost, outgoing.lost_before)
+        self._untell(outgoing)
+        # What is in the table comes first: a place for what isn't any more is taken from the idle.
+        groups = [entry.group for entry in digest.entries]
+        for group in sorted(groups, key=lambda group: group.fingerprint not in self.groups):
+            placed = self._place(group, policy, now)
+            since = outgoing.before[group.fingerprint].pending_since
+            self.groups[placed.fingerprint].put(placed, since)
+
+    def _untell(self, outgoing: Outgoing) -> None:
+        """Let groups be told when they were before; a later digest may have told them, too."""
+        date = outgoing.digest.date
+        for name, before in outgoing.before.items():
+            known = self.groups.get(name)
+            if known is not None and known.told is not None and known.told.at == date:
+                known.told = before.told
+            for later in self.outgoing.values():
+                other = later.before.get(name)
+                if other is not None and other.told is not None and other.told.at == date:
+                    later.before[name] = replace(other, told=before.told)
 
     def due(self, now: float) -> Outgoing | None:
         """Return a digest that is to be sent once more now, if there is one."""
@@ -256,6 +293,18 @@ class State:
     def due_at(self, outgoing: Outgoing) -> float:
         """Return when a digest on its way may be sent again."""
         return max(self.retry_at, outgoing.retry_at)
+
+
+def _entry(known: Known, policy: Policy, now: float) -> Entry:
+    before, reason = known.told, known.reason(policy, now)
+    return Entry(
+        group=known.tell(policy, now),
+        reason=reason,
+        total=known.total,
+        since=known.since,
+        recent=known.recent.within(now),
+        before=before,
+    )
 
 
 def _pause(failures: int) -> float:
