@@ -66,17 +66,28 @@ def build_policy(value: Policy | Mapping[str, Any] | None) -> Policy:
     return Policy(**given)
 
 
-def build_store(value: str) -> Store:
+def build_store(value: str, scope: str) -> Store:
     """Return the store that a URL names.
 
-    Raises:
-        ConfigError: there is no such store.
-    """
-    if options.text("store", value).removesuffix(":") != "memory":
-        options.fail("store", f"expected 'memory:', got {value!r}")
-    from tocsin.stores.memory import MemoryStore  # noqa: PLC0415 - only the store that is used
+    Args:
+        value: `memory:`, or `sqlite:` and a path.
+        scope: whose events they are.
 
-    return MemoryStore()
+    Raises:
+        ConfigError: there is no such store, or it can't be used.
+    """
+    kind, _, place = options.text("store", value).partition(":")
+    if kind == "memory" and not place:
+        from tocsin.stores.memory import MemoryStore  # noqa: PLC0415 - only the store that is used
+
+        return MemoryStore()
+    path = place.removeprefix("//")
+    if kind != "sqlite" or not path or (path != place and not path.startswith("/")):
+        expected = "'memory:', or 'sqlite:///' and the path of a file"
+        options.fail("store", f"expected {expected}, got {value!r}")
+    from tocsin.stores.sqlite import SQLiteStore  # noqa: PLC0415 - as above
+
+    return SQLiteStore(options.file_path("store", path), scope)
 
 
 def build_audience(to: object, cc: object = (), bcc: object = ()) -> Callable[[], Audience]:

@@ -116,6 +116,7 @@ class AlertHandler(logging.Handler):
         self._store = store
         self._own = OwnCode(options.texts("app_packages", app_packages))
         self._exit_timeout = options.seconds("exit_timeout", exit_timeout)
+        self._label = "" if name is None else options.text("name", name)
         self._start()
         # At last, as it makes itself known to logging: that must not find half a handler when it
         # closes all at the next `dictConfig`, while somebody holds on to the error.
@@ -123,6 +124,19 @@ class AlertHandler(logging.Handler):
         if name is not None:
             self.set_name(name)
         _handlers.add(self)
+
+    @property
+    def _scope(self) -> str:
+        """What keeps a store's events apart from those of others."""
+        return f"{self._heading.app}\x1f{self._heading.environment}\x1f{self._label}"
+
+    @override
+    def set_name(self, name: str) -> None:
+        """Set the handler's name, as dictConfig does; in a store, its events go by it."""
+        super().set_name(name)
+        if name != self._label and not self._dispatch.stats.seen:
+            self._label = name or ""
+            self._start()
 
     def _start(self) -> None:
         """Set up what belongs to this process."""
@@ -137,7 +151,7 @@ class AlertHandler(logging.Handler):
         )
         self._dispatch = Dispatch(
             intake=self._intake,
-            store=config.build_store(self._store),
+            store=config.build_store(self._store, self._scope),
             heading=self._heading,
             sections=self._sections,
             audience=self._audience,

@@ -410,7 +410,14 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"policy": {"urgent_level": "CRTICAL"}},
         "policy.urgent_level: expected a level, got 'CRTICAL'",
     ),
-    "unknown store": ({"store": "sqlite:///x"}, "store: expected 'memory:', got 'sqlite:///x'"),
+    "unknown store": (
+        {"store": "mysql:///x"},
+        "store: expected 'memory:', or 'sqlite:///' and the path of a file, got 'mysql:///x'",
+    ),
+    "store on another host": (
+        {"store": "sqlite://host/x"},
+        "store: expected 'memory:', or 'sqlite:///' and the path of a file, got 'sqlite://host/x'",
+    ),
     "store of a wrong type": ({"store": 5}, "store: expected text, got int"),
     "app_packages of a wrong type": (
         {"app_packages": 5},
@@ -449,7 +456,7 @@ def test_an_urgent_level_may_be_named() -> None:
 
 def test_the_memory_store_needs_no_quotes_in_yaml() -> None:
     """`memory:` without quotes is a mapping there."""
-    assert isinstance(build_store("memory"), type(build_store("memory:")))
+    assert isinstance(build_store("memory", ""), type(build_store("memory:", "")))
 
 
 def test_a_bad_level_is_refused_by_logging_itself() -> None:

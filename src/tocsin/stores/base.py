@@ -50,7 +50,13 @@ class Lease(Protocol):
 
 
 class Store(Protocol):
-    """Keeps batches and one state. Any method may be called from any thread."""
+    """Keeps batches and one state. Any method may be called from any thread.
+
+    Attributes:
+        durable: whether what it keeps outlives the process.
+    """
+
+    durable: bool
 
     def append(self, batch: bytes) -> None:
         """Keep a batch until a leader has merged it. It returns soon, and nobody has to lead.

@@ -34,6 +34,8 @@ class MemoryStore:
             where that is set back.
     """
 
+    durable = False
+
     def __init__(self, clock: Callable[[], float] | None = None) -> None:
         self._clock = steady_clock() if clock is None else clock
         self._lock = threading.Lock()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from parts import NOW, Clock
+from clocks import NOW, Clock
 
 from tocsin.exceptions import LeaseLost, StoreError
 from tocsin.stores.memory import MemoryStore, steady_clock
