@@ -140,7 +140,7 @@ class Night:
             audience=Audience(to=("oncall@example.com",)),
         )
         name = outgoing.digest.message_id
-        report = Report(message_id=name, accepted=True, unknown=False, owed=(), pause=0)
+        report = Report(message_id=name, accepted=outgoing.owed)
         self.state.report(report, POLICY, now)
         return render(outgoing.digest, self.heading, zone=ZONE)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from tocsin.alerts.redact import Redactor
 from tocsin.alerts.sections import Sections
 from tocsin.context import Context
 from tocsin.exceptions import ConfigError
+from tocsin.fallback import Folder, StandardError
 from tocsin.mail.address import prepare_address
 from tocsin.mail.base import EmailHandler, get_handler_class
 from tocsin.recipients import build_recipients
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from email.headerregistry import Address
 
+    from tocsin.fallback import Fallback
     from tocsin.stores.base import Store
 
 _MAX_CONTEXT = 1000
@@ -127,6 +130,22 @@ def build_redactor(value: object) -> Redactor:
         except re.error as error:
             options.fail(f"redact[{position}]", f"expected a regular expression: {error}")
     return Redactor(patterns)
+
+
+def build_fallback(value: object) -> Fallback:
+    """Return what takes the alerts that can't be mailed: standard error, or a folder.
+
+    Raises:
+        ConfigError: there is no such folder, or nothing can be written to it.
+    """
+    if value == "stderr":
+        return StandardError()
+    path = options.file_path("fallback", value)
+    if not path.is_dir():
+        options.fail("fallback", f"expected 'stderr' or a folder, and {str(path)!r} is none")
+    if not os.access(path, os.W_OK | os.X_OK):
+        options.fail("fallback", f"can't write to the folder {str(path)!r}")
+    return Folder(path.absolute())
 
 
 def build_sections(value: object) -> Sections:

@@ -1,27 +1,26 @@
 """One round of all I/O: hand over, merge, decide, send, report. It knows no thread.
 
-What is decided is committed before it is sent, and what became of it is appended like events are:
-the store always knows what is on its way.
+What is decided is committed, and claimed, before it is sent; what became of it is appended like
+events are, after each transaction with the server. So the store always knows what is on its way,
+and who comes after a process that died sends the rest, and only that.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
-import sys
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tocsin.alerts.batch import Batch, Report
-from tocsin.alerts.codec import dump, load
+from tocsin.alerts.batch import Report
 from tocsin.alerts.digest import Audience
 from tocsin.alerts.policy import Decision, Haste, decide
 from tocsin.alerts.render import plain, render
 from tocsin.alerts.sections import prepare
-from tocsin.alerts.state import State
-from tocsin.exceptions import LoginError, SendError
+from tocsin.exceptions import LeaseLost, LoginError, SendError, StoreError
+from tocsin.fallback import say
 from tocsin.mail.address import AddressList
 from tocsin.stats import Stats, StoreStats
 
@@ -29,16 +28,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
     from tocsin.alerts.heading import Heading
+    from tocsin.alerts.outgoing import Outgoing
     from tocsin.alerts.sections import Sections
-    from tocsin.alerts.state import Outgoing
+    from tocsin.alerts.state import State
+    from tocsin.books import Books, Page
+    from tocsin.fallback import Fallback
     from tocsin.intake import Intake
     from tocsin.mail.base import EmailHandler
     from tocsin.mail.receipt import Receipt
-    from tocsin.stores.base import Lease, Store
 
-_LEASE = 10.0  # seconds for merging and deciding, never for a send
 _BUSY = 1.0  # seconds until the next try to lead, while another process does
-_BATCHES = 1000
+_SEND = 300.0  # seconds for a mail to all its recipients, unless somebody waits for it
+_MARGIN = 60.0  # seconds more until another process may take it that it was not sent
 _LOGIN_PAUSE = 300.0  # after a refused login, so that the account isn't locked
 _NOBODY = 60.0  # seconds until the lists are asked again, when nobody is on them
 _sending: set[int] = set()
@@ -62,44 +63,40 @@ def _sending_here() -> Generator[None]:
         _sending.discard(threading.get_ident())
 
 
-def _say(text: str) -> None:
-    if sys.stderr is not None:
-        with contextlib.suppress(OSError, ValueError):  # it may be closed
-            sys.stderr.write(f"tocsin: {text}\n")
-            sys.stderr.flush()
-
-
 class Dispatch:
     """Move events from the intake to the store, and digests from the store to the mail server.
 
     Args:
         intake: where the events are.
-        store: where they wait.
-        heading: for what application, from whom, and when.
+        books: where they wait.
+        heading: for what application, and from whom.
         sections: what a digest looks like.
         audience: tells who gets it now.
         email: sends it.
+        fallback: takes what can't be mailed.
+        give_up_after: seconds after which it is that.
     """
 
     def __init__(
         self,
         *,
         intake: Intake,
-        store: Store,
+        books: Books,
         heading: Heading,
         sections: Sections,
         audience: Callable[[], Audience],
         email: EmailHandler,
+        fallback: Fallback,
+        give_up_after: float,
     ) -> None:
         self._intake = intake
-        self._store = store
-        self._policy = heading.policy
+        self._books = books
         self._heading = heading
         self._sections = sections
         self._audience = audience
         self._email = email
-        self._owner = f"{os.getpid()}-{secrets.token_hex(4)}"
-        self._cached: tuple[bytes | None, State] | None = None
+        self._fallback = fallback
+        self._give_up_after = give_up_after
         self._complaints: set[str] = set()
         self._handed_over = 0
         self._dropped = 0  # of which the store has been told
@@ -108,7 +105,8 @@ class Dispatch:
         self._next_at: float | None = None
         self._accounts: StoreStats | None = None
         self._done = 0  # records handed over when nothing was left to do
-        self._leading = threading.RLock()  # the state is one thread's at a time; never for a send
+        self._asked = Audience()  # who got the latest digest
+        self._left = True  # whether something is unmailed, as last seen
 
     @property
     def stats(self) -> Stats:
@@ -134,6 +132,11 @@ class Dispatch:
         """Whether there is nothing to hand over, to send, or to wait for."""
         return self._intake.seen - self._intake.dropped == self._done
 
+    @property
+    def nothing_left(self) -> bool:
+        """Whether nothing is unmailed, as far as is known."""
+        return not self._left and self.stats.pending == 0
+
     def run(self, haste: Haste = Haste.NONE, until: float = float("inf")) -> float | None:
         """Do what is to be done now.
 
@@ -144,31 +147,30 @@ class Dispatch:
         Returns:
             Seconds until there is something to do, if nothing happens before; None for never.
         """
-        self._hand_over()
-        if haste is Haste.EXIT:
-            self._finish(until)
-            return None
-        audience: Audience | None = None
-        while True:
-            with self._lead() as lease:
-                if lease is None:
-                    return _BUSY
-                due = self._decide(lease, haste, audience)
-            if due is None:
-                return None if self._next_at is None else max(0.0, self._next_at - lease.now)
-            if isinstance(due, Decision):  # who gets it is asked while nobody waits for the lease
-                audience = self._audience()
-                if not (audience.to or audience.cc or audience.bcc):
-                    self.complain("nobody", f"no recipient is known; {'; '.join(audience.notes)}")
-                    return _NOBODY
-                continue
-            self._send(due, until)
-            audience = None
+        with contextlib.suppress(StoreError):  # it fails as before
+            self._books.come_back()
+        try:
+            return self._round(haste, until)
+        except LeaseLost:
+            return _BUSY
+        except StoreError as error:
+            if self._books.trouble:
+                raise
+            self.complain("store", f"the store can't be used, each process goes on alone: {error}")
+            self._books.go_alone(error)
+            return self._round(haste, until)
+
+    def waiting(self) -> bool:
+        """Whether something in the store waits for somebody to send it."""
+        with contextlib.suppress(StoreError), self._books.lead() as page:
+            return page is not None and bool(page.state.pending or page.state.outgoing)
+        return False
 
     def abandon(self) -> None:
         """Give up what is unmailed, while a send hangs in another thread."""
         self._hand_over()
-        self._give_up()
+        if not self._books.durable:
+            self._give_up_all()
 
     def load(self) -> None:
         """Load what a mail needs, before it is needed."""
@@ -180,101 +182,121 @@ class Dispatch:
         self._last_error = text
         if kind not in self._complaints:
             self._complaints.add(kind)
-            _say(text)
+            say(text)
+
+    def _round(self, haste: Haste, until: float) -> float | None:
+        self._hand_over()
+        if haste is Haste.EXIT and self._books.durable and not self._books.policy.at_exit:
+            haste = Haste.FLUSH  # what isn't due waits for who comes next
+        if haste >= Haste.ALL:
+            self._finish(haste, until)
+            return None
+        audience: Audience | None = None
+        while True:
+            with self._books.lead() as page:
+                if page is None:
+                    return _BUSY
+                self._give_up(page)
+                due = self._decide(page, haste, audience, until)
+                now = page.now
+            if due is None:
+                return None if self._next_at is None else max(0.0, self._next_at - now)
+            if isinstance(due, Decision):  # who gets it is asked while nobody waits for the lease
+                audience = self._ask()
+                if not audience.recipients:
+                    self.complain("nobody", f"no recipient is known; {'; '.join(audience.notes)}")
+                    return _NOBODY
+                continue
+            self._send(due, until)
+            audience = None
 
     def _hand_over(self) -> None:
         groups = self._intake.drain()
         dropped = self._intake.dropped - self._dropped
-        if groups or dropped:
-            self._store.append(dump(Batch(groups=groups, dropped=dropped)))
-            self._handed_over += sum(group.count for group in groups)
-            self._dropped += dropped
-
-    @contextlib.contextmanager
-    def _lead(self) -> Generator[Lease | None]:
-        with self._leading:
-            lease = self._store.lead(self._owner, _LEASE)
-            try:
-                yield lease
-            except BaseException:
-                self._cached = None  # it may be ahead of what the store has
-                raise
-            finally:
-                if lease is not None:
-                    lease.release()
+        self._handed_over += sum(group.count for group in groups)
+        self._dropped += dropped
+        self._books.append(groups, dropped)
 
     def _decide(
-        self, lease: Lease, haste: Haste, audience: Audience | None
+        self, page: Page, haste: Haste, audience: Audience | None, until: float
     ) -> Outgoing | Decision | None:
-        """Merge what was appended, and return the digest to send now, if there is one.
+        """Return the digest to send now, if there is one.
 
         Where it isn't known yet who gets it, that one is due is all that is returned.
         """
-        state = self._merge(lease)
-        due: Outgoing | Decision | None = state.due(lease.now)
-        self._next_at = None
-        if due is None:
-            decision = decide(state, self._policy, lease.now, haste)
-            self._next_at = decision.next_at
-            if decision.reason is not None:
-                due = decision if audience is None else self._take(state, decision, audience, lease)
+        state = page.state
+        decision = decide(state, self._books.policy, page.now, haste)
+        self._next_at = decision.next_at
+        due: Outgoing | Decision | None = None
+        if decision.reason is None:
+            due = state.due(page.now)
+            if due is not None:
+                self._claim(due, page, until)
+        else:
+            due = decision if audience is None else self._take(page, decision, audience, until)
         self._account(state)
         return due
 
-    def _finish(self, until: float) -> None:
-        """Try everything once, as there is no later, and give up what could not be mailed."""
+    def _finish(self, haste: Haste, until: float) -> None:
+        """Try everything once; what can't be mailed then is given up if there is no later."""
         tried: list[str] = []
-        audience = self._audience()
+        audience = self._ask()
         while True:
-            with self._lead() as lease:
-                if lease is None:
+            with self._books.lead() as page:
+                if page is None:
                     return
-                state = self._merge(lease)
                 if not tried:  # what dissolves must not be tried again and again
-                    self._take_all(state, audience, lease)
-                left = [one for name, one in state.outgoing.items() if name not in tried]
+                    self._take_all(page, audience, until, haste)
+                waiting = page.state.outgoing.items()
+                left = [one for name, one in waiting if name not in tried and self._ours(one, page)]
+                if left:  # the latest first: most is news in it
+                    self._claim(left[-1], page, until)
+                self._account(page.state)
             if not left:
                 break
-            tried.append(left[-1].digest.message_id)  # the latest first: most is news in it
-            self._send(left[-1], until, last=True)
-        self._give_up()
+            tried.append(left[-1].digest.message_id)
+            self._send(left[-1], until, last=haste is Haste.EXIT and not self._books.durable)
+        if haste is Haste.EXIT and not self._books.durable:
+            self._give_up_all()
 
-    def _merge(self, lease: Lease) -> State:
-        while True:
-            raw, entries = lease.read(_BATCHES)
-            if self._cached is not None and self._cached[0] == raw:
-                state = self._cached[1]
-            else:
-                state = State() if raw is None else load(State, raw)
-            for entry in entries:
-                state.receive(load(Batch, entry.batch), self._policy, lease.now)
-            if entries:
-                raw = dump(state)
-                lease.commit(raw, entries)
-            self._cached = (raw, state)
-            if len(entries) < _BATCHES:
-                return state
+    def _ours(self, outgoing: Outgoing, page: Page) -> bool:
+        """Whether nobody else sends it now."""
+        return outgoing.claimed_by in {"", self._books.owner} or outgoing.claimed_until <= page.now
 
-    def _take_all(self, state: State, audience: Audience, lease: Lease) -> None:
-        decision = decide(state, self._policy, lease.now, Haste.EXIT)
+    def _take_all(self, page: Page, audience: Audience, until: float, haste: Haste) -> None:
+        decision = decide(page.state, self._books.policy, page.now, haste)
         if decision.reason is not None:
-            self._take(state, decision, audience, lease)
+            self._take(page, decision, audience, until)
 
-    def _take(self, state: State, decision: Decision, audience: Audience, lease: Lease) -> Outgoing:
-        outgoing = state.take(
+    def _take(self, page: Page, decision: Decision, audience: Audience, until: float) -> Outgoing:
+        outgoing = page.state.take(
             decision,
             message_id=f"<{secrets.token_hex(16)}@{self._heading.domain}>",
-            policy=self._policy,
-            now=lease.now,
+            policy=self._books.policy,
+            now=page.now,
             audience=audience,
         )
-        raw = dump(state)
-        lease.commit(raw, ())
-        self._cached = (raw, state)
+        self._claim(outgoing, page, until)
         return outgoing
 
+    def _claim(self, outgoing: Outgoing, page: Page, until: float) -> None:
+        """Let nobody else send it, for as long as that may take."""
+        if outgoing.claimed_by != self._books.owner or outgoing.claimed_until <= page.now:
+            longest = max(0.0, min(_SEND, until - time.monotonic())) + _MARGIN
+            outgoing.claim(self._books.owner, page.now + longest)
+            page.commit()
+
+    def _ask(self) -> Audience:
+        """Return who gets a digest now, and what it has to say about the alerts themselves."""
+        self._asked = audience = self._audience()
+        if not self._books.trouble:
+            return audience
+        note = f"The store can't be used; these counts are one process's: {self._books.trouble}"
+        return replace(audience, notes=(*audience.notes, note))
+
     def _account(self, state: State) -> None:
-        if not state.pending and not state.outgoing:
+        self._left = bool(state.pending or state.outgoing)
+        if not self._left:
             self._done = self._handed_over
         self._accounts = StoreStats(
             received=state.received,
@@ -285,39 +307,55 @@ class Dispatch:
 
     def _send(self, outgoing: Outgoing, until: float, *, last: bool = False) -> None:
         """Send a digest to whom it is owed, and report what became of it; `last` if for ever."""
-        digest = outgoing.digest
-        everybody = outgoing.owed
-        if everybody is None:
-            everybody = digest.audience.recipients
-        else:
-            self._retries += 1
+        digest, everybody = outgoing.digest, outgoing.owed
+        self._retries += outgoing.frozen
         problem: Exception | None = None
         receipts: Sequence[Receipt] = ()
-        left = until - time.monotonic()
+        counted = outgoing.counted
         try:
             with _sending_here():
                 message = render(digest, self._heading, self._sections)
                 message.recipients = AddressList(everybody)
-                self._email.send(message, deadline=None if left == float("inf") else max(left, 0.1))
+                self._email.send(
+                    message,
+                    deadline=max(0.1, min(_SEND, until - time.monotonic())),
+                    on_transaction=lambda receipt: self._report(
+                        _facts(digest.message_id, self._books.owner, receipt)
+                    ),
+                )
         except SendError as error:
             problem, receipts = error, error.receipts
         except Exception as error:  # noqa: BLE001 - whatever an email handler raises
             problem = error
-        report = _report(digest.message_id, everybody, problem, receipts)
-        self._store.append(dump(Batch(reports=(report,))))
+        report = _outcome(digest.message_id, self._books.owner, everybody, problem, receipts)
+        owed = {*everybody} - {*report.accepted, *report.refused}
+        self._report(report)
         if report.accepted:
             self._complaints.clear()
+            self._sent += not counted
         if problem is None:
             self._last_error = None
         else:
             self._failed += 1
-            self._complain_of(problem, report, receipts, again=not last)
-        if not (report.accepted or report.owed or outgoing.counted):
-            _say(f"this alert was refused for good:\n\n{plain(digest, self._heading)}")
-        self._sent += report.accepted and not outgoing.counted
+            self._complain_of(problem, report, receipts, owed=bool(owed), again=not last)
+        if not (report.accepted or owed or counted):
+            self._keep("this alert was refused for good", outgoing)
+
+    def _report(self, report: Report) -> None:
+        """Append what became of a digest; if the store fails, it is told it later."""
+        try:
+            self._books.append(report=report)
+        except StoreError as error:
+            self.complain("store", f"the store can't be used: {error}")
 
     def _complain_of(
-        self, problem: Exception, report: Report, receipts: Sequence[Receipt], *, again: bool
+        self,
+        problem: Exception,
+        report: Report,
+        receipts: Sequence[Receipt],
+        *,
+        owed: bool,
+        again: bool,
     ) -> None:
         """Tell why somebody has no mail; another reason, or a final one, is another kind."""
         replies = [
@@ -326,46 +364,78 @@ class Dispatch:
             for reply in (*receipt.refused.values(), *receipt.deferred.values())
         ]
         codes = sorted({str(reply.code) for reply in replies})
-        kind = f"{type(problem.__cause__ or problem).__name__} {codes} {bool(report.owed)}"
+        kind = f"{type(problem.__cause__ or problem).__name__} {codes} {owed}"
         what = "was not sent to everybody" if report.accepted else "was not sent"
-        later = "; it will be tried again" if report.owed and again else ""
+        later = "; it will be tried again" if owed and again else ""
         self.complain(kind, f"an alert mail {what}: {problem}{later}")
 
-    def _give_up(self) -> None:
-        """Put on standard error what can't be mailed any more, and close the accounts."""
-        with self._lead() as lease:
-            if lease is None:
+    def _give_up(self, page: Page) -> None:
+        """Give up what is too old."""
+        state = page.state
+        old = state.overdue(self._give_up_after, page.now)
+        if state.hopeless(self._give_up_after, page.now):
+            decision = decide(state, self._books.policy, page.now, Haste.ALL)
+            if decision.reason is not None:
+                old.append(self._take(page, decision, self._asked, 0))
+        for outgoing in old:
+            state.give_up(outgoing, page.now)
+        if old:
+            page.commit()
+        for outgoing in old:
+            self._keep("this alert could not be mailed for too long", outgoing)
+
+    def _give_up_all(self) -> None:
+        """Give up what can't be mailed any more, and close the accounts."""
+        with self._books.lead() as page:
+            if page is None:
                 return
-            state = self._merge(lease)
-            self._take_all(state, Audience(), lease)
-            for message_id, outgoing in list(state.outgoing.items()):
-                whom = " to " + ", ".join(outgoing.owed) if outgoing.owed else ""
-                told = plain(outgoing.digest, self._heading)
-                _say(f"this alert could not be mailed{whom}:\n\n{told}")
-                report = Report(
-                    message_id=message_id, accepted=False, unknown=False, owed=(), pause=0
-                )
-                state.report(report, self._policy, lease.now)
-            lease.commit(dump(state), ())
-            self._cached = None
-            self._account(state)
+            self._take_all(page, self._asked, 0, Haste.EXIT)
+            given_up = list(page.state.outgoing.values())
+            for outgoing in given_up:
+                page.state.give_up(outgoing, page.now)
+            page.commit()
+            self._account(page.state)
+        for outgoing in given_up:
+            self._keep("this alert could not be mailed", outgoing)
+
+    def _keep(self, why: str, outgoing: Outgoing) -> None:
+        """Put an alert where somebody may find it."""
+        digest, owed = outgoing.digest, outgoing.owed
+        message = render(digest, self._heading, self._sections)
+        message.recipients = AddressList(owed)
+        if owed and outgoing.frozen:
+            why += " to " + ", ".join(owed)
+        self._fallback.keep(why, message, lambda: plain(digest, self._heading))
 
 
-def _report(
+def _facts(message_id: str, owner: str, receipt: Receipt) -> Report:
+    """Return what one transaction has come to, while others may follow."""
+    return Report(
+        message_id=message_id,
+        owner=owner,
+        accepted=receipt.accepted,
+        refused=tuple(receipt.refused),
+        unknown=receipt.unknown,
+        final=False,
+    )
+
+
+def _outcome(
     message_id: str,
+    owner: str,
     everybody: tuple[str, ...],
     problem: Exception | None,
     receipts: Sequence[Receipt],
 ) -> Report:
-    """Return what an attempt means: without receipts a problem is everybody's, and not final."""
-    owed: list[str] = [] if problem is None or receipts else list(everybody)
-    for receipt in receipts:
-        owed += [*receipt.deferred, *receipt.unknown]
+    """Return what an attempt has come to: without receipts a problem is everybody's, not final."""
     login = problem is not None and isinstance(problem.__cause__ or problem, LoginError)
+    accepted = [one for receipt in receipts for one in receipt.accepted]
     return Report(
         message_id=message_id,
-        accepted=problem is None or any(receipt.accepted for receipt in receipts),
-        unknown=any(receipt.unknown for receipt in receipts),
-        owed=tuple(owed),
+        owner=owner,
+        accepted=everybody if problem is None else tuple(accepted),
+        refused=tuple(one for receipt in receipts for one in receipt.refused),
+        unknown=tuple(one for receipt in receipts for one in receipt.unknown),
         pause=_LOGIN_PAUSE if login else 0,
+        problem="" if problem is None else str(problem),
     )

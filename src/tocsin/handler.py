@@ -17,8 +17,10 @@ from tocsin.alerts.frames import OwnCode
 from tocsin.alerts.heading import Heading
 from tocsin.alerts.policy import Haste
 from tocsin.alerts.text import short
+from tocsin.books import Books
 from tocsin.dispatch import Dispatch, sending_here
 from tocsin.intake import Intake, Wake
+from tocsin.uncaught import Uncaught
 from tocsin.worker import Worker
 
 if TYPE_CHECKING:
@@ -52,7 +54,8 @@ class AlertHandler(logging.Handler):
         bcc: recipients whom the others don't see; in the same forms.
         reply_to: where answers go.
         policy: when mails go: a `Policy`, or some of its fields.
-        store: where events wait for their mail; `"memory:"`.
+        store: where events wait for their mail: `"memory:"`, or `"sqlite:///"` and the path of a
+            file that all processes of the machine share.
         app_packages: the application's root packages: what is told of a traceback is told of their
             frames. By default the package that the logger is named after, and all code that is
             neither in the standard library nor installed.
@@ -64,6 +67,12 @@ class AlertHandler(logging.Handler):
         redact: whether secrets are taken out of what is mailed, or further patterns of them:
             regular expressions, of which the groups are taken out, or all if there is none.
         templates: a folder with templates of your own, each in place of a built-in one.
+        fallback: where an alert goes that can't be mailed: `"stderr"`, or a folder for `.eml`
+            files.
+        give_up_after: seconds after which it can't.
+        uncaught: whether exceptions that nobody catches are alerts, of the program and of threads.
+        enabled: whether mails are sent; if not, nothing else is done either, and nothing secret has
+            to be there.
         exit_timeout: seconds that `flush`, `close` and the end of the program wait for a mail.
         level: records below it are ignored.
         name: the handler's name, as dictConfig sets it.
@@ -92,12 +101,21 @@ class AlertHandler(logging.Handler):
         alert_level: int | str = logging.ERROR,
         redact: bool | Iterable[str] = True,
         templates: str | os.PathLike[str] | None = None,
+        fallback: str | os.PathLike[str] = "stderr",
+        give_up_after: float = 24 * 3600.0,
+        uncaught: bool = False,
+        enabled: bool = True,
         exit_timeout: float = 5.0,
         level: int | str = logging.ERROR,
         name: str | None = None,
         **unknown: Never,
     ) -> None:
         options.reject_unknown("", unknown, _KNOWN)
+        self._enabled = options.boolean("enabled", enabled)
+        self._uncaught: Uncaught | None = None
+        watch = options.boolean("uncaught", uncaught) and self._enabled
+        if not self._enabled:
+            email, store = {"handler": "test", "default_from": "disabled@localhost"}, "memory:"
         self._email = config.build_email(email)
         self._heading = Heading(
             app=short(config.script_name() if app is None else options.text("app", app), 100),
@@ -105,7 +123,7 @@ class AlertHandler(logging.Handler):
             from_addr=config.build_sender(from_addr, self._email),
             reply_to=recipients.build_addresses("reply_to", reply_to),
             policy=config.build_policy(policy),
-            footnote="Counts are those of one process.",
+            footnote="Counts are those of one process." if _in_memory(store) else "",
         )
         self._audience = config.build_audience(to, cc, bcc)
         self._sections = config.build_sections(templates)
@@ -115,6 +133,8 @@ class AlertHandler(logging.Handler):
         self._alert_level = config.build_level("alert_level", alert_level)
         self._store = store
         self._own = OwnCode(options.texts("app_packages", app_packages))
+        self._fallback = config.build_fallback(fallback)
+        self._give_up_after = options.seconds("give_up_after", give_up_after)
         self._exit_timeout = options.seconds("exit_timeout", exit_timeout)
         self._label = "" if name is None else options.text("name", name)
         self._start()
@@ -123,7 +143,10 @@ class AlertHandler(logging.Handler):
         super().__init__(level)
         if name is not None:
             self.set_name(name)
+            self._resume()
         _handlers.add(self)
+        if watch:
+            self._uncaught = Uncaught(self.handle)
 
     @property
     def _scope(self) -> str:
@@ -137,12 +160,26 @@ class AlertHandler(logging.Handler):
         if name != self._label and not self._dispatch.stats.seen:
             self._label = name or ""
             self._start()
+            self._resume()
+
+    def _resume(self) -> None:
+        """Send what an earlier process has left in the store, now that its name is known."""
+        if self._books.durable and self._dispatch.waiting():
+            self._worker.wake(urgent=False)
 
     def _start(self) -> None:
         """Set up what belongs to this process."""
+        host = platform.node() or "localhost"
+        store = config.build_store(self._store, self._scope)
+        self._books = Books(
+            store=store,
+            spare=config.build_store("memory:", self._scope) if store.durable else store,
+            policy=self._heading.policy,
+            host=host,
+        )
         self._intake = Intake(
             own=self._own,
-            host=platform.node() or "localhost",
+            host=host,
             version=self._version,
             limit=self._heading.policy.max_groups,
             urgent_level=self._heading.policy.urgent_level,
@@ -151,11 +188,13 @@ class AlertHandler(logging.Handler):
         )
         self._dispatch = Dispatch(
             intake=self._intake,
-            store=config.build_store(self._store, self._scope),
+            books=self._books,
             heading=self._heading,
             sections=self._sections,
             audience=self._audience,
             email=self._email,
+            fallback=self._fallback,
+            give_up_after=self._give_up_after,
         )
         self._worker = Worker(self._dispatch, name="tocsin-worker", exit_timeout=self._exit_timeout)
 
@@ -178,7 +217,7 @@ class AlertHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Take a record. It does no I/O, and never raises."""
         try:
-            if f"{record.name}.".startswith("tocsin."):
+            if not self._enabled or f"{record.name}.".startswith("tocsin."):
                 return
             if sending_here() or recipients.asking_here():
                 return
@@ -209,8 +248,22 @@ class AlertHandler(logging.Handler):
         others, it doesn't wait, as that would keep all threads from logging: what is unmailed goes
         as its policy has it, at the latest at the program's end.
         """
+        if self._uncaught is not None:
+            self._uncaught.stop()
         self._hurry(Haste.EXIT)
         super().close()
+
+    def send_now(self, timeout: float = 30.0) -> bool:
+        """Send everything that is unmailed, whether or not it is due, and wait for the result.
+
+        Args:
+            timeout: seconds to wait for it.
+
+        Returns:
+            Whether nothing is left to be mailed.
+        """
+        self._hurry(Haste.ALL, timeout)
+        return self._dispatch.nothing_left
 
     @property
     def stats(self) -> Stats:
@@ -225,14 +278,15 @@ class AlertHandler(logging.Handler):
             f"{stats.seen} seen, {stats.mails_sent} mails sent>"
         )
 
-    def _hurry(self, haste: Haste) -> None:
-        if self._dispatch.settled:
+    def _hurry(self, haste: Haste, timeout: float | None = None) -> None:
+        if self._dispatch.settled and haste is not Haste.ALL:
             return
         if _logging_is_locked():  # nobody waits, and nothing is given up: the program goes on
             self._worker.ask(Haste.FLUSH)
             return
-        asked = self._worker.ask(haste)
-        until = time.monotonic() + self._exit_timeout
+        timeout = self._exit_timeout if timeout is None else timeout
+        asked = self._worker.ask(haste, timeout)
+        until = time.monotonic() + timeout
         if haste is Haste.EXIT:
             self._worker.leave(asked, until)
         else:
@@ -257,11 +311,19 @@ _KNOWN = (
     "alert_level",
     "redact",
     "templates",
+    "fallback",
+    "give_up_after",
+    "uncaught",
+    "enabled",
     "exit_timeout",
     "level",
     "name",
 )
 _handlers: weakref.WeakSet[AlertHandler] = weakref.WeakSet()
+
+
+def _in_memory(store: str) -> bool:
+    return isinstance(store, str) and store.startswith("memory")
 
 
 def _optional(key: str, value: str) -> str:

@@ -52,6 +52,7 @@ class Worker:
         self._work = False
         self._urgent = False
         self._haste = Haste.NONE
+        self._until = float("inf")  # by when who is in that haste wants the result
         self._asked = 0
         self._answered = 0
         _workers.add(self)
@@ -76,8 +77,12 @@ class Worker:
         if not started and sys.is_finalizing():
             self.dispatch.complain("late", "an error was logged too late to be mailed")
 
-    def ask(self, haste: Haste) -> int:
+    def ask(self, haste: Haste, timeout: float | None = None) -> int:
         """Ask for a round in a hurry, without waiting for it.
+
+        Args:
+            haste: how much of a hurry.
+            timeout: seconds that the round may take; by default `exit_timeout`.
 
         Returns:
             A number to wait for.
@@ -85,6 +90,8 @@ class Worker:
         with self._condition:
             self._asked += 1
             self._haste = max(self._haste, haste)
+            until = time.monotonic() + (self.exit_timeout if timeout is None else timeout)
+            self._until = until if self._until == float("inf") else max(self._until, until)
             self._start()
             self._condition.notify_all()
             return self._asked
@@ -168,12 +175,9 @@ class Worker:
     def _run_round(self) -> float | None:
         with self._round:
             with self._condition:
-                asked, haste = self._asked, self._haste
+                asked, haste, until = self._asked, self._haste, self._until
                 self._work = self._urgent = False
-                self._haste = Haste.NONE
-            until = float("inf")
-            if haste is not Haste.NONE:
-                until = time.monotonic() + self.exit_timeout
+                self._haste, self._until = Haste.NONE, float("inf")
             try:
                 with _at_work():
                     return self.dispatch.run(haste, until)

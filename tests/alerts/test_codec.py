@@ -10,18 +10,23 @@ from samples import NOW, digest, entry, event, group, groups, texts, times
 from tocsin.alerts.batch import Batch, Report
 from tocsin.alerts.budget import Budget
 from tocsin.alerts.codec import VERSION, dump, load
+from tocsin.alerts.digest import Trouble
 from tocsin.alerts.event import Past
 from tocsin.alerts.known import Known, Told
+from tocsin.alerts.outgoing import Before, Outgoing
 from tocsin.alerts.rate import Rate
-from tocsin.alerts.state import Before, Outgoing, State
+from tocsin.alerts.state import Seen, State
 from tocsin.exceptions import StoreError
 
 reports = st.builds(
     Report,
     message_id=texts,
-    accepted=st.booleans(),
-    unknown=st.booleans(),
-    owed=st.lists(texts, max_size=3).map(tuple),
+    owner=texts,
+    accepted=st.lists(texts, max_size=3).map(tuple),
+    refused=st.lists(texts, max_size=3).map(tuple),
+    unknown=st.lists(texts, max_size=3).map(tuple),
+    final=st.booleans(),
+    problem=texts,
     pause=times,
 )
 told = st.builds(Told, at=times, interval=times, rate=times)
@@ -53,7 +58,9 @@ outgoing = st.builds(
     ),
     mail_before=times,
     lost_before=times,
-    owed=st.none() | st.lists(texts, max_size=2).map(tuple),
+    owed=st.lists(texts, max_size=2).map(tuple),
+    claimed_by=texts,
+    claimed_until=times,
     counted=st.booleans(),
     failures=st.integers(0, 9),
     retry_at=times,
@@ -63,6 +70,9 @@ states = st.builds(
     State,
     groups=st.dictionaries(texts, known, max_size=3),
     outgoing=st.dictionaries(texts, outgoing, max_size=2),
+    sources=st.dictionaries(texts, st.builds(Seen, number=st.integers(0), at=times), max_size=2),
+    failing_since=times,
+    trouble=st.none() | st.builds(Trouble, since=times, count=st.integers(1), problem=texts),
     normal=budgets,
     urgent=budgets,
     since=times,
@@ -110,10 +120,10 @@ def test_a_sample_comes_back_with_what_came_before_it() -> None:
     assert made.samples[0].context[0].logger == "app.db"
 
 
-def test_what_is_written_is_ascii_json_with_a_version() -> None:
+def test_what_is_written_is_json_with_a_version() -> None:
     data = dump(Batch(groups=(group("é\ud800", at=NOW),)))
-    assert data.isascii()
-    assert json.loads(data)["version"] == VERSION
+    assert "é\ud800".encode("utf-8", "surrogatepass") in data
+    assert json.loads(data.decode("utf-8", "surrogatepass"))["version"] == VERSION
 
 
 @pytest.mark.parametrize("version", [0, VERSION + 1, "1", None])

@@ -9,6 +9,7 @@ import pytest
 from samples import NOW, group
 
 from tocsin.alerts.batch import Batch, Report
+from tocsin.alerts.digest import Audience
 from tocsin.alerts.policy import Decision, Haste, Policy, decide
 from tocsin.alerts.state import State
 from tocsin.exceptions import ConfigError
@@ -31,8 +32,8 @@ def come(state: State, later: float, *groups: Any) -> None:
 def told(state: State, at: float, spends: str = "") -> None:
     """Take a digest, and have it accepted."""
     decision = Decision(reason="new", spends=spends)
-    state.take(decision, message_id="<m>", policy=POLICY, now=at)
-    report = Report(message_id="<m>", accepted=True, unknown=False, owed=(), pause=0)
+    state.take(decision, message_id="<m>", policy=POLICY, now=at, audience=Audience(to=("a@x",)))
+    report = Report(message_id="<m>", accepted=("a@x",))
     state.report(report, POLICY, at)
 
 
@@ -262,8 +263,14 @@ def test_what_a_flush_tells_again_comes_less_and_less_often_too() -> None:
         decision = decide(state, POLICY, NOW + 1_200 * job, Haste.FLUSH)
         if decision.reason is not None:
             mails += 1
-            state.take(decision, message_id="<m>", policy=POLICY, now=NOW + 1_200 * job)
-            accepted = Report(message_id="<m>", accepted=True, unknown=False, owed=(), pause=0)
+            state.take(
+                decision,
+                message_id="<m>",
+                policy=POLICY,
+                now=NOW + 1_200 * job,
+                audience=Audience(to=("a@x",)),
+            )
+            accepted = Report(message_id="<m>", accepted=("a@x",))
             state.report(accepted, POLICY, NOW + 1_200 * job)
     assert mails <= 47
 
@@ -323,8 +330,14 @@ def test_lost_events_wait_for_the_retry_as_well() -> None:
 
 def test_a_digest_that_is_owed_is_asked_for_again() -> None:
     state = state_of(group())
-    state.take(Decision(reason="new"), message_id="<m>", policy=POLICY, now=NOW)
-    partly = Report(message_id="<m>", accepted=True, unknown=False, owed=("b@x",), pause=0)
+    state.take(
+        Decision(reason="new"),
+        message_id="<m>",
+        policy=POLICY,
+        now=NOW,
+        audience=Audience(to=("a@x", "b@x")),
+    )
+    partly = Report(message_id="<m>", accepted=("a@x",))
     state.report(partly, POLICY, NOW)
     assert outcome(state, 0) == (None, "", 1)
 
@@ -405,7 +418,9 @@ def test_with_no_waits_at_all_each_event_is_a_mail_and_then_there_is_peace(now: 
         state.receive(Batch(groups=(group("a"), group("b"))), policy, now)
         decision = decide(state, policy, now)
         assert (decision.reason, decision.spends) == ("new", "normal")
-        state.take(decision, message_id=f"<{turn}>", policy=policy, now=now)
-        accepted = Report(message_id=f"<{turn}>", accepted=True, unknown=False, owed=(), pause=0)
+        state.take(
+            decision, message_id=f"<{turn}>", policy=policy, now=now, audience=Audience(to=("a@x",))
+        )
+        accepted = Report(message_id=f"<{turn}>", accepted=("a@x",))
         state.report(accepted, policy, now)
         assert decide(state, policy, now) == Decision(reason=None)

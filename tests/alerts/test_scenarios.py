@@ -16,6 +16,7 @@ from scenarios import SCENARIOS, Scenario, fingerprint, measured, outcomes_of, r
 
 from tocsin.alerts.batch import Batch, Report
 from tocsin.alerts.codec import dump, load
+from tocsin.alerts.digest import Audience
 from tocsin.alerts.grouping import OTHER
 from tocsin.alerts.policy import Policy, decide
 from tocsin.alerts.state import State
@@ -112,8 +113,14 @@ class Run:
 
     def send(self, decision: Decision) -> None:
         name = f"<{len(self.mails)}>"
-        digest = self.state.take(decision, message_id=name, policy=self.policy, now=self.now).digest
-        accepted = Report(message_id=name, accepted=True, unknown=False, owed=(), pause=0)
+        digest = self.state.take(
+            decision,
+            message_id=name,
+            policy=self.policy,
+            now=self.now,
+            audience=Audience(to=("a@x",)),
+        ).digest
+        accepted = Report(message_id=name, accepted=("a@x",))
         self.state.report(accepted, self.policy, self.now)
         self.mails.append(Mail(decision, digest))
         for entry in digest.entries:

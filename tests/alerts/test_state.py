@@ -18,13 +18,15 @@ from tocsin.alerts.codec import dump, load
 from tocsin.alerts.digest import Accounts, Audience
 from tocsin.alerts.grouping import OTHER, as_other
 from tocsin.alerts.policy import Decision, Haste, Policy, decide
-from tocsin.alerts.state import Outgoing, State
+from tocsin.alerts.state import State
 
 if TYPE_CHECKING:
     from tocsin.alerts.grouping import Group
+    from tocsin.alerts.outgoing import Outgoing
 
 POLICY = Policy(max_groups=3, forget_after=1_000)
 ROOMY = Policy()
+EVERYBODY = ("a@x", "b@x", "c@x")
 
 
 def received(*groups: Any, at: float = NOW) -> State:
@@ -33,9 +35,23 @@ def received(*groups: Any, at: float = NOW) -> State:
     return state
 
 
-def report(name: str = "<m>", **fields: Any) -> Report:
-    given: dict[str, Any] = {"accepted": False, "unknown": False, "owed": (), "pause": 0}
-    return Report(message_id=name, **{**given, **fields})
+def report(
+    name: str = "<m>",
+    *,
+    owed: tuple[str, ...] = (),
+    accepted: bool = False,
+    unknown: bool = False,
+    **fields: Any,
+) -> Report:
+    """Say to whom a digest is still owed, and whether the others have it."""
+    done = tuple(one for one in EVERYBODY if one not in owed)
+    return Report(
+        message_id=name,
+        accepted=done if accepted else (),
+        refused=() if accepted else done,
+        unknown=owed if unknown else (),
+        **fields,
+    )
 
 
 def take(
@@ -43,11 +59,13 @@ def take(
 ) -> Outgoing:
     """Take a digest of what is unmailed, for whatever reason."""
     decision = Decision(reason=reason, spends=spends)
-    return state.take(decision, message_id=name, policy=POLICY, now=now)
+    return state.take(
+        decision, message_id=name, policy=POLICY, now=now, audience=Audience(to=EVERYBODY)
+    )
 
 
 ACCEPTED = report(accepted=True)
-NOBODY = report(owed=("a@x", "b@x"))
+NOBODY = report(owed=EVERYBODY)
 PARTLY = report(accepted=True, owed=("b@x",))
 UNKNOWN = report(unknown=True, owed=("a@x",))
 REFUSED = report()
@@ -112,7 +130,13 @@ def test_it_is_promised_until_when_nothing_of_this_is_told_again() -> None:
         state.receive(Batch(groups=(group(),)), ROOMY, NOW + later - 20)
         decision = Decision(reason="still")
         name = f"<{number}>"
-        taken = state.take(decision, message_id=name, policy=ROOMY, now=NOW + later)
+        taken = state.take(
+            decision,
+            message_id=name,
+            policy=ROOMY,
+            now=NOW + later,
+            audience=Audience(to=EVERYBODY),
+        )
         assert taken.digest.next_at == NOW + later + promised
 
 
@@ -120,7 +144,9 @@ def test_no_next_mail_is_promised_at_the_end() -> None:
     assert take(received(group()), reason="exit").digest.next_at is None
     decision = Decision(reason="new")
     policy = Policy(at_exit=True)
-    taken = received(group()).take(decision, message_id="<m>", policy=policy, now=NOW)
+    taken = received(group()).take(
+        decision, message_id="<m>", policy=policy, now=NOW, audience=Audience(to=EVERYBODY)
+    )
     assert taken.digest.next_at is None
 
 
@@ -489,7 +515,7 @@ def test_samples_that_are_not_told_yet_are_bounded_as_a_whole() -> None:
 
 
 def test_samples_are_dropped_where_there_is_no_room_for_them_and_counts_are_not() -> None:
-    big = group("big", samples=(event("x" * ((1 << 20) - 10)),))
+    big = group("big", samples=(event("x" * (600_000 - 10)),))
     small = group("small", samples=(event("x" * 11),))
     state = received(big, small)
     assert state.groups["big"].pending == big
@@ -571,7 +597,13 @@ class Ledger:
     def take(self, haste: Haste) -> None:
         decision = decide(self.state, POLICY, self.now, haste)
         if decision.reason is not None:
-            self.state.take(decision, message_id=next(self.names), policy=POLICY, now=self.now)
+            self.state.take(
+                decision,
+                message_id=next(self.names),
+                policy=POLICY,
+                now=self.now,
+                audience=Audience(to=EVERYBODY),
+            )
 
     def report(self, name: str, fields: dict[str, Any]) -> None:
         digest = self.state.outgoing[name].digest
@@ -637,7 +669,13 @@ def test_digests_that_nobody_has_leave_no_trace_but_a_pause(
             if decision.reason is None:
                 decision = decide(state, ROOMY, now, Haste.EXIT)
             if decision.reason is not None:
-                state.take(decision, message_id=f"<{number}>", policy=ROOMY, now=now)
+                state.take(
+                    decision,
+                    message_id=f"<{number}>",
+                    policy=ROOMY,
+                    now=now,
+                    audience=Audience(to=EVERYBODY),
+                )
                 now += 0.5
         else:
             made = (group(name, amount, at=now),) if what == "events" else ()
@@ -649,7 +687,8 @@ def test_digests_that_nobody_has_leave_no_trace_but_a_pause(
     for name in names:
         state.report(report(name, owed=("a@x",)), ROOMY, now)
     assert state.normal.left(ROOMY, now) == state.urgent.left(ROOMY, now) == ROOMY.burst
-    pause: dict[str, Any] = {"failures": 0, "retry_at": 0, "normal": Budget(), "urgent": Budget()}
+    pause: dict[str, Any] = {"failures": 0, "failing_since": 0, "retry_at": 0, "trouble": None}
+    pause |= {"normal": Budget(), "urgent": Budget()}
     assert replace(state, **pause) == never
 
 
@@ -670,7 +709,13 @@ def test_the_order_of_batches_that_come_at_once_does_not_matter(
     assert decide(first, ROOMY, NOW + 10) == decide(second, ROOMY, NOW + 10)
     if made:
         taken = [
-            state.take(Decision(reason="new"), message_id="<m>", policy=ROOMY, now=NOW)
+            state.take(
+                Decision(reason="new"),
+                message_id="<m>",
+                policy=ROOMY,
+                now=NOW,
+                audience=Audience(to=EVERYBODY),
+            )
             for state in (first, second)
         ]
         assert taken[0] == taken[1]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import HOSTILE, NOW, ZONE, digest, entry, event, group, heading
 
-from tocsin.alerts.digest import Audience
+from tocsin.alerts.digest import Audience, Trouble
 from tocsin.alerts.event import Past
 from tocsin.alerts.frames import Line
 from tocsin.alerts.grouping import Source
@@ -355,3 +355,14 @@ def test_a_mail_of_lost_events_has_no_lead() -> None:
     assert one.next is None
     assert one.standing == ""
     assert one.because == "errors were lost before they could be mailed"
+
+
+def test_a_mail_says_that_those_before_it_failed() -> None:
+    trouble = Trouble(since=NOW - 3600, count=12, problem="451 later\n\x1b[31m")
+    one = mail_view(digest(group(), trouble=trouble), heading(), TIMES)
+    assert one.notes == (
+        "Not everybody got the mails before: 12 times since 23:13 yesterday: 451 later \\x1b[31m",
+    )
+    trouble = Trouble(since=NOW, count=1, problem="no route")
+    one = mail_view(digest(group(), trouble=trouble), heading(), TIMES)
+    assert one.notes == ("Not everybody got the mails before: 1 time since 00:13: no route",)

@@ -20,7 +20,9 @@ from tocsin.alerts.frames import OwnCode
 from tocsin.alerts.heading import Heading
 from tocsin.alerts.policy import Haste
 from tocsin.alerts.sections import Sections
+from tocsin.books import Books
 from tocsin.dispatch import Dispatch
+from tocsin.fallback import StandardError
 from tocsin.intake import Intake
 from tocsin.mail.address import prepare_address
 from tocsin.stores.memory import MemoryStore
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from tocsin.mail.base import AnyMessage
     from tocsin.stats import StoreStats
+    from tocsin.stores.base import Store
 
 NOW = 1_700_000_000.0
 
@@ -116,7 +119,7 @@ class Rounds:
         sender: EmailHandler,
         *,
         to: str = "a@x.example",
-        store: MemoryStore | None = None,
+        store: Store | None = None,
         **policy: Any,
     ) -> None:
         self.clock = Clock()
@@ -136,13 +139,19 @@ class Rounds:
             footnote="Counts are those of one process.",
         )
         self.store = store or MemoryStore(self.clock)
+        self.spare = MemoryStore(self.clock)
+        self.books = Books(
+            store=self.store, spare=self.spare, policy=self.policy, host="web-1", ticks=self.clock
+        )
         self.dispatch = Dispatch(
             intake=self.intake,
-            store=self.store,
+            books=self.books,
             heading=self.heading,
             sections=Sections(),
             audience=lambda: Audience(to=self.to),
             email=sender,
+            fallback=StandardError(),
+            give_up_after=24 * 3600,
         )
 
     def log(self, msg: str = "boom", times: int = 1, level: int = logging.ERROR) -> None:
@@ -171,7 +180,7 @@ def record(msg: object = "boom", *args: object, level: int = logging.ERROR) -> l
 
 def set_clock(handler: AlertHandler, clock: Clock) -> None:
     """Let the handler's store go by a clock that is set by hand."""
-    store = handler._dispatch._store
+    store = handler._books._store
     assert isinstance(store, MemoryStore)
     store._clock = clock
 

@@ -25,9 +25,14 @@ T = TypeVar("T")
 
 def dump(value: object) -> bytes:
     """Return a dataclass as versioned JSON."""
-    return json.dumps(
-        {"version": VERSION, "data": value}, default=_fields, separators=(",", ":")
-    ).encode("ascii")
+    # As UTF-8 it is half as large where texts are not English; a lone surrogate has to pass, too.
+    text = json.dumps(
+        {"version": VERSION, "data": value},
+        default=_fields,
+        separators=(",", ":"),
+        ensure_ascii=False,
+    )
+    return text.encode("utf-8", "surrogatepass")
 
 
 def load(kind: type[T], data: bytes) -> T:
@@ -37,7 +42,7 @@ def load(kind: type[T], data: bytes) -> T:
         StoreError: the bytes are of another version, or no such thing at all.
     """
     try:
-        found = json.loads(data)
+        found = json.loads(data.decode("utf-8", "surrogatepass"))
         version = found["version"]
         if version == VERSION:
             return typing.cast("T", _reader(typing.cast("Any", kind))(found["data"]))

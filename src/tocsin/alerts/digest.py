@@ -55,6 +55,21 @@ class Audience:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """Why mails don't reach everybody.
+
+    Attributes:
+        since: since when, in seconds since the epoch.
+        count: attempts that have failed since.
+        problem: what is wrong, as the latest one says.
+    """
+
+    since: float
+    count: int
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Accounts:
     """What a store has, as a digest is taken: received = mailed + pending + undelivered.
 
@@ -86,6 +101,7 @@ class Digest:
             no later.
         lost: events that were dropped or given up since the last mail.
         accounts: what the store has.
+        trouble: why mails before this one didn't reach everybody; None if they did.
         audience: who gets it.
     """
 
@@ -96,6 +112,7 @@ class Digest:
     next_at: float | None
     lost: int
     accounts: Accounts
+    trouble: Trouble | None = None
     audience: Audience = field(default_factory=Audience)
 
     @property

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 REASONS = ("new", "worse", "still", "quiet", "lost", "exit")
 """Why a digest goes; the first that applies is the one that it names."""
+_ALONE_WAIT, _ALONE_SPREAD, _ALONE_REFILL = 60.0, 300.0, 3600.0  # seconds
 _DURATIONS = frozenset(
     ("group_wait", "repeat_after", "repeat_max", "quiet_after", "forget_after", "refill")
 )
@@ -98,12 +99,27 @@ class Haste(enum.IntEnum):
     NONE = 0
     FLUSH = 1
     """What is new doesn't wait for more of its kind."""
-    EXIT = 2
+    ALL = 2
+    """Everything unmailed goes now, as somebody wants it."""
+    EXIT = 3
     """Everything unmailed goes now, as there may be no later."""
 
     def on(self, policy: Policy) -> Policy:
         """Return the numbers that hold for who is in that hurry."""
         return replace(policy, group_wait=0) if self is Haste.FLUSH else policy
+
+
+def alone(policy: Policy, spread: float) -> Policy:
+    """Return the numbers for a process that can't use its store: others may be doing the same.
+
+    What is urgent is told at once all the same, but one mail an hour is all that it may send.
+
+    Args:
+        policy: the usual numbers.
+        spread: from 0 to 1, another one for each process, so that not all send at once.
+    """
+    wait = max(policy.group_wait, _ALONE_WAIT + _ALONE_SPREAD * spread)
+    return replace(policy, group_wait=wait, burst=1, refill=max(policy.refill, _ALONE_REFILL))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,8 +165,11 @@ def decide(state: State, policy: Policy, now: float, haste: Haste = Haste.NONE) 
         haste: whether somebody waits for it.
     """
     waiting = [known for known in state.groups.values() if known.pending is not None]
-    if haste is Haste.EXIT:
-        return Decision(reason="exit" if waiting else None, haste=haste)
+    if haste >= Haste.ALL:
+        reasons = [known.reason(policy, now) for known in waiting]
+        first_reason = min(reasons, key=REASONS.index, default=None)
+        exits = haste is Haste.EXIT and first_reason is not None
+        return Decision(reason="exit" if exits else first_reason, haste=haste)
     policy = haste.on(policy)
     found = [cause for known in waiting for cause in causes(state, known, policy, now)]
     if state.lost and not policy.at_exit:

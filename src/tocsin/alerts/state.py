@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from tocsin.alerts.budget import Budget
-from tocsin.alerts.digest import Accounts, Audience, Digest, Entry, rank
+from tocsin.alerts.digest import Accounts, Audience, Digest, Entry, Trouble, rank
 from tocsin.alerts.grouping import OTHER, as_other
-from tocsin.alerts.known import Known, Told
+from tocsin.alerts.known import Known
+from tocsin.alerts.outgoing import Before, Outgoing
 
 if TYPE_CHECKING:
     from tocsin.alerts.batch import Batch, Report
@@ -21,48 +22,23 @@ if TYPE_CHECKING:
 
 _FIRST_PAUSE = 1.0
 _LAST_PAUSE = 300.0
-_MAX_SAMPLES = 1 << 20  # characters of all samples that are not told yet
+_MAX_SAMPLES = 600_000  # characters of all samples that are not told yet
+_MAX_SOURCES = 200
+_MAX_OUTGOING = 20
 _NOBODY = Audience()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Before:
-    """What was known of a group before a digest took it; so it is again if nobody gets that.
+class Seen:
+    """The latest batch of a process that was merged.
 
     Attributes:
-        pending_since: since when there was something unmailed.
-        told: when it was last told; None if it was new.
+        number: the batch's.
+        at: when that was, in the store's time.
     """
 
-    pending_since: float
-    told: Told | None
-
-
-@dataclass(slots=True, kw_only=True)
-class Outgoing:
-    """A digest that was decided and isn't done yet. Times are the store's.
-
-    Attributes:
-        digest: what it says.
-        spent: the budget that paid for it, or "".
-        before: fingerprint → what was known before.
-        mail_before: when the digest before it was decided.
-        lost_before: since when the events were lost that it tells of.
-        owed: to whom, as bare addresses; None for everybody.
-        counted: whether somebody has accepted it.
-        failures: attempts that failed since somebody has it, or may have it.
-        retry_at: before when it is not sent again.
-    """
-
-    digest: Digest
-    spent: str = ""
-    before: dict[str, Before] = field(default_factory=dict)
-    mail_before: float = 0
-    lost_before: float = 0
-    owed: tuple[str, ...] | None = None
-    counted: bool = False
-    failures: int = 0
-    retry_at: float = 0
+    number: int
+    at: float
 
 
 @dataclass(slots=True, kw_only=True)
@@ -72,6 +48,7 @@ class State:
     Attributes:
         groups: fingerprint → group.
         outgoing: Message-ID → digest.
+        sources: process → its latest batch.
         normal: the budget of mails for what is new or worse.
         urgent: the same for what is urgent.
         since: when the first event was logged, in seconds since the epoch.
@@ -82,11 +59,14 @@ class State:
         lost_at: since when there are some.
         mail_at: when the latest digest was decided that isn't dissolved.
         failures: attempts that nobody accepted since the last one that somebody did.
+        failing_since: when the first of these was.
+        trouble: why the latest mails didn't reach everybody; None if they did.
         retry_at: before when nothing is sent.
     """
 
     groups: dict[str, Known] = field(default_factory=dict)
     outgoing: dict[str, Outgoing] = field(default_factory=dict)
+    sources: dict[str, Seen] = field(default_factory=dict)
     normal: Budget = field(default_factory=Budget)
     urgent: Budget = field(default_factory=Budget)
     since: float = 0
@@ -97,6 +77,8 @@ class State:
     lost_at: float = 0
     mail_at: float = 0
     failures: int = 0
+    failing_since: float = 0
+    trouble: Trouble | None = None
     retry_at: float = 0
 
     @property
@@ -104,12 +86,32 @@ class State:
         """Events that are neither mailed nor given up."""
         return self.received - self.mailed - self.undelivered
 
+    @property
+    def unmailed(self) -> tuple[Group, ...]:
+        """The events of all groups that no digest has taken."""
+        waiting = (known.pending for known in self.groups.values())
+        return tuple(group for group in waiting if group is not None)
+
+    def withdraw(self) -> None:
+        """Forget what is unmailed or lost, as it has been handed over elsewhere."""
+        self.received -= sum(group.count for group in self.unmailed)
+        self.lost = 0
+        for known in self.groups.values():
+            known.pending = None
+
     def budget(self, name: str) -> Budget:
         """Return the budget of that name."""
         return self.urgent if name == "urgent" else self.normal
 
     def receive(self, batch: Batch, policy: Policy, now: float) -> None:
-        """Merge what a process has handed over."""
+        """Merge what a process has handed over, unless that has been done before."""
+        if batch.source:
+            seen = self.sources.get(batch.source)
+            if seen is not None and batch.number <= seen.number:
+                return
+            self.sources[batch.source] = Seen(number=batch.number, at=now)
+            if len(self.sources) > _MAX_SOURCES:
+                del self.sources[min(self.sources, key=lambda name: self.sources[name].at)]
         for report in batch.reports:
             self.report(report, policy, now)
         self._lose(batch.dropped, now)
@@ -194,6 +196,7 @@ class State:
             entries=tuple(sorted(entries, key=rank)),
             next_at=None if last else min(again, default=now + policy.repeat_after),
             lost=self.lost,
+            trouble=self.trouble,
             accounts=Accounts(
                 since=self.since,
                 received=self.received,
@@ -211,48 +214,86 @@ class State:
             before=before,
             mail_before=self.mail_at,
             lost_before=self.lost_at,
+            owed=audience.recipients,
         )
         self.lost = 0
         self.mail_at = now
         return outgoing
 
     def report(self, report: Report, policy: Policy, now: float) -> None:
-        """Note what became of an attempt to send a digest."""
-        outgoing = self.outgoing.pop(report.message_id, None)
-        if outgoing is None:  # said before
+        """Note what an attempt to send a digest has come to."""
+        outgoing = self.outgoing.get(report.message_id)
+        if outgoing is None:  # all has been said
             return
-        digest = outgoing.digest
-        if report.accepted and not outgoing.counted:
-            outgoing.counted = True
-            self.mailed += digest.count
-        if report.accepted or not report.owed:
-            self.failures = 0
-            self.retry_at = 0
-        if not report.owed:
+        done = {*report.accepted, *report.refused}
+        outgoing.owed = tuple(one for one in outgoing.owed if one not in done)
+        if report.accepted:
+            self.failures, self.retry_at = 0, 0
             if not outgoing.counted:
-                self._give_up(outgoing, now)
-            return
-        if outgoing.counted or report.unknown or outgoing.owed is not None:
-            # Somebody has it, or may have it: what it says can't change any more. It waits by
-            # itself, behind the others: one full mailbox must not keep news from everybody else.
-            outgoing.owed = report.owed
+                outgoing.counted = True
+                self.mailed += outgoing.digest.count
+        outgoing.frozen = outgoing.frozen or bool(report.accepted or report.unknown)
+        if report.final or not outgoing.owed:
+            self._end(outgoing, report, policy, now)
+
+    def _end(self, outgoing: Outgoing, report: Report, policy: Policy, now: float) -> None:
+        """Note that an attempt is over."""
+        if outgoing.owed and outgoing.claimed_by != report.owner:
+            return  # somebody else sends it by now, as this one took too long
+        outgoing.settle(report.owner)
+        self._complain(report.problem, now)
+        if not outgoing.owed:
+            del self.outgoing[report.message_id]
+            if not outgoing.counted:
+                self.give_up(outgoing, now)
+        elif outgoing.frozen:
+            # It waits by itself: one full mailbox must not keep news from everybody else.
             outgoing.failures += 1
             outgoing.retry_at = now + max(report.pause, _pause(outgoing.failures))
-            self.outgoing[report.message_id] = outgoing
         else:
+            self.failing_since = self.failing_since if self.failures else now
             self.failures += 1
             self.retry_at = now + _pause(self.failures)
+            del self.outgoing[report.message_id]
             self._dissolve(outgoing, policy, now)
         if report.pause:
             self.retry_at = max(self.retry_at, now + report.pause)
 
-    def _give_up(self, outgoing: Outgoing, now: float) -> None:
-        """Count what nobody will be told; what comes next is as new as this was."""
+    def _complain(self, problem: str, now: float) -> None:
+        """Note what the next mail says about those before it."""
+        if not problem:
+            self.trouble = None
+        elif self.trouble is None:
+            self.trouble = Trouble(since=now, count=1, problem=problem)
+        else:
+            self.trouble = replace(self.trouble, count=self.trouble.count + 1, problem=problem)
+
+    def give_up(self, outgoing: Outgoing, now: float) -> None:
+        """End a digest that nobody more will get; if nobody has it, what comes next is new."""
+        self.outgoing.pop(outgoing.digest.message_id, None)
+        if outgoing.counted:
+            return
         digest = outgoing.digest
         self.undelivered += digest.count
         self._lose(digest.count + digest.lost, now)
-        self.retry_at = now + _LAST_PAUSE
+        self.failures, self.retry_at = 0, now + _LAST_PAUSE
         self._untell(outgoing)
+
+    def overdue(self, after: float, now: float) -> list[Outgoing]:
+        """Return digests to give up: those that are too old, and the oldest where there are many.
+
+        Args:
+            after: the age, in seconds, at which a digest is given up.
+            now: the store's time.
+        """
+        waiting = [one for one in self.outgoing.values() if one.claimed_until <= now]
+        waiting.sort(key=lambda one: one.digest.date)
+        old = [one for one in waiting if one.digest.date + after <= now]
+        return waiting[: max(len(old), len(self.outgoing) - _MAX_OUTGOING)]
+
+    def hopeless(self, after: float, now: float) -> bool:
+        """Whether all attempts have failed for so long that what is unmailed is given up."""
+        return self.failures > 0 and self.failing_since + after <= now
 
     def _dissolve(self, outgoing: Outgoing, policy: Policy, now: float) -> None:
         """Make pending again what nobody has been told, as if it had never been taken."""
@@ -287,12 +328,12 @@ class State:
 
     def due(self, now: float) -> Outgoing | None:
         """Return a digest that is to be sent once more now, if there is one."""
-        due = (one for one in self.outgoing.values() if self.due_at(one) <= now)
-        return next(due, None)
+        due = [one for one in self.outgoing.values() if self.due_at(one) <= now]
+        return min(due, key=self.due_at, default=None)
 
     def due_at(self, outgoing: Outgoing) -> float:
         """Return when a digest on its way may be sent again."""
-        return max(self.retry_at, outgoing.retry_at)
+        return max(self.retry_at, outgoing.retry_at, outgoing.claimed_until)
 
 
 def _entry(known: Known, policy: Policy, now: float) -> Entry:

@@ -246,7 +246,7 @@ def mail_view(digest: told.Digest, heading: Heading, times: Times) -> MailView:
         hidden=0,
         hidden_count=0,
         lost=digest.lost,
-        notes=_some([short(note, _NOTE) for note in digest.audience.notes], _SHOWN_NOTES),
+        notes=_some([short(note, _NOTE) for note in _notes(digest, times)], _SHOWN_NOTES),
         offset=times.offset,
         next=None if digest.next_at is None else times.minute(digest.next_at),
         accounts=(
@@ -365,6 +365,14 @@ def _counts(hosts: dict[str, list[Source]], elsewhere: int) -> str:
     if elsewhere:
         told.append(f"other processes {elsewhere:,}")
     return ", ".join(told)
+
+
+def _notes(digest: told.Digest, times: Times) -> Iterator[str]:
+    yield from digest.audience.notes
+    if (trouble := digest.trouble) is not None:
+        often = "1 time" if trouble.count == 1 else f"{trouble.count:,} times"
+        since = times.minute(trouble.since)
+        yield f"Not everybody got the mails before: {often} since {since}: {trouble.problem}"
 
 
 def _samples(samples: tuple[Event, ...], times: Times, room: Room) -> Iterator[SampleView]:

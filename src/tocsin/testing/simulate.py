@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tocsin.alerts.batch import Batch, Report
+from tocsin.alerts.digest import Audience
 from tocsin.alerts.fingerprint import Fingerprints
 from tocsin.alerts.frames import OwnCode
 from tocsin.alerts.grouping import OTHER
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from tocsin.mail.message import Message
 
 _EVER = float("inf")
+_AUDIENCE = Audience(to=("oncall@example.com",))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,8 +143,10 @@ class _Run:
         if decision.reason is None:
             return
         name = f"<{len(self.mails) + 1}@simulated>"
-        outgoing = self.state.take(decision, message_id=name, policy=self.policy, now=self.now)
-        report = Report(message_id=name, accepted=True, unknown=False, owed=(), pause=0)
+        outgoing = self.state.take(
+            decision, message_id=name, policy=self.policy, now=self.now, audience=_AUDIENCE
+        )
+        report = Report(message_id=name, accepted=outgoing.owed)
         self.state.report(report, self.policy, self.now)
         self.mails.append(_mail(outgoing.digest, self._heading))
         self._next = self.now  # what the budgets allow now has changed

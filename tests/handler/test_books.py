@@ -1,0 +1,423 @@
+"""The books: claims, facts, batches that come twice, and a store that fails."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from parts import Moody, Rounds, receipt
+
+from tocsin import Receipt, SendError, StoreError, TestEmailHandler
+from tocsin.alerts.batch import Batch
+from tocsin.alerts.codec import VERSION, dump
+from tocsin.alerts.policy import Haste
+from tocsin.stores.memory import MemoryLease, MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Failing(MemoryStore):
+    """A store that outlives its processes, and fails when it is told to."""
+
+    durable = True
+
+    def __init__(self, clock: Callable[[], float] | None = None) -> None:
+        super().__init__(clock)
+        self.broken = False
+        self.appended: list[bytes] = []
+
+    def append(self, batch: bytes) -> None:
+        self._fail()
+        self.appended.append(batch)
+        super().append(batch)
+
+    def lead(self, owner: str, ttl: float) -> MemoryLease | None:
+        self._fail()
+        return super().lead(owner, ttl)
+
+    def _fail(self) -> None:
+        if self.broken:
+            raise StoreError("the disk is full")
+
+
+class Killed(BaseException):
+    """What ends a process in the middle of something."""
+
+
+def shared(*senders: Any, **options: Any) -> list[Rounds]:
+    """Processes that share a store and a clock."""
+    first = Rounds(senders[0], store=Failing(), **options)
+    assert isinstance(first.store, Failing)
+    first.store._clock = first.clock
+    others = [Rounds(sender, store=first.store, **options) for sender in senders[1:]]
+    for other in others:
+        other.clock = other.books._ticks = first.clock
+    return [first, *others]
+
+
+def counts(email: TestEmailHandler) -> list[int]:
+    mails: list[Any] = email.outbox
+    return [int(mail.headers["X-Tocsin-Count"]) for mail in mails]
+
+
+def test_many_processes_send_what_one_would() -> None:
+    email = TestEmailHandler()
+    processes = shared(*[email] * 8)
+    for process in processes:
+        process.log(times=10)
+        process.run()
+    for process in processes:
+        process.run(after=10 if process is processes[0] else 0)
+    assert counts(email) == [80]
+    mail: Any = email.outbox[0]
+    assert "web-1 80" in mail.text
+
+
+def test_a_digest_that_is_being_sent_is_nobody_elses() -> None:
+    """Until the claim has run out; then somebody may have it, and it goes as it was."""
+    other = TestEmailHandler()
+
+    class Deadly(TestEmailHandler):
+        def send(self, messages: Any, **options: Any) -> list[Receipt]:
+            raise Killed
+
+    first, second = shared(Deadly(), other)
+    first.log(times=3)
+    with pytest.raises(Killed):
+        first.run(haste=Haste.FLUSH)
+    second.run(after=359)
+    assert counts(other) == []
+    second.run(after=2)
+    assert counts(other) == [3]
+
+
+def test_who_comes_after_a_killed_process_sends_the_same_digest() -> None:
+    sent: list[tuple[str, bytes]] = []
+
+    def note(mail: Any) -> None:
+        sent.append((mail.headers["Message-ID"], mail.to_mime().as_bytes()))
+
+    class Deadly(TestEmailHandler):
+        def send(self, messages: Any, **options: Any) -> list[Receipt]:
+            note(messages)
+            raise Killed
+
+    class Kind(TestEmailHandler):
+        def send(self, messages: Any, **options: Any) -> list[Receipt]:
+            note(messages)
+            return super().send(messages)
+
+    first, second = shared(Deadly(), Kind())
+    first.log(times=3)
+    with pytest.raises(Killed):
+        first.run(haste=Haste.FLUSH)
+    second.run(after=361)
+    assert len(sent) == 2
+    assert sent[0] == sent[1]
+    stats = second.check()
+    assert stats is not None
+    assert (stats.mailed, stats.pending) == (3, 0)
+
+
+def test_whoever_has_it_is_not_sent_it_again_after_a_kill() -> None:
+    """Facts are appended after each transaction: the next process knows them."""
+    sent: list[list[str]] = []
+
+    class Halfway(TestEmailHandler):
+        def send(self, messages: Any, **options: Any) -> list[Receipt]:
+            sent.append([one.addr_spec for one in messages.recipients])
+            options["on_transaction"](receipt(["a@x.example"]))
+            raise Killed
+
+    class Kind(TestEmailHandler):
+        def send(self, messages: Any, **options: Any) -> list[Receipt]:
+            sent.append([one.addr_spec for one in messages.recipients])
+            return super().send(messages)
+
+    first, second = shared(Halfway(), Kind(), to="a@x.example,b@x.example")
+    first.log(times=3)
+    with pytest.raises(Killed):
+        first.run(haste=Haste.FLUSH)
+    second.run(after=361)
+    assert sent == [["a@x.example", "b@x.example"], ["b@x.example"]]
+
+
+def test_a_late_leader_still_reports_what_it_did() -> None:
+    """It slept while it sent; another one had sent it again by then."""
+    (first, second) = shared(TestEmailHandler(), TestEmailHandler())
+
+    class Slow(TestEmailHandler):
+        def send(self, messages: Any, **options: Any) -> list[Receipt]:
+            second.run(after=400)
+            return super().send(messages)
+
+    first.dispatch._email = Slow()
+    first.log(times=3)
+    first.run(haste=Haste.FLUSH)
+    second.run(after=1)
+    stats = second.check()
+    assert stats is not None
+    assert (stats.received, stats.mailed, stats.pending) == (3, 3, 0)
+    assert first.dispatch.waiting() is False
+
+
+def test_a_batch_that_comes_twice_counts_once() -> None:
+    """An append whose answer was lost is repeated."""
+    (process,) = shared(TestEmailHandler())
+    process.log(times=3)
+    process.run()
+    assert isinstance(process.store, Failing)
+    process.store.append(process.store.appended[0])
+    process.run()
+    stats = process.check()
+    assert stats is not None
+    assert stats.received == 3
+
+
+def test_a_process_whose_store_fails_goes_on_alone_and_says_so(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    email = TestEmailHandler()
+    (process,) = shared(email)
+    assert isinstance(process.store, Failing)
+    process.store.broken = True
+    process.log(times=3)
+    process.run()
+    process.run(after=59)
+    assert counts(email) == []  # others may be doing the same: it waits longer than usual
+    process.run(after=302)
+    assert counts(email) == [3]
+    mail: Any = email.outbox[0]
+    assert "The store can't be used; these counts are one process's: the disk is full" in mail.text
+    error = capsys.readouterr().err
+    assert error.count("the store can't be used, each process goes on alone: the disk is full") == 1
+    process.log("urgent", level=50)
+    process.run()
+    assert counts(email) == [3, 1]
+
+
+def test_what_is_unmailed_goes_to_the_store_when_it_is_back() -> None:
+    email, other = TestEmailHandler(), TestEmailHandler()
+    process, second = shared(email, other)
+    assert isinstance(process.store, Failing)
+    process.store.broken = True
+    process.log(times=3)
+    process.run()
+    process.store.broken = False
+    process.run(after=59)
+    second.log(times=2)
+    second.run()
+    process.run(after=1)
+    second.run(after=10)
+    assert counts(email) + counts(other) == [5]
+    stats = second.check()
+    assert stats is not None
+    assert (stats.received, stats.mailed) == (5, 5)
+    mail: Any = other.outbox[0]
+    assert "The store can't be used" not in mail.text
+
+
+def test_what_became_of_a_digest_is_told_the_store_when_it_is_back() -> None:
+    class Breaking(TestEmailHandler):
+        def send(self, messages: Any, **options: Any) -> list[Receipt]:
+            store.broken = True
+            return super().send(messages)
+
+    (process,) = shared(Breaking())
+    assert isinstance(process.store, Failing)
+    store = process.store
+    process.log(times=3)
+    process.run(haste=Haste.FLUSH)
+    assert process.books.trouble
+    store.broken = False
+    process.run(after=61)
+    assert not process.books.trouble
+    process.run()
+    stats = process.check()
+    assert stats is not None
+    assert (stats.received, stats.mailed, stats.pending) == (3, 3, 0)
+
+
+def test_a_store_that_still_fails_is_tried_again_later() -> None:
+    (process,) = shared(TestEmailHandler())
+    assert isinstance(process.store, Failing)
+    process.store.broken = True
+    process.log()
+    process.run()
+    process.run(after=61)
+    assert process.books.trouble
+    lease = MemoryStore.lead(process.store, "another", 3600)
+    assert lease is not None
+    process.store.broken = False
+    process.run(after=61)
+    assert process.books.trouble  # somebody leads for long
+    lease.release()
+    process.run(after=61)
+    assert not process.books.trouble
+
+
+@pytest.mark.parametrize("what", ["state", "batch"])
+def test_what_a_newer_release_wrote_is_left_alone(what: str) -> None:
+    (process,) = shared(TestEmailHandler())
+    newer = json.dumps({"version": VERSION + 1, "data": {}}).encode()
+    lease = process.store.lead("newer", 60)
+    assert lease is not None
+    lease.commit(newer if what == "state" else b"", ()) if what == "state" else None
+    lease.release()
+    if what == "batch":
+        process.store.append(newer)
+    process.log()
+    process.run()
+    assert f"of version {VERSION + 1}, not {VERSION}" in process.books.trouble
+    found = process.store.lead("newer", 60)
+    assert found is not None
+    state, entries = found.read(10)
+    assert state == newer or newer in [entry.batch for entry in entries]
+
+
+def test_a_leader_that_was_too_slow_tries_again() -> None:
+    email = TestEmailHandler()
+    (process,) = shared(email)
+    take_lease = process.store.lead
+
+    def slow(owner: str, ttl: float) -> MemoryLease | None:
+        lease = take_lease(owner, ttl)
+        assert isinstance(lease, MemoryLease)
+        process.store.lead = take_lease  # type: ignore[method-assign]
+        process.clock.now += 60
+        assert take_lease("another", 1) is not None
+        return lease
+
+    process.log()
+    process.store.lead = slow  # type: ignore[method-assign, assignment]
+    assert process.run() == 1
+    process.run(after=2)
+    process.run(after=10)
+    assert counts(email) == [1]
+
+
+def test_a_durable_store_keeps_what_is_not_due_at_the_end() -> None:
+    email = TestEmailHandler()
+    (process,) = shared(email)
+    process.log(times=2)
+    process.run(haste=Haste.EXIT)
+    assert counts(email) == [2]
+    process.log(times=3)
+    process.run(haste=Haste.EXIT)
+    assert counts(email) == [2]
+    stats = process.check()
+    assert stats is not None
+    assert (stats.pending, stats.undelivered) == (3, 0)
+
+
+def test_a_durable_store_keeps_what_could_not_be_sent_at_the_end(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (process,) = shared(Moody(lambda _: OSError("no route")))
+    process.log("precious", times=2)
+    process.run(haste=Haste.EXIT)
+    process.dispatch.abandon()
+    assert process.dispatch.waiting()
+    assert "precious" not in capsys.readouterr().err
+
+
+def test_send_now_sends_everything_and_says_what_is_left() -> None:
+    answers: list[Any] = [None, OSError("no route"), None]
+    sender = Moody(lambda _: answers.pop(0))
+    (process,) = shared(sender)
+    process.log(times=2)
+    process.run(haste=Haste.ALL)
+    assert process.dispatch.nothing_left
+    process.log(times=3)
+    process.run(haste=Haste.ALL)
+    assert not process.dispatch.nothing_left
+    process.run(haste=Haste.ALL)
+    assert process.dispatch.nothing_left
+    assert sorted(sender.counted.values()) == [2, 3]
+
+
+def test_an_outage_ends_with_one_mail_that_tells_everything() -> None:
+    """The server is down for an hour, while three kinds of errors go on."""
+    up = False
+    sender = Moody(lambda them: None if up else OSError("connection refused"))
+    (process,) = shared(sender)
+    for minute in range(60):
+        for kind in ("a", "b", "c"):
+            process.log(f"kind {kind}", times=10)
+        process.run(after=60)
+        assert minute >= 0
+    assert not sender.counted
+    attempts = len(sender.attempts)
+    up = True
+    process.run(after=300)
+    assert list(sender.counted.values()) == [1800]
+    assert attempts < 40
+    body = sender.attempts[-1][2]
+    assert b"Not everybody got the mails before" in body
+
+
+def test_a_wrong_password_for_an_hour_costs_no_account_and_no_event() -> None:
+    from tocsin import LoginError, Reply  # noqa: PLC0415 - for this test only
+
+    right = False
+    refused = LoginError("the login was refused", reply=Reply(535, "5.7.8", "no"))
+    sender = Moody(lambda them: None if right else refused)
+    (process,) = shared(sender)
+    for _ in range(360):
+        process.log()
+        process.run(after=10)
+    assert len(sender.attempts) <= 13  # one in five minutes
+    right = True
+    process.run(after=300)
+    assert list(sender.counted.values()) == [360]
+
+
+def test_what_is_too_old_is_given_up_and_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    (process,) = shared(Moody(lambda _: OSError("no route")))
+    process.log("precious", times=4)
+    for _ in range(24 * 12 + 2):
+        process.run(after=300)
+    stats = process.check()
+    assert stats is not None
+    assert (stats.pending, stats.undelivered) == (0, 4)
+    error = capsys.readouterr().err
+    assert error.count("this alert could not be mailed for too long") == 1
+    assert "precious" in error
+
+
+def test_a_full_mailbox_is_given_up_after_a_day(capsys: pytest.CaptureFixture[str]) -> None:
+    def mood(them: list[str]) -> Receipt:
+        taken = [one for one in them if one != "b@x"]
+        return receipt(taken, deferred=["b@x"] if "b@x" in them else [])
+
+    (process,) = shared(Moody(mood), to="a@x,b@x")
+    process.log("precious", times=4)
+    for _ in range(24 * 12 + 2):
+        process.run(after=300)
+    stats = process.check()
+    assert stats is not None
+    assert (stats.mailed, stats.pending, stats.undelivered) == (4, 0, 0)
+    assert not process.dispatch.waiting()
+    assert "this alert could not be mailed for too long to b@x:" in capsys.readouterr().err
+
+
+def test_a_send_error_without_receipts_is_everybodys() -> None:
+    answers: list[Any] = [SendError("no session"), None]
+    sender = Moody(lambda _: answers.pop(0))
+    (process,) = shared(sender)
+    process.log(times=2)
+    process.run(haste=Haste.FLUSH)
+    process.run(after=2, haste=Haste.FLUSH)
+    assert list(sender.counted.values()) == [2]
+
+
+def test_an_empty_batch_is_not_appended() -> None:
+    (process,) = shared(TestEmailHandler())
+    process.run()
+    assert isinstance(process.store, Failing)
+    assert process.store.appended == []
+    process.books.append()
+    assert process.store.appended == []
+    assert dump(Batch()).startswith(b'{"version"')
