@@ -306,7 +306,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "to is a number": ({"to": 5}, "to: expected an address or a list of them, got int"),
     "to holds a number": (
         {"to": ["a@x", 5]},
-        "to: expected an address or a list of them, got list",
+        "to[1]: expected an address, got int",
     ),
     "bad address": (
         {"to": "ops.example.com"},
@@ -319,6 +319,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "injected address": (
         {"bcc": ["a@x\r\nBcc: b@x"]},
         "bcc: 'a@x\\r\\nBcc: b@x' is not an address: check the part before the '@'",
+    ),
+    "reply_to in a file": (
+        {"reply_to": {"file": "ops.txt"}},
+        "reply_to: expected an address or a list of them, got ConvertingDict",
     ),
     "bad reply_to": (
         {"reply_to": "Me <"},

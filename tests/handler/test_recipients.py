@@ -111,6 +111,8 @@ def test_a_fixed_list_may_be_changed_by_who_gets_it() -> None:
         (None, "to: expected an address or a list of them, got None"),
         (7, "to: expected an address or a list of them, got int"),
         ("bob", "to: 'bob' is not an address: expected name@domain"),
+        (["a@x", ["b@x"]], "to[1]: expected an address, got list"),
+        (("a@x", None), "to[1]: expected an address, got None"),
     ],
 )
 def test_a_fixed_list_is_checked_when_built(value: object, error: str) -> None:
@@ -450,7 +452,7 @@ EXPECTED = "answer: expected an address or a list of them, got"
         (None, f"{EXPECTED} None"),
         (b"a@x", f"{EXPECTED} bytes"),
         ({"a@x": 1}, f"{EXPECTED} dict"),
-        (["a@x", 1], f"{EXPECTED} list"),
+        (["a@x", 1], "answer[1]: expected an address, got int"),
         ("", "answer: no address in it"),
         ([], "answer: no address in it"),
         (iter(()), "answer: no address in it"),

@@ -13,12 +13,11 @@ import pytest
 from tocsin import AlertHandler, ConfigError, TestEmailHandler
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
     from pathlib import Path
 
 
 @pytest.fixture(autouse=True)
-def hooks(monkeypatch: pytest.MonkeyPatch) -> Generator[list[tuple[str, str]]]:
+def hooks(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """Hooks as a program may have set them before."""
     called: list[tuple[str, str]] = []
     monkeypatch.setattr(sys, "excepthook", lambda kind, *_: called.append(("main", kind.__name__)))
@@ -166,5 +165,6 @@ def test_disabled_a_wrong_option_is_still_named() -> None:
 
 @pytest.mark.parametrize("key", ["uncaught", "enabled"])
 def test_a_flag_is_true_or_false(key: str) -> None:
+    wrong: dict[str, Any] = {key: "yes"}
     with pytest.raises(ConfigError, match=f"^{key}: expected true or false, got str"):
-        AlertHandler(to="o@example.com", from_addr="a@example.com", **{key: "yes"})
+        AlertHandler(to="o@example.com", from_addr="a@example.com", **wrong)
