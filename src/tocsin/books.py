@@ -97,6 +97,11 @@ class Books:
         self._try_at = 0.0
 
     @property
+    def store(self) -> Store:
+        """Where events wait, if it works."""
+        return self._usual
+
+    @property
     def durable(self) -> bool:
         """Whether what is handed over outlives this process."""
         return self._store.durable

@@ -9,13 +9,13 @@ import sys
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import fields
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tocsin import options
 from tocsin.alerts.digest import Audience
 from tocsin.alerts.policy import Policy
-from tocsin.alerts.redact import Redactor
 from tocsin.alerts.sections import Sections
 from tocsin.context import Context
 from tocsin.exceptions import ConfigError
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from email.headerregistry import Address
 
+    from tocsin.alerts.text import Redacts
     from tocsin.fallback import Fallback
     from tocsin.stores.base import Store
 
@@ -115,21 +116,41 @@ def build_audience(to: object, cc: object = (), bcc: object = ()) -> Callable[[]
     return audience
 
 
-def build_redactor(value: object) -> Redactor:
+class _Redactor:
+    """A redactor that is made when it is first used, by the worker: it has many patterns."""
+
+    def __init__(self, patterns: tuple[str, ...], *, defaults: bool) -> None:
+        self._patterns = patterns
+        self._defaults = defaults
+
+    @cached_property
+    def _made(self) -> Redacts:
+        from tocsin.alerts.redact import Redactor  # noqa: PLC0415 - as above
+
+        return Redactor(self._patterns, defaults=self._defaults)
+
+    def text(self, text: str, /) -> str:
+        return self._made.text(text)
+
+    def field(self, name: str, value: str, /) -> str:
+        return self._made.field(name, value)
+
+
+def build_redactor(value: object) -> Redacts:
     """Return what takes secrets out of text: `True`, `False` for nothing, or further patterns.
 
     Raises:
         ConfigError: a pattern isn't a regular expression.
     """
     if isinstance(value, bool):
-        return Redactor(defaults=value)
+        return _Redactor((), defaults=value)
     patterns = options.texts("redact", value)
     for position, pattern in enumerate(patterns):
         try:
             re.compile(pattern)
         except re.error as error:
             options.fail(f"redact[{position}]", f"expected a regular expression: {error}")
-    return Redactor(patterns)
+    return _Redactor(patterns, defaults=True)
 
 
 def build_fallback(value: object) -> Fallback:

@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING
 from tocsin.alerts.batch import Report
 from tocsin.alerts.digest import Audience
 from tocsin.alerts.policy import Decision, Haste, decide
-from tocsin.alerts.render import plain, render
-from tocsin.alerts.sections import prepare
 from tocsin.exceptions import LeaseLost, LoginError, SendError, StoreError
 from tocsin.fallback import say
 from tocsin.mail.address import AddressList
@@ -35,6 +33,7 @@ if TYPE_CHECKING:
     from tocsin.fallback import Fallback
     from tocsin.intake import Intake
     from tocsin.mail.base import EmailHandler
+    from tocsin.mail.message import Message
     from tocsin.mail.receipt import Receipt
 
 _BUSY = 1.0  # seconds until the next try to lead, while another process does
@@ -174,7 +173,10 @@ class Dispatch:
 
     def load(self) -> None:
         """Load what a mail needs, before it is needed."""
-        prepare()
+        from tocsin.alerts import render, sections  # noqa: PLC0415 - what a mail needs, as said
+
+        del render
+        sections.prepare()
         self._email.prepare()
 
     def complain(self, kind: str, text: str) -> None:
@@ -314,8 +316,7 @@ class Dispatch:
         counted = outgoing.counted
         try:
             with _sending_here():
-                message = render(digest, self._heading, self._sections)
-                message.recipients = AddressList(everybody)
+                message = self._message(outgoing)
                 self._email.send(
                     message,
                     deadline=max(0.1, min(_SEND, until - time.monotonic())),
@@ -400,12 +401,21 @@ class Dispatch:
 
     def _keep(self, why: str, outgoing: Outgoing) -> None:
         """Put an alert where somebody may find it."""
+        from tocsin.alerts.render import plain  # noqa: PLC0415 - loads with the first mail
+
         digest, owed = outgoing.digest, outgoing.owed
-        message = render(digest, self._heading, self._sections)
-        message.recipients = AddressList(owed)
+        message = self._message(outgoing)
         if owed and outgoing.frozen:
             why += " to " + ", ".join(owed)
         self._fallback.keep(why, message, lambda: plain(digest, self._heading))
+
+    def _message(self, outgoing: Outgoing) -> Message:
+        """Return a digest's message, for whom it is owed."""
+        from tocsin.alerts.render import render  # noqa: PLC0415 - loads with the first mail
+
+        message = render(outgoing.digest, self._heading, self._sections)
+        message.recipients = AddressList(outgoing.owed)
+        return message
 
 
 def _facts(message_id: str, owner: str, receipt: Receipt) -> Report:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tocsin.alerts.policy import Policy
     from tocsin.mail.base import EmailHandler
     from tocsin.stats import Stats
+    from tocsin.stores.base import Store
 
     Addresses = Iterable[str | Address] | str | Address
     Recipients = Addresses | Mapping[str, Any] | Callable[[], Addresses]
@@ -167,10 +168,11 @@ class AlertHandler(logging.Handler):
         if self._books.durable and self._dispatch.waiting():
             self._worker.wake(urgent=False)
 
-    def _start(self) -> None:
-        """Set up what belongs to this process."""
+    def _start(self, store: Store | None = None) -> None:
+        """Set up what belongs to this process; a store in a file may be one that it has forked."""
         host = platform.node() or "localhost"
-        store = config.build_store(self._store, self._scope)
+        if store is None:
+            store = config.build_store(self._store, self._scope)
         self._books = Books(
             store=store,
             spare=config.build_store("memory:", self._scope) if store.durable else store,
@@ -340,7 +342,8 @@ def _after_fork() -> None:
     # What the parent has gathered is the parent's to send.
     worker.forget_all()
     for handler in list(_handlers):
-        handler._start()  # noqa: SLF001 - its own module
+        store = handler._books.store  # noqa: SLF001 - its own module
+        handler._start(store if store.durable else None)  # noqa: SLF001 - as above
 
 
 if hasattr(os, "register_at_fork"):

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 _ENVIRONMENT = {"SMTP_APP_PASSWORD": "abcdefghijklmnop", "MAIL_KEY": "abc"}
-_FOLDERS = ("/etc/shop", "/run/secrets")
+_FOLDERS = ("/etc/shop", "/run/secrets", "/var/lib/shop")
 _FILES = {"ca.pem", "client.pem", "client.key", "smtp-password", "oncall.txt", "templates"}
 _LOOPBACK = {"localhost", "127.0.0.1", "::1", None}
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import abc
-import asyncio
 import importlib
-import importlib.metadata
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from tocsin import options
@@ -78,6 +76,8 @@ class EmailHandler(abc.ABC):
 
         A cancelled call goes on in its thread; give it a `deadline`.
         """
+        import asyncio  # noqa: PLC0415 - only who awaits pays for it
+
         return await asyncio.to_thread(
             self.send, messages, deadline=deadline, on_transaction=on_transaction
         )
@@ -155,7 +155,9 @@ def get_handler_class(name: str | type[EmailHandler]) -> type[EmailHandler]:
 
 def _load(name: str) -> object:
     module, colon, attribute = name.partition(":")
-    entry_points = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
+    from importlib import metadata  # noqa: PLC0415 - only for names that aren't built in
+
+    entry_points = metadata.entry_points(group=ENTRY_POINT_GROUP)
     if not colon and name not in entry_points.names:
         known = ", ".join(sorted(entry_points.names))
         raise ConfigError(f"handler: {name!r} is unknown; known are {known}, or 'module:Class'")
