@@ -70,6 +70,7 @@ class Books:
     Attributes:
         owner: this process's name for itself.
         trouble: why it goes on alone; "" if it doesn't.
+        taken: how many events the store has, of those that were counted here.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Books:
     ) -> None:
         self.owner = f"{host}-{os.getpid()}-{secrets.token_hex(4)}"
         self.trouble = ""
+        self.taken = 0
         self._usual, self._spare = store, spare
         self._store = store
         spread = hashlib.blake2b(f"{host} {os.getpid()}".encode(), digest_size=2).digest()
@@ -135,8 +137,12 @@ class Books:
                     )
                 )
             while self._unsent:
-                self._store.append(dump(self._unsent[0]))
+                self._put(self._unsent[0])
                 del self._unsent[0]
+
+    def _put(self, batch: Batch) -> None:
+        self._store.append(dump(batch))
+        self.taken += sum(group.count for group in batch.groups)
 
     @contextlib.contextmanager
     def lead(self) -> Generator[Page | None]:
@@ -193,7 +199,7 @@ class Books:
             waiting, self._unsent = self._unsent, []
             self._facts = [replace(one, groups=(), dropped=0) for one in waiting if one.reports]
             for batch in waiting:
-                self._store.append(dump(replace(batch, reports=())))
+                self._put(replace(batch, reports=()))
 
     def come_back(self) -> None:
         """Use the store again, if it works and no mail of this process alone is on its way.

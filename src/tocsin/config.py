@@ -185,9 +185,11 @@ def build_context(size: object, key: object) -> Context | None:
         ConfigError: no size, or no context variable.
     """
     if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= _MAX_CONTEXT:
-        options.fail("context", f"expected a number of records from 0 to {_MAX_CONTEXT}")
+        got = options.kind(size) if isinstance(size, bool) or not isinstance(size, int) else size
+        options.fail("context", f"expected a number of records from 0 to {_MAX_CONTEXT}, got {got}")
     if key is not None and not isinstance(key, ContextVar):
-        options.fail("context_key", f"expected a ContextVar, got {options.kind(key)}")
+        hint = "; a file names one as ext://module.NAME" if isinstance(key, str) else ""
+        options.fail("context_key", f"expected a ContextVar, got {options.kind(key)}{hint}")
     if key is not None and not size:
         options.fail("context_key", "it needs context, the number of records to keep")
     return Context(size, key) if size else None

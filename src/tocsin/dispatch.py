@@ -97,7 +97,6 @@ class Dispatch:
         self._fallback = fallback
         self._give_up_after = give_up_after
         self._complaints: set[str] = set()
-        self._handed_over = 0
         self._dropped = 0  # of which the store has been told
         self._sent = self._failed = self._retries = 0
         self._last_error: str | None = None
@@ -110,7 +109,7 @@ class Dispatch:
     @property
     def stats(self) -> Stats:
         """The accounts, now."""
-        handed_over = self._handed_over
+        handed_over = self._books.taken
         dropped = self._intake.dropped
         seen = self._intake.seen
         return Stats(
@@ -215,7 +214,6 @@ class Dispatch:
     def _hand_over(self) -> None:
         groups = self._intake.drain()
         dropped = self._intake.dropped - self._dropped
-        self._handed_over += sum(group.count for group in groups)
         self._dropped += dropped
         self._books.append(groups, dropped)
 
@@ -299,7 +297,7 @@ class Dispatch:
     def _account(self, state: State) -> None:
         self._left = bool(state.pending or state.outgoing)
         if not self._left:
-            self._done = self._handed_over
+            self._done = self._books.taken
         self._accounts = StoreStats(
             received=state.received,
             mailed=state.mailed,

@@ -13,22 +13,25 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from email.headerregistry import Address
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from tocsin import options
+from tocsin.alerts.redact import Redactor
 from tocsin.alerts.text import attempt, short
 from tocsin.exceptions import ConfigError
 from tocsin.mail.address import AddressList, prepare_address, split_addresses
-
-if TYPE_CHECKING:
-    from email.headerregistry import Address
 
 _TIMEOUT = 5.0  # seconds that the application has to answer
 _MAX_BYTES = 1_000_000
 _MAX_ANSWER = 100_000  # addresses: a generator may have no end
 _THREAD = "tocsin-recipients"
+_MAX_ERROR = 2_000  # characters that are looked at
+_REDACTOR = Redactor()
 _ASYNC = (inspect.iscoroutinefunction, inspect.isasyncgenfunction)
+_asking: set[int] = set()
+"""The threads that ask the application."""
 _LINE_END = re.compile(rb"\r\n?|\n")
 _QUOTED_OR_COMMENT = re.compile(r'("(?:[^"\\]|\\.?)*"?)|#.*')
 
@@ -84,19 +87,25 @@ def build_addresses(key: str, value: object) -> AddressList:
     Raises:
         ConfigError: something isn't an address.
     """
+    expected = "expected an address or a list of them"
+    if isinstance(value, Mapping):  # else it were a list of its keys
+        options.fail(key, f"{expected}, got {options.kind(value)}")
     if isinstance(value, list | tuple):  # dictConfig's resolves `ext://` by index only
         value = [value[index] for index in range(len(value))]
+        for index, item in enumerate(value):
+            if not isinstance(item, str | Address):
+                options.fail(f"{key}[{index}]", f"expected an address, got {options.kind(item)}")
     try:
         return AddressList(value)  # type: ignore[arg-type] # told apart by the errors
     except ValueError as error:
         options.fail(key, str(error))
     except (TypeError, AttributeError):
-        options.fail(key, f"expected an address or a list of them, got {options.kind(value)}")
+        options.fail(key, f"{expected}, got {options.kind(value)}")
 
 
 def asking_here() -> bool:
     """Whether this thread asks the application: what it logs meanwhile must not cause a mail."""
-    return threading.current_thread().name == _THREAD
+    return bool(_asking) and threading.get_ident() in _asking
 
 
 class _Fixed:
@@ -206,13 +215,17 @@ class _FromCallable:
         return True
 
     def _run(self, call: _Call) -> None:
+        _asking.add(threading.get_ident())
         try:
             call.addresses = self._good = _checked(self._ask())
         except ConfigError as error:
             call.problem = short(str(error), 150)
         except BaseException as error:  # noqa: BLE001 - the application's, and `sys.exit()` too
-            call.problem = f"{type(error).__name__}: {short(attempt(error), 150)}"
+            # It is mailed, and an application's errors say with which password it asked.
+            text = _REDACTOR.text(attempt(error)[:_MAX_ERROR])
+            call.problem = f"{type(error).__name__}: {short(text, 150)}"
         finally:
+            _asking.discard(threading.get_ident())
             call.over.set()
 
     def __repr__(self) -> str:
@@ -231,9 +244,7 @@ def _current(addresses: Iterable[Address], problem: str = "", tail: str = "") ->
 
 def _checked(answer: object) -> tuple[Address, ...]:
     """Return the addresses of an answer; a `ConfigError` says what is wrong with it."""
-    if isinstance(answer, Mapping):  # else it were a list of its keys
-        options.fail("answer", f"expected an address or a list of them, got {options.kind(answer)}")
-    if isinstance(answer, Iterable) and not isinstance(answer, str | bytes | list):
+    if isinstance(answer, Iterable) and not isinstance(answer, str | bytes | list | Mapping):
         answer = list(islice(answer, _MAX_ANSWER + 1))
     addresses = build_addresses("answer", answer)
     if not addresses:

@@ -93,6 +93,7 @@ NAMES: list[str] = [
     "passwort",
     "Ocp-Apim-Subscription-Key",
     "user[password]",
+    "db_pw",
     "MY__SECRET__",
     "id_token_hint",
     "tokens",
@@ -164,6 +165,16 @@ GOES: list[tuple[str, str]] = [
     (f"mysqldump --db-password '{S}' db", S),
     (f"['mysqldump', '--password', '{S}', 'db']", S),
     (f"curl --user bob:{S} http://h/", S),
+    (f"curl -sS -u bob:{S} http://h/", S),
+    (f"['curl', '-u', 'bob:{S}', 'http://h/']", S),
+    (f"mysqldump -u root -p{S} db", S),
+    (f"['mariadb-dump', '-uroot', '-p{S}', 'db']", S),
+    (f"sshpass -p {S} ssh h", S),
+    (f"['sshpass', '-p', '{S}', 'ssh', 'h']", S),
+    (f"user%5Bpassword%5D={S}&x=1", S),
+    (f"card%5bcvc%5d={S}", S),
+    (f"tokens%5B%5D={S}", S),
+    (f"user[password][]={S}", S),
     (f'<input type="hidden" name="csrf_token" value="{S}">', S),
     (f'<input value="{S}" name="user[password]">', S),
     (f'{{"name": "DB_PASSWORD", "value": "{S}"}}', S),
@@ -180,6 +191,30 @@ GOES: list[tuple[str, str]] = [
     ('password=pa"ss' + S, S),
     ("password=pa\\ss" + S, S),
     ("password=pa&ss;" + S, S),
+    # SQLAlchemy, as it prints values that a statement names.
+    (
+        f"[SQL: INSERT INTO t (email, password_hash) VALUES (?, ?)]\n[parameters: ('a', '{S}')]",
+        S,
+    ),
+    (
+        f"[SQL: SELECT 1\nFROM t WHERE api_key = $1]\n[parameters: [('{S}',)]]\n(Background on",
+        S,
+    ),
+    (
+        f"'[SQL: UPDATE t SET token=?]\\n[parameters: (\"it's {S}\",)]\\n(Background on this'",
+        S,
+    ),
+    # pydantic, and FastAPI: what they refuse.
+    (
+        f"1 error for M\nuser.password\n  Too short [type=x, input_value='{S}', input_type=",
+        S,
+    ),
+    (f"tokens.0\n  Bad [type=x, input_value='it, input_type={S}', input_type=str]", S),
+    (
+        f"[{{'type': 'x', 'loc': ('body', 'password'), 'msg': \"it's short\", 'input': '{S}'}}]",
+        S,
+    ),
+    (f'{{"loc":["body","api_key"],"msg":"Too short","input":"{S}"}}', S),
     # Headers.
     (f"Authorization: Bearer {S}", S),
     (f"Authorization: Basic {S}==", S),
@@ -309,6 +344,17 @@ AROUND: list[tuple[str, str]] = [
     ("<Password>abc1</Password>", "<Password>[redacted]</Password>"),
     ("paid with 4111 1111 1111 1111.", "paid with [redacted]."),
     ("secret=[\n  (1\nuser=bob", "secret=[redacted]\n  (1\nuser=bob"),
+    ("a%5Bpassword%5D=abc1&b=2", "a%5Bpassword%5D=[redacted]&b=2"),
+    ("mysql -u root -pabc1 db", "mysql -u root -p[redacted] db"),
+    ("curl -u bob:abc1 http://h/", "curl -u bob:[redacted] http://h/"),
+    (
+        "[SQL: INSERT INTO t (a, token) VALUES (?, ?)]\n[parameters: ('b', 'c')]\n(Background)",
+        "[SQL: INSERT INTO t (a, token) VALUES (?, ?)]\n[parameters: [redacted]]\n(Background)",
+    ),
+    (
+        "password\n  Too short [type=x, input_value='abc1', input_type=str]",
+        "password\n  Too short [type=x, input_value=[redacted], input_type=str]",
+    ),
 ]
 
 STAYS: list[str] = [
@@ -445,6 +491,15 @@ STAYS: list[str] = [
     "csrf_exempt=1",
     "def f(token: str = None) -> None: ...",
     "secret: str | None,",
+    "mysql -u root -p db",
+    "mysqldump --protocol=tcp db",
+    "curl -u bob http://h/",
+    "a%5Bname%5D=bob",
+    "[SQL: INSERT INTO t (a, b) VALUES (?, ?)]\n[parameters: ('b', 'c')]",
+    "[parameters: ('b', 'c')]",
+    "name\n  Too short [type=x, input_value='bob', input_type=str]",
+    "password\n  Missing [type=x, input_value=None, input_type=NoneType]",
+    "{'loc': ('body', 'name'), 'msg': 'Too short', 'input': 'bob'}",
 ]
 
 # What hostile text is made of, over and over.
@@ -536,4 +591,21 @@ HOSTILE: list[str] = [
     "token=a.",
     'token=["',
     "token=_a",
+    "mysql ",
+    "mysql -",
+    "curl -u",
+    "curl -u a:",
+    "sshpass -p",
+    "%5B",
+    "a%5D",
+    "a[]",
+    "[SQL: ",
+    "[SQL: token]\n[parameters: (",
+    "\n[parameters: (",
+    "\\n[parameters: (a\\n(",
+    "input_value=",
+    "token\n input_value=",
+    "token\n input_value=, input_type=",
+    "'loc': (",
+    "'loc': ('token'), 'msg': '', 'input': '",
 ]

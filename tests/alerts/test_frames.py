@@ -87,7 +87,7 @@ def test_what_was_never_raised_is_from_nowhere() -> None:
 
 def test_a_module_without_a_name_does_no_harm() -> None:
     odd: dict[str, Any] = {}
-    exec("def fail():\n    raise ValueError\n", odd)
+    exec(compile("def fail():\n    raise ValueError\n", "/srv/odd.py", "exec"), odd)
     odd["__name__"] = 5
     error = caught(odd["fail"])
     assert place(error) == "5.fail"
@@ -101,6 +101,20 @@ def test_the_standard_library_and_what_is_installed_is_library() -> None:
     assert is_library("<frozen importlib._bootstrap>")
     assert not is_library("/srv/shop/payments.py")
     assert not is_library("<stdin>")
+
+
+def test_code_that_was_made_is_library() -> None:
+    """SQLAlchemy wraps methods of its session so: each `commit` that failed was one kind."""
+    assert is_library("<sqlalchemy generated warned() wrapper for sqlalchemy.orm.Session._flush>")
+    assert is_library("<string>")  # `dataclasses`
+    made = load_module("framework.made", "<framework generated>", FRAMEWORK)
+
+    def commit() -> None:
+        made["execute"]()
+
+    error = caught(commit)
+    assert place(error) == "test_frames.test_code_that_was_made_is_library.commit"
+    assert [kind for kind, text in told(error) if "generated" in text] == ["library"]
 
 
 def test_a_path_is_shown_from_where_it_is_imported() -> None:
@@ -140,6 +154,30 @@ def test_own_frames_are_those_of_the_named_packages() -> None:
     lines = told(caught(framework["handle"], view), "other", "framework")
     assert {kind for kind, text in lines if "framework/core.py" in text} == {"own"}
     assert not any(kind == "own" and "test_frames" in text for kind, text in lines)
+
+
+def test_a_framework_that_logs_under_its_own_name_is_folded() -> None:
+    """What `django.request` logs shows the view, and not Django as the application's own code."""
+    lines = told(caught(framework["handle"], view), "framework.request")
+    assert ("more", "... 2 frames of framework.core ...") in lines
+    assert ("own", '    framework["execute"]()') in lines
+    assert {kind for kind, text in lines if "framework/core.py" in text} == {"library"}
+
+
+def test_a_framework_is_folded_in_what_caused_the_error_too() -> None:
+    def broken() -> None:
+        try:
+            framework["route"](framework["execute"])
+        except OSError as error:
+            raise ValueError("no stock") from error
+
+    lines = told(caught(framework["handle"], broken), "framework.request")
+    assert not any(kind == "own" and "framework/core.py" in text for kind, text in lines)
+
+
+def test_an_installed_application_is_shown_by_its_logger() -> None:
+    lines = told(caught(installed["go"], framework["execute"]), "shop.main")
+    assert [kind for kind, text in lines if "shop/main.py" in text] == ["own"]
 
 
 def test_frames_that_are_repeated_are_folded() -> None:
@@ -196,7 +234,7 @@ def test_the_lines_of_the_code_are_without_secrets_and_short() -> None:
 
     frame = faults.take(caught(view), linecache.lazycache)[0].frames[-1]
     source = f"connect('hunter2', {'x' * 500})"
-    lines = list(tell([frame], OwnCode(), "x", lambda _path, _line: source, Stars().text))
+    lines = list(tell([frame], lambda _place: True, lambda _path, _line: source, Stars().text))
     assert lines[1].text.startswith("    connect('***', xxx")
     assert lines[1].text.endswith("[cut: first 200 of 516 characters]")
 

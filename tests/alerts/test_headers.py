@@ -244,7 +244,20 @@ def test_a_subject_can_be_in_any_script() -> None:
 
 def test_a_long_name_leaves_room_for_what_is_wrong() -> None:
     line = subject(digest(group()), app="a" * 100, environment="e" * 100)
+    assert line == f"[1x, 1 new] {'a' * 21}... {'e' * 12}...: ERROR ValueError in app.main"
+    line = subject(digest(group()), app="a" * 100)
+    assert line == f"[1x, 1 new] {'a' * 26}... production: ERROR ValueError in app.main"
+    line = subject(digest(group()), app="a" * 100, environment="")
     assert line == f"[1x, 1 new] {'a' * 37}...: ERROR ValueError in app.main"
+
+
+def test_a_long_name_does_not_hide_the_environment() -> None:
+    """Who is on call has to see whether it is staging."""
+    lines = {
+        subject(digest(group()), app="customer-relationship-management-api", environment=name)
+        for name in ("staging", "production")
+    }
+    assert len(lines) == 2
 
 
 def test_a_long_kind_is_cut_at_the_end_and_the_numbers_are_whole() -> None:

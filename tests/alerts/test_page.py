@@ -226,8 +226,8 @@ def test_lost_events_alone_are_a_page_too() -> None:
     page = Shown(html_of(DIGESTS["lost"])).text
     assert page.startswith(
         "shop · production 3 errors are in no mail Sent because errors were lost before they could "
-        "be mailed. Lost since the last mail: dropped because there were too many, or refused by "
-        "the mail server for good. Standard error of the processes tells more. Since 00:13:"
+        "be mailed. Lost since the last mail: dropped as they could not be read, or given up as "
+        "the mail server refused them. Standard error of the processes tells more. Since 00:13:"
     )
 
 

@@ -210,8 +210,8 @@ NEW   ValueError: a
       Sent because a new kind of error appeared.
       Next mail: at once for what is new or worse; for these, not before 00:28.
 
-!     1,200 events were lost since the last mail: dropped because there were too many,
-      or refused by the mail server for good. Standard error of the processes tells more.
+!     1,200 events were lost since the last mail: dropped as they could not be read,
+      or given up as the mail server refused them. Standard error of the processes tells more.
 
 {RULE}
 1   NEW    ERROR    shop  1 x
@@ -257,8 +257,8 @@ def test_a_mail_of_nothing_but_lost_events() -> None:
 LOST  5 errors are in no mail
       Sent because errors were lost before they could be mailed.
 
-!     Lost since the last mail: dropped because there were too many,
-      or refused by the mail server for good. Standard error of the processes tells more.
+!     Lost since the last mail: dropped as they could not be read,
+      or given up as the mail server refused them. Standard error of the processes tells more.
 
 {RULE}
 Since 00:13: received 5 = mailed 0 + pending 0 + undelivered 5. Counts are those of one process.

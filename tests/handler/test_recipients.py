@@ -461,6 +461,7 @@ EXPECTED = "answer: expected an address or a list of them, got"
         ("x" * 9_999, f"answer: '{'x' * 138}..."),
         (lambda: itertools.cycle(["a@x"]), "answer: more than 100,000 addresses"),
         (LookupError("nobody"), "LookupError: nobody"),
+        (LookupError("no rota://bob:hunter2@db"), "LookupError: no rota://bob:[redacted]@db"),
         (LookupError("\x1b[1m\nx" * 99), "LookupError: " + (r"\x1b[1m x" * 99)[:147] + "..."),
         (UnprintableError(), "UnprintableError: <UnprintableError whose text raises ValueError>"),
         (SystemExit(3), "SystemExit: 3"),

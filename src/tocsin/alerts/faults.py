@@ -11,7 +11,7 @@ from tocsin.alerts.text import MARGIN, Raw, attempt
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from tocsin.alerts.frames import Frame, OwnCode, Source
+    from tocsin.alerts.frames import Frame, OwnCode, Place, Source
     from tocsin.alerts.text import Redacts
 
 _MAX_FAULTS = 10  # of a chain
@@ -106,13 +106,14 @@ def tell(
         source: finds the lines of the code.
         redact: takes secrets out.
     """
+    owns = own.among(([frame.place for frame in fault.frames] for fault in faults), logger)
     lines: list[Line] = []
     left = _MAX_TOLD
     for number, fault in enumerate(faults):
         if number == _MAX_FAULTS:
             lines.append(Line("more", "further causes are left out"))
             break
-        for line in _told(fault, own, logger, source, redact):
+        for line in _told(fault, owns, source, redact):
             left -= len(line.text)
             if left >= 0:
                 lines.append(line)
@@ -124,13 +125,13 @@ def tell(
 
 
 def _told(
-    fault: Fault, own: OwnCode, logger: str, source: Source, redact: Redacts
+    fault: Fault, owns: Callable[[Place], bool], source: Source, redact: Redacts
 ) -> Iterator[Line]:
     raised = fault.raised.told(_MAX_ERROR, redact.text)
     if fault.relation:
         yield Line("cause", f"{fault.relation} {raised}")
     if fault.outer:
         yield Line("more", f"... {fault.outer:,} outer frames left out ...")
-    yield from frames.tell(fault.frames, own, logger, source, redact.text)
+    yield from frames.tell(fault.frames, owns, source, redact.text)
     if not fault.relation:
         yield Line("error", raised)

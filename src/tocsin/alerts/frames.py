@@ -24,6 +24,9 @@ _NAMED = 3  # modules of a run of library frames
 _CYCLES = (1, 2, 3)  # functions that call each other, whose recursion is folded
 _FEW = 3  # repetitions up to which recursion is told in full, as CPython does
 _SCRIPTS = ("__main__", "__mp_main__")  # the second is the first, in a spawned child
+# Code without a file was made: by `import`, `dataclasses` ("<string>"), SQLAlchemy
+# ("<sqlalchemy generated ...>"); but for what somebody has typed.
+_TYPED = ("<stdin>", "<console>", "<ipython", "<doctest", "<python-input")
 _INSTALLED = re.compile(r"[/\\](?:site|dist)-packages[/\\]")
 _STDLIB = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
 
@@ -113,18 +116,42 @@ class OwnCode:
                     named, packages = None, ()
         return named or outside or innermost
 
-    def owns(self, place: Place, logger: str) -> bool:
-        """Whether a frame is shown as the application's own."""
-        root = place.module.partition(".")[0]
-        if self._packages:
-            return root in self._packages or place.module in self._packages
-        return root == logger.partition(".")[0] or not is_library(place.path)
+    def among(self, traces: Iterable[Iterable[Place]], logger: str) -> Callable[[Place], bool]:
+        """Return what says of a frame whether it is shown as the application's own.
+
+        Args:
+            traces: an exception's frames, and those of the ones behind it.
+            logger: the logger's name.
+        """
+        packages = self._packages or (logger.partition(".")[0],)
+        if not self._packages and any(_serves(trace, packages) for trace in traces):
+            packages = ()
+
+        def owns(place: Place) -> bool:
+            if place.module.partition(".")[0] in packages or place.module in packages:
+                return True
+            return not self._packages and not is_library(place.path)
+
+        return owns
+
+
+def _serves(trace: Iterable[Place], packages: tuple[str, ...]) -> bool:
+    """Whether a package is a framework here: it is installed, and calls what is not."""
+    installed = False
+    for place in trace:
+        library = is_library(place.path)
+        if installed and not library:
+            return True
+        installed = installed or (library and place.module.partition(".")[0] in packages)
+    return False
 
 
 @lru_cache(maxsize=4096)
 def is_library(path: str) -> bool:
-    """Whether a file belongs to the standard library or is installed."""
-    return path.startswith((*_STDLIB, "<frozen ")) or _INSTALLED.search(path) is not None
+    """Whether a file belongs to the standard library, is installed, or is no file."""
+    if path.startswith("<"):
+        return not path.startswith(_TYPED)
+    return path.startswith(_STDLIB) or _INSTALLED.search(path) is not None
 
 
 @lru_cache(maxsize=4096)
@@ -207,20 +234,22 @@ def _runs(keys: Sequence[object]) -> list[tuple[int, int, int]]:
 
 
 def tell(
-    frames: Sequence[Frame], own: OwnCode, logger: str, source: Source, redact: Callable[[str], str]
+    frames: Sequence[Frame],
+    owns: Callable[[Place], bool],
+    source: Source,
+    redact: Callable[[str], str],
 ) -> Iterator[Line]:
     """Return the lines in which frames are told: runs of library code are folded.
 
     Args:
         frames: the outermost first; the innermost one is always told.
-        own: tells the application's own.
-        logger: the logger's name.
+        owns: tells the application's own.
         source: finds the lines of the code.
         redact: takes the secrets out of these.
     """
     run: list[Frame] = []
     for position, frame in enumerate(frames):
-        mine = own.owns(frame.place, logger)
+        mine = owns(frame.place)
         if not mine and position < len(frames) - 1:
             run.append(frame)
             continue

@@ -22,6 +22,7 @@ _SUBJECT = 120
 _TOPIC = 84  # characters: numbers in front of it have room
 _NUMBERS = _SUBJECT - _TOPIC - len("[] ")
 _IDENTITY = 40  # characters: a long name leaves room for what is wrong
+_ENVIRONMENT = 15  # of these: staging and production must look different
 _NAME = 100
 _THREADS_SINCE = dt.datetime(1601, 1, 1, tzinfo=dt.UTC)  # as a FILETIME counts
 
@@ -47,7 +48,9 @@ def subject(digest: Digest, heading: Heading, sections: Sections) -> tuple[str, 
 
 def topic(digest: Digest, heading: Heading) -> str:
     """Return what a digest is about, without numbers."""
-    identity = short(heading.identity, _IDENTITY)
+    environment = short(heading.environment, _ENVIRONMENT)
+    app = short(heading.app, _IDENTITY - (len(environment) + 1 if environment else 0))
+    identity = f"{app} {environment}".strip()
     if digest.lead is None:
         return f"{identity}: errors were lost"
     lead = digest.lead.group

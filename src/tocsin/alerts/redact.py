@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from tocsin.alerts.secret_forms import FIRST, FORMS, cards, tagged
+from tocsin.alerts.secret_forms import FIRST, FORMS, bound, cards, refused, tagged
 from tocsin.alerts.secret_names import nothing_to_hide, secret_words
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ _NAMES = frozenset(
 _VALUES = frozenset(("content", "data", "val", "value"))
 
 _KEY = re.compile(  # a name, and what stands between it and its value
-    r"""(?<![\w-])(?P<name>(?P<dashes>--(?:\w[\w-]{0,40}+\.){0,4}+)?[\w-]{2,100}+)(?P<quote>\\{0,8}["'`])?+\]?+
+    r"""(?<![\w-])(?P<name>(?P<dashes>--(?:\w[\w-]{0,40}+\.){0,4}+)?[\w-]{2,100}+)(?P<quote>\\{0,8}["'`])?+(?:(?:\[|%5[Bb])?(?:\]|%5[Dd])){0,2}+
     (?:[ \t]*+(?::=|=>|\+?=(?!=)|:(?!:)|%3[Dd]|(?:[=!]==?|\)?[ ](?:or|else))(?=[ ]?[bu]?["']))
       |(?P<pair>(?(quote),(?=\s{0,9}[bu]?\\{0,8}["'])|(?!)))
       |(?(dashes)[ \t]++(?=[^\s-])|(?P<spoken>[ \t](?=["'])|\((?=[bu]?["']))))
@@ -160,7 +160,8 @@ class Redactor:
         if self._defaults:
             text = _forms(FIRST, text)
             text = _cover(text, _Named(text).spans())
-            text = _cover(text, tagged(text))
+            for find in (tagged, bound, refused):
+                text = _cover(text, find(text))
             text = _cover(_forms(FORMS, text), cards(text))
         return text
 
@@ -199,6 +200,8 @@ class _Named:
         words = secret_words(name)
         if not words and before.endswith("\\"):  # the n of a newline that `repr` shows
             words = secret_words(name[1:])
+        if not words and before.endswith("%"):  # the 5B of a bracket in a form's field
+            words = secret_words(name[2:])
         if not words and name.lower() in _LAST_WORDS and before.endswith(" "):
             words = secret_words(before.rpartition("\n")[2].split(" ")[-2] + " " + name)
         if found["spoken"] and words not in _SPOKEN:

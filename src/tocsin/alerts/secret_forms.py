@@ -73,6 +73,10 @@ _OTHERS = (
     ),
     ("thin:", r"thin:[\w$]{1,60}/([^\s\"'@]{1,256})@"),  # Oracle
     ("--", r"--(?:proxy-)?user[ =][\"']?[^\s:\"']{1,99}:([^\s\"']+)"),  # curl
+    ("curl", r"\bcurl\b[^\n]{0,300}?[ ,][\"']?-u(?:[\"', ]{1,4})?[^\s:\"']{1,99}:([^\s\"',]+)"),
+    ("mysql", r"\bmysql[^\n]{0,300}?[ ,][\"']?-p([^\s\"',]+)"),
+    ("mariadb", r"\bmariadb[^\n]{0,300}?[ ,][\"']?-p([^\s\"',]+)"),
+    ("sshpass", r"\bsshpass[\"', ]{1,4}-p[\"', ]{0,4}([^\s\"',]+)"),
     ("DENTIFIED", r"IDENTIFIED (?:WITH \S{1,40} )?(?:BY|AS) ['\"]([^'\"\n]+)"),  # MySQL
     (
         "<input",
@@ -89,6 +93,30 @@ FORMS = [(needle, re.compile(form)) for needle, form in _OTHERS] + [
     for first in begins.split()
 ]
 _TAG = re.compile(r"<(?:\w{1,30}:)?([\w.-]{2,60}+)(?:\s[^<>\n]{0,200}+)?>([^<>]{1,1000}+)</")
+# SQLAlchemy: the values of a statement, `[parameters: ('ada', 'secret')]`, behind its columns.
+_VALUES = re.compile(
+    r"(?:\n|\\n)\[parameters: (?=[\[(])((?:[^\n\\]|\\(?!n\())*?)\]?(?=\n|\\n\(|\Z)"
+)
+_COLUMN = re.compile(r"\w{2,100}")
+_STATEMENT = 4_000  # characters in which a statement's columns are looked for
+# What pydantic refuses, and where it was: in an error's text, and in the list of them.
+_REFUSED = (
+    (
+        "input_value=",
+        re.compile(
+            r"(?<![\w.-])([\w.\[\]-]{2,200}+)(?:\n|\\n)(?:[^\n\\]|\\(?!n)){0,500}?\binput_value="
+            r"((?:[^\n\\]|\\(?!n))*), input_type="
+        ),
+    ),
+    (
+        "input",
+        re.compile(
+            r"[\"']loc[\"']: ?[\[(]([^()\[\]\n]{2,200})[\])], ?[\"']msg[\"']: ?"
+            r"(?:\"[^\"\n]*\"|'[^'\n]*'), ?[\"']input[\"']: ?"
+            r"((?:'(?:[^'\\\n]|\\.)*+'?|\"(?:[^\"\\\n]|\\.)*+\"?)|[\w.+-]+)"
+        ),
+    ),
+)
 # Visa, Mastercard, Amex, Diners, Discover, JCB and UnionPay, as they are printed.
 _CARD = re.compile(
     r"""(?<![\w.+-])(?=4|5[1-5]|2[2-7]|3[4-9]|30[0-5]|6011|6[245])(?:\d{13,19}+
@@ -102,6 +130,25 @@ def tagged(text: str) -> Iterator[Span]:
     for found in _TAG.finditer(text) if "</" in text else ():
         if (words := secret_words(found[1])) and not nothing_to_hide(found[1], words, found[2]):
             yield found.span(2)
+
+
+def bound(text: str) -> Iterator[Span]:
+    """Yield the values of SQL statements that name a secret."""
+    for found in _VALUES.finditer(text) if "[parameters: " in text else ():
+        near = max(0, found.start() - _STATEMENT)
+        begin = text.rfind("[SQL: ", near, found.start())
+        columns = _COLUMN.findall(text, max(near, begin), found.start())
+        if any(secret_words(column) for column in columns):
+            yield found.span(1)
+
+
+def refused(text: str) -> Iterator[Span]:
+    """Yield the values of secret names that pydantic has refused."""
+    for needle, pattern in _REFUSED:
+        for found in pattern.finditer(text) if needle in text else ():
+            words = secret_words(found[1])
+            if words and not nothing_to_hide(found[1], words, found[2].strip("\"'")):
+                yield found.span(2)
 
 
 def cards(text: str) -> Iterator[Span]:

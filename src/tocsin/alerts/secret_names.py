@@ -20,7 +20,7 @@ _QUALIFIER = re.compile(
     |staging|str|string|test|text|value))+\Z""",
     _X,
 )
-_WORD_ENDS = re.compile(r"(?:\A|\ )(?:bearer|creds?|cvc|cvv|jwt|otp|pass|totp)\Z")
+_WORD_ENDS = re.compile(r"(?:\A|\ )(?:bearer|creds?|cvc|cvv|jwt|otp|pass|pw|totp)\Z")
 _ENDS = re.compile(  # of the words in one
     r"""(?:passwo?r[dt]|passwd|kennwort|pwd|passphrase|passcode|secret|token|credential|cookie
     |sess(?:ion)?id|mnemonic|(?:recovery|seed)phrase|creditcard|cardnumber

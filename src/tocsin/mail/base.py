@@ -135,6 +135,12 @@ def address_option(key: str, value: object) -> Address:
         options.fail(key, f"expected an address, got {options.kind(value)}")
 
 
+_BUILT_IN = {
+    "smtp": "tocsin.mail.smtp:SMTPEmailHandler",
+    "test": "tocsin.mail.outbox:TestEmailHandler",
+}
+
+
 def get_handler_class(name: str | type[EmailHandler]) -> type[EmailHandler]:
     """Find an email handler's class.
 
@@ -154,16 +160,17 @@ def get_handler_class(name: str | type[EmailHandler]) -> type[EmailHandler]:
 
 
 def _load(name: str) -> object:
-    module, colon, attribute = name.partition(":")
-    from importlib import metadata  # noqa: PLC0415 - only for names that aren't built in
-
-    entry_points = metadata.entry_points(group=ENTRY_POINT_GROUP)
-    if not colon and name not in entry_points.names:
-        known = ", ".join(sorted(entry_points.names))
-        raise ConfigError(f"handler: {name!r} is unknown; known are {known}, or 'module:Class'")
+    target = _BUILT_IN.get(name, name)  # found without the package's metadata, too
+    module, colon, attribute = target.partition(":")
     try:
         if colon:
             return getattr(importlib.import_module(module), attribute)
-        return entry_points[name].load()
+        from importlib import metadata  # noqa: PLC0415 - only for names that aren't built in
+
+        entry_points = metadata.entry_points(group=ENTRY_POINT_GROUP)
+        if name in entry_points.names:
+            return entry_points[name].load()
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise ConfigError(f"handler: can't load {name!r}: {error}") from error
+    known = ", ".join(sorted({*entry_points.names, *_BUILT_IN}))
+    raise ConfigError(f"handler: {name!r} is unknown; known are {known}, or 'module:Class'")

@@ -1,8 +1,8 @@
 """A file that all processes of one machine share: SQLite, with a write-ahead log.
 
-The file is opened for each use, which takes about a millisecond and happens once a second at most:
-so there is no connection that a fork could share, and what happens to the file in the meantime,
-removed, replaced, out of space, is met as an error of the next use.
+The file is opened for each use, about once a second: what became of it meanwhile, removed,
+replaced, out of space, is met as an error of the next use. Within a process one thread uses SQLite
+at a time, and a fork waits for it: a child would inherit locks that nobody gives back.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -19,11 +21,12 @@ from tocsin.stores.base import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
-    from pathlib import Path
 
 _APPLICATION = 0x746F6373  # "tocs": PRAGMA application_id
 _SCHEMA = 1  # PRAGMA user_version
-_TABLES = """
+_TABLES = f"""
+PRAGMA application_id = {_APPLICATION};
+PRAGMA user_version = {_SCHEMA};
 CREATE TABLE batches (
     id INTEGER PRIMARY KEY AUTOINCREMENT, scope TEXT NOT NULL, data BLOB NOT NULL
 );
@@ -31,10 +34,14 @@ CREATE INDEX batches_by_scope ON batches (scope, id);
 CREATE TABLE states (scope TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE leases (
     scope TEXT PRIMARY KEY, owner TEXT NOT NULL, fence INTEGER NOT NULL,
-    ends REAL NOT NULL, now REAL NOT NULL
+    ends REAL NOT NULL, now REAL NOT NULL, ticks REAL NOT NULL
 ) WITHOUT ROWID;
 """
-_BUSY = 5.0  # seconds to wait for another process's short transaction
+_COUNT = "SELECT count(*) FROM sqlite_master"
+_BUSY = 5.0  # seconds to wait for others
+_SLICE = 0.05  # seconds of it that SQLite waits at once: a fork has to wait for that
+_PAUSE = 0.005  # seconds between tries
+_LOG = 16 << 20  # bytes of the write-ahead log: 16 writers without a pause made it 400 MB in 5 s
 
 
 class SQLiteStore:
@@ -44,7 +51,8 @@ class SQLiteStore:
         path: the file; it is made, for its owner alone, in a folder that has to exist.
         scope: whose batches, state and lease these are: several handlers may share a file.
         clock: returns the time in seconds since the epoch.
-        busy: seconds to wait while another process writes.
+        ticks: returns seconds that go on where the clock is set back, the same in all processes.
+        busy: seconds to wait for others.
 
     Raises:
         ConfigError: the file can't be made or written to, or is something else.
@@ -58,163 +66,197 @@ class SQLiteStore:
         scope: str,
         *,
         clock: Callable[[], float] = time.time,
+        ticks: Callable[[], float] = time.monotonic,
         busy: float = _BUSY,
     ) -> None:
-        self._path = path.absolute()
-        self._scope = scope
+        self._scope = scope.encode(errors="backslashreplace").decode()
         self._clock = clock
-        self._busy = busy
-        self._make()
+        self._ticks = ticks
+        try:
+            self._file = _File(path, busy)
+            with self._file.transaction("DEFERRED"):
+                pass
+        except (OSError, StoreError) as error:
+            if not _is_busy(
+                error.__cause__
+            ):  # then what is wrong with it, if anything, shows later
+                raise ConfigError(f"store: {error}") from error
 
     def append(self, batch: bytes) -> None:
         """Keep a batch."""
-        with self._transaction("IMMEDIATE") as file:
-            file.execute("INSERT INTO batches (scope, data) VALUES (?, ?)", (self._scope, batch))
+        with self._file.transaction() as sql:
+            sql.execute("INSERT INTO batches (scope, data) VALUES (?, ?)", (self._scope, batch))
 
     def lead(self, owner: str, ttl: float) -> SQLiteLease | None:
         """Become the leader; None while somebody else is."""
-        with self._transaction("IMMEDIATE") as file:
-            row = file.execute(
-                "SELECT owner, fence, ends, now FROM leases WHERE scope = ?", (self._scope,)
-            ).fetchone()
-            leader, fence, ends, before = row or ("", 0, 0.0, 0.0)
-            now = max(before, self._clock())
-            if leader not in {"", owner} and now < ends:
-                return None
-            file.execute(
-                "INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?, ?)",
-                (self._scope, owner, fence + 1, now + ttl, now),
+        with self._file.transaction() as sql:
+            found = sql.execute(
+                "SELECT owner, fence, ends, now, ticks FROM leases WHERE scope = ?", (self._scope,)
             )
-            return SQLiteLease(self, fence + 1, now)
+            ticks = self._ticks()
+            leader, fence, ends, before, then = found.fetchone() or (owner, 0, 0.0, 0.0, ticks)
+            now = max(self._clock(), before + max(0.0, ticks - then))
+            if leader != owner and now < ends:
+                return None
+            sql.execute(
+                "INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?, ?, ?)",
+                (self._scope, owner, fence + 1, now + ttl, now, ticks),
+            )
+        return SQLiteLease(self._file, self._scope, fence + 1, now)
 
     def close(self) -> None:
         """Do nothing: nothing is held open."""
 
     def __repr__(self) -> str:
-        return f"<SQLiteStore {self._path}>"
-
-    def _make(self) -> None:
-        """Make the file if there is none, and see whether it can be used."""
-        where = f"store: {str(self._path)!r}"
-        if not self._path.parent.is_dir():
-            raise ConfigError(f"store: the folder {str(self._path.parent)!r} does not exist")
-        if self._path.is_dir():
-            raise ConfigError(f"{where} is a folder; name a file in it")
-        try:
-            # SQLite gives its other files the permissions of this one.
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
-        except OSError as error:
-            raise ConfigError(f"{where} can't be written to: {error.strerror}") from error
-        try:
-            with self._open() as file:
-                self._prepare(file)
-        except StoreError as error:
-            if isinstance(error.__cause__, sqlite3.OperationalError) and "locked" in str(error):
-                return  # it is somebody's for a moment: what is wrong with it shows later
-            raise ConfigError(f"{where} can't be used: {error}") from error
-
-    def _prepare(self, file: sqlite3.Connection) -> None:
-        if file.execute("PRAGMA application_id").fetchone()[0] == _APPLICATION:
-            self._check(file)
-            return
-        with _transaction(file, "EXCLUSIVE"):
-            if file.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                self._check(file)  # another process may have been faster
-                return
-            for statement in _TABLES.split(";"):
-                file.execute(statement)
-            file.execute(f"PRAGMA application_id = {_APPLICATION}")
-            file.execute(f"PRAGMA user_version = {_SCHEMA}")
-        (mode,) = file.execute("PRAGMA journal_mode = WAL").fetchone()
-        if mode != "wal":
-            raise StoreError("its file system can't share memory between processes")
-
-    def _check(self, file: sqlite3.Connection) -> None:
-        """See whether the file is ours: it may have been replaced since."""
-        if file.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION:
-            raise StoreError("it is no store of Tocsin's")
-        (version,) = file.execute("PRAGMA user_version").fetchone()
-        if version != _SCHEMA:
-            raise StoreError(f"it has version {version} of the tables, this release has {_SCHEMA}")
-
-    @contextlib.contextmanager
-    def _open(self) -> Generator[sqlite3.Connection]:
-        """Open the file; whatever SQLite finds wrong is a `StoreError`."""
-        try:
-            with contextlib.closing(
-                sqlite3.connect(
-                    f"file:{quote(str(self._path))}?mode=rw",
-                    uri=True,
-                    timeout=self._busy,
-                    isolation_level=None,
-                )
-            ) as file:
-                # What a process has written is safe when it ends; the machine may lose the latest.
-                file.execute("PRAGMA synchronous = NORMAL")
-                yield file
-        except sqlite3.Error as error:
-            raise StoreError(f"{self._path.name}: {error}") from error
-
-    @contextlib.contextmanager
-    def _transaction(self, kind: str) -> Generator[sqlite3.Connection]:
-        with self._open() as file, _transaction(file, kind):
-            self._check(file)
-            yield file
-
-    def _read(self, limit: int) -> tuple[bytes | None, list[Entry]]:
-        with self._transaction("DEFERRED") as file:
-            state = file.execute(
-                "SELECT data FROM states WHERE scope = ?", (self._scope,)
-            ).fetchone()
-            batches = file.execute(
-                "SELECT id, data FROM batches WHERE scope = ? ORDER BY id LIMIT ?",
-                (self._scope, limit),
-            )
-            return state and state[0], [Entry(key, batch) for key, batch in batches]
-
-    def _commit(self, fence: int, state: bytes, consumed: Sequence[Entry]) -> None:
-        with self._transaction("IMMEDIATE") as file:
-            found = file.execute("SELECT fence FROM leases WHERE scope = ?", (self._scope,))
-            if found.fetchone() != (fence,):
-                raise LeaseLost("another process leads")
-            file.execute("INSERT OR REPLACE INTO states VALUES (?, ?)", (self._scope, state))
-            file.executemany("DELETE FROM batches WHERE id = ?", [(one.key,) for one in consumed])
-
-    def _release(self, fence: int) -> None:
-        with self._transaction("IMMEDIATE") as file:
-            file.execute(
-                "UPDATE leases SET ends = 0 WHERE scope = ? AND fence = ?", (self._scope, fence)
-            )
-
-
-@contextlib.contextmanager
-def _transaction(file: sqlite3.Connection, kind: str) -> Generator[None]:
-    file.execute(f"BEGIN {kind}")
-    try:
-        yield
-    except BaseException:
-        with contextlib.suppress(sqlite3.Error):  # it may have been rolled back already
-            file.execute("ROLLBACK")
-        raise
-    file.execute("COMMIT")
+        return f"<SQLiteStore {self._file.path}>"
 
 
 class SQLiteLease:
     """The lease of a `SQLiteStore`."""
 
-    def __init__(self, store: SQLiteStore, fence: int, now: float) -> None:
-        self._store = store
+    def __init__(self, file: _File, scope: str, fence: int, now: float) -> None:
+        self._file = file
+        self._scope = scope
         self._fence = fence
         self.now = now
 
     def read(self, limit: int) -> tuple[bytes | None, list[Entry]]:
         """Return the state and the oldest batches."""
-        return self._store._read(limit)  # noqa: SLF001 - two halves of one thing
+        with self._file.transaction("DEFERRED") as sql:
+            found = sql.execute(
+                "SELECT CAST(data AS BLOB) FROM states WHERE scope = ?", (self._scope,)
+            )
+            (state,) = found.fetchone() or (None,)
+            batches = sql.execute(
+                "SELECT id, CAST(data AS BLOB) FROM batches WHERE scope = ? ORDER BY id LIMIT ?",
+                (self._scope, limit),
+            )
+            return state, [Entry(key, batch) for key, batch in batches]
 
     def commit(self, state: bytes, consumed: Sequence[Entry]) -> None:
         """Replace the state and remove the batches."""
-        self._store._commit(self._fence, state, consumed)  # noqa: SLF001 - as above
+        with self._file.transaction() as sql:
+            fence = sql.execute("SELECT fence FROM leases WHERE scope = ?", (self._scope,))
+            if fence.fetchone() != (self._fence,):
+                raise LeaseLost("another process leads")
+            sql.execute("INSERT OR REPLACE INTO states VALUES (?, ?)", (self._scope, state))
+            sql.executemany("DELETE FROM batches WHERE id = ?", [(one.key,) for one in consumed])
 
     def release(self) -> None:
         """Let somebody else lead."""
-        self._store._release(self._fence)  # noqa: SLF001 - as above
+        with self._file.transaction() as sql:
+            mine = (self._scope, self._fence)
+            sql.execute("UPDATE leases SET ends = 0 WHERE scope = ? AND fence = ?", mine)
+
+
+class _File:
+    """The file, opened for one transaction at a time; what SQLite finds wrong is a `StoreError`."""
+
+    def __init__(self, path: Path, busy: float) -> None:
+        # The same after a `chdir`. `Path.resolve` raises RuntimeError for links that go in circles.
+        self.path = Path(os.path.realpath(path))
+        self._busy = busy
+        self._prepared = False
+        folder = self.path.parent
+        if not folder.is_dir():
+            raise StoreError(f"the folder '{folder}' does not exist")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise StoreError(f"the folder '{folder}' can't be written to; SQLite makes files in it")
+        # A file that is there isn't opened: closing it would drop the locks that SQLite has on it.
+        with _guard, contextlib.suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+            self.path.chmod(0o600)  # whatever the umask is; SQLite's other files do the same
+        if not self.path.is_file():
+            raise StoreError(f"'{self.path}' is no file")
+        if not os.access(self.path, os.R_OK | os.W_OK):
+            raise StoreError(f"'{self.path}' can't be read and written")
+
+    @contextlib.contextmanager
+    def transaction(self, kind: str = "IMMEDIATE") -> Generator[sqlite3.Connection]:
+        """Begin a transaction, as soon as others let it, and commit it if nothing is raised."""
+        until = time.monotonic() + self._busy
+        try:
+            while True:
+                with _guard, contextlib.closing(self._open()) as sql:
+                    if self._begin(sql, kind, until):
+                        yield sql
+                        sql.execute("COMMIT")  # without it, closing takes everything back
+                        self._shorten(sql)
+                        return
+                time.sleep(_PAUSE)
+        # Where the file is damaged, values are of wrong types, and messages in no encoding.
+        except (sqlite3.Error, OverflowError, TypeError, ValueError) as error:
+            raise StoreError(f"'{self.path}' can't be used: {error}") from error
+
+    def _open(self) -> sqlite3.Connection:
+        place = quote(os.fsencode(self.path.as_posix()).lstrip(b"/"))
+        where = f"file:///{place}?mode=rw"
+        return sqlite3.connect(where, uri=True, timeout=_SLICE, isolation_level=None)
+
+    def _begin(self, sql: sqlite3.Connection, kind: str, until: float) -> bool:
+        """Begin, or return False while others are in the way and there is time left."""
+        try:
+            # What a process has written is safe when it ends; the machine may lose the latest.
+            sql.execute("PRAGMA synchronous = NORMAL")
+            if not self._prepared:
+                self._prepare(sql)
+            sql.execute(f"BEGIN {kind}")
+            self._check(sql)
+        except sqlite3.OperationalError as error:
+            if not _is_busy(error) or time.monotonic() >= until:
+                raise
+            return False
+        self._prepared = True
+        return True
+
+    def _prepare(self, sql: sqlite3.Connection) -> None:
+        """Make the tables in an empty file, which others may be about to do as well."""
+        if _number(sql, _COUNT):
+            self._check(sql)
+        sql.execute("PRAGMA auto_vacuum = FULL")  # it is small again after a backlog
+        # SQLite doesn't wait here. A copy that was made with VACUUM INTO needs it as well.
+        (mode,) = sql.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            raise StoreError(f"'{self.path}' is where processes can't share memory")
+        sql.execute("BEGIN IMMEDIATE")
+        if not _number(sql, _COUNT):
+            for statement in _TABLES.split(";"):
+                sql.execute(statement)
+        sql.execute("COMMIT")
+
+    def _check(self, sql: sqlite3.Connection) -> None:
+        """See whether the file is ours: it may have been replaced since."""
+        if _number(sql, "PRAGMA application_id") != _APPLICATION:
+            raise StoreError(f"'{self.path}' is another program's database")
+        version = _number(sql, "PRAGMA user_version")
+        if version != _SCHEMA:
+            raise StoreError(
+                f"'{self.path}' is another release's: tables of version {version}, not {_SCHEMA}"
+            )
+
+    def _shorten(self, sql: sqlite3.Connection) -> None:
+        """Begin the log anew when it is long: SQLite itself can't while somebody always reads."""
+        with contextlib.suppress(sqlite3.Error, OSError):  # what was committed stays so
+            if Path(f"{self.path}-wal").stat().st_size > _LOG:
+                sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _is_busy(error: BaseException | None) -> bool:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_PROTOCOL}
+
+
+def _number(sql: sqlite3.Connection, query: str) -> int:
+    (number,) = sql.execute(query).fetchone()
+    return int(number)
+
+
+_guard = threading.RLock()
+"""Held while the file is open, also by a fork: else the child would have locks of SQLite's that
+belong to a thread which it hasn't got, and could never write. It is re-entrant as other hooks may
+open a store in the child before this is released."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_guard.acquire, after_in_parent=_guard.release, after_in_child=_guard.release
+    )
