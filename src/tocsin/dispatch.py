@@ -41,8 +41,11 @@ _SEND = 300.0  # seconds for a mail to all its recipients, unless somebody waits
 _MARGIN = 60.0  # seconds more until another process may take it that it was not sent
 _LOGIN_PAUSE = 300.0  # after a refused login, so that the account isn't locked
 _NOBODY = 60.0  # seconds until the lists are asked again, when nobody is on them
+_TURN = 0.02  # seconds until the next try of somebody who is waited for
 _sending: set[int] = set()
 """The threads in which a mail is sent."""
+_whole = threading.RLock()
+"""Held while a mail is made, with locks of others that a fork would leave locked in the child."""
 
 
 def sending_here() -> bool:
@@ -60,6 +63,23 @@ def _sending_here() -> Generator[None]:
         yield
     finally:
         _sending.discard(threading.get_ident())
+
+
+def before_fork() -> None:
+    """Wait until no mail is being made."""
+    _whole.acquire()
+
+
+def after_fork_in_parent() -> None:
+    """Let mails be made again."""
+    _whole.release()
+
+
+def after_fork_in_child() -> None:
+    """Forget the parent's threads; a thread here may have the number of one of those."""
+    global _whole  # noqa: PLW0603 - the lock is the parent's too
+    _whole = threading.RLock()
+    _sending.intersection_update({threading.get_ident()})
 
 
 class Dispatch:
@@ -166,17 +186,24 @@ class Dispatch:
 
     def abandon(self) -> None:
         """Give up what is unmailed, while a send hangs in another thread."""
-        self._hand_over()
+        try:
+            self._hand_over()
+        except StoreError as error:
+            self._books.go_alone(error)
         if not self._books.durable:
             self._give_up_all()
 
     def load(self) -> None:
         """Load what a mail needs, before it is needed."""
-        from tocsin.alerts import render, sections  # noqa: PLC0415 - what a mail needs, as said
+        if self._books.durable:  # loading takes long for a process that is about to be killed
+            with contextlib.suppress(StoreError):  # the round that follows meets it again
+                self._hand_over()
+        with _whole:
+            from tocsin.alerts import render, sections  # noqa: PLC0415 - what a mail needs, as said
 
-        del render
-        sections.prepare()
-        self._email.prepare()
+            del render
+            sections.prepare()
+            self._email.prepare()
 
     def complain(self, kind: str, text: str) -> None:
         """Tell a failure on standard error, once a kind until something succeeds."""
@@ -195,11 +222,14 @@ class Dispatch:
         audience: Audience | None = None
         while True:
             with self._books.lead() as page:
-                if page is None:
+                if page is not None:
+                    self._give_up(page)
+                    due = self._decide(page, haste, audience, until)
+                    now = page.now
+            if page is None:
+                if not self._turn(haste, until):
                     return _BUSY
-                self._give_up(page)
-                due = self._decide(page, haste, audience, until)
-                now = page.now
+                continue
             if due is None:
                 return None if self._next_at is None else max(0.0, self._next_at - now)
             if isinstance(due, Decision):  # who gets it is asked while nobody waits for the lease
@@ -210,6 +240,13 @@ class Dispatch:
                 continue
             self._send(due, until)
             audience = None
+
+    def _turn(self, haste: Haste, until: float) -> bool:
+        """Wait while another process leads, if somebody waits for this one; False if it is late."""
+        if haste is Haste.NONE or time.monotonic() + _TURN > until:
+            return False
+        time.sleep(_TURN)
+        return True
 
     def _hand_over(self) -> None:
         groups = self._intake.drain()
@@ -243,21 +280,28 @@ class Dispatch:
         audience = self._ask()
         while True:
             with self._books.lead() as page:
-                if page is None:
-                    return
-                if not tried:  # what dissolves must not be tried again and again
-                    self._take_all(page, audience, until, haste)
-                waiting = page.state.outgoing.items()
-                left = [one for name, one in waiting if name not in tried and self._ours(one, page)]
-                if left:  # the latest first: most is news in it
-                    self._claim(left[-1], page, until)
-                self._account(page.state)
+                left = [] if page is None else self._left_to_try(page, tried, audience, until, haste)
+            if page is None and self._turn(haste, until):
+                continue
             if not left:
                 break
             tried.append(left[-1].digest.message_id)
             self._send(left[-1], until, last=haste is Haste.EXIT and not self._books.durable)
         if haste is Haste.EXIT and not self._books.durable:
             self._give_up_all()
+
+    def _left_to_try(
+        self, page: Page, tried: list[str], audience: Audience, until: float, haste: Haste
+    ) -> list[Outgoing]:
+        """Return the digests that were not tried yet; the last one is claimed."""
+        if not tried:  # what dissolves must not be tried again and again
+            self._take_all(page, audience, until, haste)
+        waiting = page.state.outgoing.items()
+        left = [one for name, one in waiting if name not in tried and self._ours(one, page)]
+        if left:  # the latest first: most is news in it
+            self._claim(left[-1], page, until)
+        self._account(page.state)
+        return left
 
     def _ours(self, outgoing: Outgoing, page: Page) -> bool:
         """Whether nobody else sends it now."""
@@ -409,9 +453,10 @@ class Dispatch:
 
     def _message(self, outgoing: Outgoing) -> Message:
         """Return a digest's message, for whom it is owed."""
-        from tocsin.alerts.render import render  # noqa: PLC0415 - loads with the first mail
+        with _whole:
+            from tocsin.alerts.render import render  # noqa: PLC0415 - loads with the first mail
 
-        message = render(outgoing.digest, self._heading, self._sections)
+            message = render(outgoing.digest, self._heading, self._sections)
         message.recipients = AddressList(outgoing.owed)
         return message
 

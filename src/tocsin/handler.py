@@ -163,6 +163,9 @@ class AlertHandler(logging.Handler):
             self._start()
             self._resume()
 
+    # The base class's `name`, which dictConfig sets, knows only the base class's `set_name`.
+    name = property(logging.Handler.get_name, set_name)  # type: ignore[assignment] # as above
+
     def _resume(self) -> None:
         """Send what an earlier process has left in the store, now that its name is known."""
         if self._books.durable and self._dispatch.waiting():

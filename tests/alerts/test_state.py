@@ -726,3 +726,67 @@ def test_reports_are_merged_like_events() -> None:
     take(state)
     state.receive(Batch(groups=(group(count=2),), reports=(ACCEPTED,)), POLICY, NOW)
     assert accounts(state) == (5, 3, 2, 0)
+
+
+# Claims, facts, and what may come twice.
+
+
+def test_an_attempt_that_took_too_long_ends_no_other_ones_claim() -> None:
+    state = received(group(count=3))
+    outgoing = take(state)
+    outgoing.claim("slow", NOW + 60)
+    outgoing.claim("next", NOW + 120)
+    assert outgoing.frozen  # the slow one may have sent it
+    state.report(replace(NOBODY, owner="slow"), POLICY, NOW + 70)
+    assert (outgoing.claimed_by, state.due(NOW + 100)) == ("next", None)
+    state.report(replace(report(owed=("c@x",), accepted=True), owner="slow"), POLICY, NOW + 80)
+    assert (outgoing.owed, outgoing.claimed_by) == (("c@x",), "next")
+    assert accounts(state) == (3, 3, 0, 0)
+    state.report(replace(report(accepted=True), owner="slow"), POLICY, NOW + 90)
+    assert not state.outgoing
+
+
+def test_a_fact_is_noted_while_the_attempt_goes_on() -> None:
+    state = received(group(count=3))
+    outgoing = take(state)
+    outgoing.claim("me", NOW + 60)
+    fact = Report(message_id="<m>", owner="me", accepted=("a@x",), final=False)
+    state.report(fact, POLICY, NOW)
+    assert (outgoing.owed, outgoing.claimed_by, outgoing.frozen) == (("b@x", "c@x"), "me", True)
+    assert accounts(state) == (3, 3, 0, 0)
+
+
+def test_a_batch_is_merged_once() -> None:
+    state = State()
+    for number in (1, 1, 2, 1, 2):
+        state.receive(Batch(source="p", number=number, groups=(group(),)), POLICY, NOW)
+    assert accounts(state) == (2, 0, 2, 0)
+
+
+def test_the_processes_that_are_remembered_are_bounded() -> None:
+    state = State()
+    for number in range(300):
+        batch = Batch(source=f"p{number}", number=1, groups=(group(),))
+        state.receive(batch, POLICY, NOW + number)
+    assert len(state.sources) == 200
+    assert "p299" in state.sources
+    assert "p0" not in state.sources
+
+
+def test_the_oldest_of_too_many_digests_are_given_up() -> None:
+    state = State()
+    for number in range(25):
+        state.receive(Batch(groups=(group(),)), POLICY, NOW + number)
+        take(state, f"<{number}>", NOW + number)
+        state.report(report(f"<{number}>", owed=("c@x",), accepted=True), POLICY, NOW + number)
+    old = state.overdue(86_400, NOW + 30)
+    assert [one.digest.message_id for one in old] == [f"<{number}>" for number in range(5)]
+    assert len(state.overdue(86_400, NOW + 86_400 + 9)) == 10
+
+
+def test_what_is_unmailed_can_be_handed_over_elsewhere() -> None:
+    state = received(group("a", 2), group("b", 3))
+    state.receive(Batch(dropped=4), POLICY, NOW)
+    assert {one.fingerprint: one.count for one in state.unmailed} == {"a": 2, "b": 3}
+    state.withdraw()
+    assert (accounts(state), state.lost, state.unmailed) == ((0, 0, 0, 0), 0, ())

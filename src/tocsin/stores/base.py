@@ -14,7 +14,7 @@ class Entry:
     """A batch that was appended.
 
     Attributes:
-        key: its place in the store's order.
+        key: its place in the store's order, which no other batch gets later.
         batch: its bytes.
     """
 
@@ -33,24 +33,41 @@ class Lease(Protocol):
     now: float
 
     def read(self, limit: int) -> tuple[bytes | None, list[Entry]]:
-        """Return the state, None if there is none yet, and the oldest `limit` batches."""
+        """Return the state, None if there is none yet, and the oldest `limit` batches.
+
+        Whether the lease is still good is not asked: `commit` says so.
+
+        Raises:
+            StoreError: it can't be read.
+        """
         ...
 
     def commit(self, state: bytes, consumed: Sequence[Entry]) -> None:
-        """Replace the state and remove the batches that are merged in it, both or neither.
+        """Replace the state and remove these batches, both or neither.
+
+        Batches that are gone already are no error. It may be done several times with a lease.
 
         Raises:
-            LeaseLost: the time was up and somebody else leads; nothing was changed.
+            LeaseLost: somebody has led since, or the time is up; nothing was changed.
+            StoreError: it isn't known whether it was done.
         """
         ...
 
     def release(self) -> None:
-        """Let somebody else lead. Doing it twice, or late, does nothing."""
+        """Let somebody else lead. Doing it twice, or late, does nothing.
+
+        Raises:
+            StoreError: it can't be done; the lease ends when its time is up.
+        """
         ...
 
 
 class Store(Protocol):
     """Keeps batches and one state. Any method may be called from any thread.
+
+    What it finds wrong when it is built is a `ConfigError`, and a `StoreError` after that. Nothing
+    waits for long: for others a few seconds at most. `tocsin.testing.StoreContract` has the rules
+    as tests.
 
     Attributes:
         durable: whether what it keeps outlives the process.
@@ -62,14 +79,21 @@ class Store(Protocol):
         """Keep a batch until a leader has merged it. It returns soon, and nobody has to lead.
 
         Raises:
-            StoreError: it isn't kept.
+            StoreError: it isn't known to be kept. It may be appended again: a batch says which one
+                it is, and counts once.
         """
         ...
 
     def lead(self, owner: str, ttl: float) -> Lease | None:
-        """Become the leader for `ttl` seconds; None while somebody else is."""
+        """Become the leader for `ttl` seconds; None while somebody else is.
+
+        Who leads already gets a new lease, and the older one is lost.
+
+        Raises:
+            StoreError: it isn't known who leads.
+        """
         ...
 
     def close(self) -> None:
-        """Give back what is held open."""
+        """Give back what is held open. It is the last call, or done twice."""
         ...

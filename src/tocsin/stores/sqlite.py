@@ -76,10 +76,9 @@ class SQLiteStore:
             self._file = _File(path, busy)
             with self._file.transaction("DEFERRED"):
                 pass
-        except (OSError, StoreError) as error:
-            if not _is_busy(
-                error.__cause__
-            ):  # then what is wrong with it, if anything, shows later
+        except (OSError, ValueError, StoreError) as error:
+            # A file that others keep busy may be a good one: if it isn't, that shows later.
+            if not _is_busy(error.__cause__):
                 raise ConfigError(f"store: {error}") from error
 
     def append(self, batch: bytes) -> None:

@@ -1,10 +1,12 @@
-"""For tests: an SMTP server that does what a script says, and what a policy would have sent."""
+"""For tests: a scripted SMTP server, what a policy would have sent, the rules of a store."""
 
 from __future__ import annotations
 
 from tocsin.testing.script import Act, Drip, ReceivedMessage, SMTPConnection
 from tocsin.testing.simulate import SimulatedMail, simulate
 from tocsin.testing.smtp import ScriptedSMTPServer
+from tocsin.testing.store_contract import StoreContract
+from tocsin.testing.store_contract import StoreContract
 
 __all__ = [
     "Act",
@@ -13,5 +15,7 @@ __all__ = [
     "SMTPConnection",
     "ScriptedSMTPServer",
     "SimulatedMail",
+    "StoreContract",
+    "StoreContract",
     "simulate",
 ]

@@ -6,7 +6,8 @@ A test module has a class that inherits from `StoreContract` and says how its st
         def open(self, scope="one"):
             return MyStore(self.url, scope)
 
-pytest finds the tests in it; each of them begins with an empty store.
+pytest finds the tests in it; each of them begins with an empty store. A store that waits for real
+time is tested as it is; where the clock can be set, `pass_time` sets it.
 """
 
 from __future__ import annotations
@@ -22,18 +23,19 @@ if TYPE_CHECKING:
 
     from tocsin.stores.base import Lease, Store
 
-_PATIENCE = 10.0  # seconds of real time that a lease's end is waited for
-_TTL = 0.2
+_EPOCH = 1e9, 1e11  # what seconds since 1970 can be: neither milliseconds nor time since the start
 
 
 class StoreContract:
     """Say what a store has to do; one rule a test.
 
     Attributes:
-        patience: seconds that a test waits for something that happens by itself.
+        ttl: seconds that a short lease lasts; more where the store answers slowly.
+        patience: seconds that a test waits for something that should happen at once.
     """
 
-    patience: ClassVar[float] = _PATIENCE
+    ttl: ClassVar[float] = 0.2
+    patience: ClassVar[float] = 10.0
 
     def open(self, scope: str = "one") -> Store:
         """Return a store at the place of this test, as one more process would open it.
@@ -50,37 +52,51 @@ class StoreContract:
         while (left := end - time.monotonic()) > 0:
             waiter.wait(left)
 
+    # Batches
+
     def test_a_new_store_has_no_state_and_no_batches(self) -> None:
         """The first leader finds nothing, and begins with a state of its own."""
         assert _lead(self.open()).read(10) == (None, [])
 
     def test_batches_are_read_in_the_order_in_which_they_were_appended(self) -> None:
-        """A report must not overtake the events that it is about."""
-        store = self.open()
+        """A report must not overtake the events that it is about, whoever appends it."""
+        stores = self.open(), self.open()
         for number in range(20):
-            store.append(b"%d" % number)
-        _, entries = _lead(store).read(100)
-        assert [entry.batch for entry in entries] == [b"%d" % number for number in range(20)]
+            stores[number % 2].append(b"%d" % number)
+        assert _batches(_lead(stores[0]), 100) == [b"%d" % number for number in range(20)]
 
     def test_no_more_batches_are_read_than_asked_for(self) -> None:
         """A leader that meets a million batches takes them in parts, the oldest first."""
         store = self.open()
         for number in range(5):
             store.append(b"%d" % number)
-        _, entries = _lead(store).read(2)
-        assert [entry.batch for entry in entries] == [b"0", b"1"]
+        assert _batches(_lead(store), 2) == [b"0", b"1"]
+
+    def test_a_backlog_is_consumed_in_parts(self) -> None:
+        """A thousand batches wait after an outage: each is read once, in order."""
+        store = self.open()
+        for number in range(250):
+            store.append(b"%d" % number)
+        lease = _lead(store)
+        found: list[bytes] = []
+        for _ in range(4):
+            _, entries = lease.read(100)
+            found += [entry.batch for entry in entries]
+            lease.commit(b"%d" % len(found), entries)
+        assert found == [b"%d" % number for number in range(250)]
 
     def test_any_bytes_come_back_as_they_were(self) -> None:
         """What a store keeps is not its business."""
         store = self.open()
-        batches = [b"", b"\0\xff\r\n", bytes(range(256)) * 4096]
+        batches = [b"", b"\0\xff\r\n ", bytes(range(256)) * 4096]
         for batch in batches:
             store.append(batch)
         lease = _lead(store)
         _, entries = lease.read(10)
         assert [entry.batch for entry in entries] == batches
-        lease.commit(batches[2], entries)
-        assert lease.read(10) == (batches[2], [])
+        for state in batches:
+            lease.commit(state, entries)
+            assert lease.read(10) == (state, []), "an empty state is one, too"
 
     def test_what_is_read_stays_until_it_is_committed(self) -> None:
         """A leader that dies after reading has changed nothing."""
@@ -88,8 +104,32 @@ class StoreContract:
         store.append(b"a")
         lease = _lead(store)
         first = lease.read(10)
+        assert lease.read(10) == first
         lease.release()
         assert _lead(store).read(10) == first
+
+    def test_many_may_append_at_once(self) -> None:
+        """Each batch is there once, and each process's are in its order, whoever appends beside."""
+        stores = [self.open() for _ in range(8)]
+
+        def append(name: int) -> None:
+            for number in range(20):
+                stores[name].append(b"%d %d" % (name, number))
+
+        _at_once(append, 8)
+        found = _batches(_lead(self.open()), 1000)
+        for name in range(8):
+            mine = [batch for batch in found if batch.startswith(b"%d " % name)]
+            assert mine == [b"%d %d" % (name, number) for number in range(20)]
+        assert len(found) == 160
+
+    def test_threads_may_share_a_store(self) -> None:
+        """The worker uses it, and at a program's end so does another thread."""
+        store = self.open()
+        _at_once(lambda _: store.append(b"x"), 8)
+        assert _batches(_lead(store), 100) == [b"x"] * 8
+
+    # The state
 
     def test_a_commit_replaces_the_state_and_removes_what_it_consumed(self) -> None:
         """Both or neither: else an event is counted twice, or never."""
@@ -104,6 +144,37 @@ class StoreContract:
         lease.commit(b"a, b and c", left)
         assert lease.read(10) == (b"a, b and c", [])
 
+    def test_a_commit_removes_what_it_is_told_and_nothing_else(self) -> None:
+        """What a leader can't read yet, it leaves."""
+        store = self.open()
+        for batch in (b"a", b"b", b"c"):
+            store.append(batch)
+        lease = _lead(store)
+        _, entries = lease.read(10)
+        lease.commit(b"b", entries[1:2])
+        assert _batches(lease, 10) == [b"a", b"c"]
+
+    def test_a_commit_may_consume_nothing(self) -> None:
+        """A digest is taken into the state without a new batch."""
+        store = self.open()
+        store.append(b"a")
+        lease = _lead(store)
+        lease.commit(b"state", ())
+        state, left = lease.read(10)
+        assert (state, len(left)) == (b"state", 1)
+
+    def test_a_commit_may_be_repeated(self) -> None:
+        """Its answer may have been lost. What was appended since has a place of its own."""
+        store = self.open()
+        store.append(b"a")
+        lease = _lead(store)
+        _, entries = lease.read(10)
+        lease.commit(b"a", entries)
+        store.append(b"b")
+        lease.commit(b"a", entries)
+        state, left = lease.read(10)
+        assert (state, [entry.batch for entry in left]) == (b"a", [b"b"])
+
     def test_what_is_appended_meanwhile_is_not_consumed(self) -> None:
         """Whoever appends doesn't wait for the leader, and loses nothing by it."""
         store, other = self.open(), self.open()
@@ -115,14 +186,32 @@ class StoreContract:
         state, left = lease.read(10)
         assert (state, [entry.batch for entry in left]) == (b"a", [b"b"])
 
-    def test_a_commit_may_consume_nothing(self) -> None:
-        """A digest is taken into the state without a new batch."""
-        store = self.open()
-        store.append(b"a")
-        lease = _lead(store)
-        lease.commit(b"state", ())
-        state, left = lease.read(10)
-        assert (state, len(left)) == (b"state", 1)
+    def test_everything_is_merged_once(self) -> None:
+        """Some append, others take turns to lead: the state is all that was appended."""
+        stores = [self.open() for _ in range(6)]
+        wanted = sorted(b"%d-%d" % (name, number) for name in range(4) for number in range(25))
+        end = time.monotonic() + self.patience
+
+        def append(name: int) -> None:
+            for number in range(25):
+                stores[name].append(b"%d-%d" % (name, number))
+
+        def merge(name: int) -> None:
+            merged: list[bytes] = []
+            while len(merged) < len(wanted) and time.monotonic() < end:
+                lease = stores[name].lead(str(name), 60)
+                if lease is None:
+                    continue
+                state, entries = lease.read(7)
+                merged = [*(state or b"").split(), *(entry.batch for entry in entries)]
+                lease.commit(b" ".join(merged), entries)
+                lease.release()
+
+        _at_once(lambda name: append(name) if name < 4 else merge(name), 6)
+        state, left = _lead(self.open(), "last").read(1000)
+        assert (sorted((state or b"").split()), left) == (wanted, [])
+
+    # The lease
 
     def test_there_is_one_leader_at_a_time(self) -> None:
         """Two would decide twice about the same events."""
@@ -133,45 +222,80 @@ class StoreContract:
         assert other.lead("two", 60) is not None
         assert store.lead("one", 60) is None
 
+    def test_of_many_who_want_to_lead_at_once_one_does(self) -> None:
+        """All processes wake at the same moment, when a leader's time is up."""
+        stores = [self.open() for _ in range(8)]
+        leases: list[Lease | None] = []
+        _at_once(lambda name: leases.append(stores[name].lead(str(name), 60)), 8)
+        assert [lease is None for lease in leases].count(False) == 1
+
     def test_the_leader_may_lead_again(self) -> None:
         """A process isn't kept out by a lease of its own that it has lost sight of."""
-        store = self.open()
+        store, other = self.open(), self.open()
         first = _lead(store, "one")
         second = _lead(store, "one")
         second.commit(b"second", ())
         with _raises_lease_lost():
             first.commit(b"first", ())
+        first.release()
+        assert other.lead("two", 60) is None, "the second lease goes on"
         assert second.read(1)[0] == b"second"
+
+    def test_a_new_lease_has_its_whole_time(self) -> None:
+        """Who leads again has got as much time as it asked for."""
+        store, other = self.open(), self.open()
+        _lead(store, "one", self.ttl)
+        again = _lead(store, "one", 60)
+        self.pass_time(2 * self.ttl)
+        assert other.lead("two", 60) is None
+        again.commit(b"in time", ())
 
     def test_a_lease_ends_by_itself(self) -> None:
         """A leader that was killed is followed by another one."""
         store, other = self.open(), self.open()
-        _lead(store, "one", _TTL)
-        self.pass_time(2 * _TTL)
+        _lead(store, "one", self.ttl)
+        self.pass_time(2 * self.ttl)
         assert other.lead("two", 60) is not None
 
     def test_a_late_leader_changes_nothing(self) -> None:
         """It may have slept for an hour: what it was about to commit is history."""
         store, other = self.open(), self.open()
         store.append(b"a")
-        late = _lead(store, "one", _TTL)
+        late = _lead(store, "one", self.ttl)
         _, entries = late.read(10)
-        self.pass_time(2 * _TTL)
+        self.pass_time(2 * self.ttl)
         new = _lead(other, "two")
         with _raises_lease_lost():
             late.commit(b"late", entries)
         state, left = new.read(10)
         assert (state, [entry.batch for entry in left]) == (None, [b"a"])
 
+    def test_a_leader_is_late_although_nobody_leads_any_more(self) -> None:
+        """What others have decided since must not be overwritten, and not only while they lead."""
+        store, other = self.open(), self.open()
+        late = _lead(store, "one", self.ttl)
+        self.pass_time(2 * self.ttl)
+        new = _lead(other, "two")
+        new.commit(b"new", ())
+        new.release()
+        with _raises_lease_lost():
+            late.commit(b"late", ())
+        again = _lead(store, "one")
+        with _raises_lease_lost():
+            late.commit(b"late", ())
+        assert again.read(1)[0] == b"new"
+
     def test_releasing_twice_or_late_does_nothing(self) -> None:
         """The lease of who leads by then must not end."""
         store, other = self.open(), self.open()
-        late = _lead(store, "one", _TTL)
-        self.pass_time(2 * _TTL)
+        late = _lead(store, "one", self.ttl)
+        self.pass_time(2 * self.ttl)
         _lead(other, "two")
         late.release()
         late.release()
         assert store.lead("one", 60) is None
+
+    # Time
 
     def test_the_clock_goes_on_and_never_back(self) -> None:
         """Who leads next must not live before what was decided."""
@@ -179,58 +303,98 @@ class StoreContract:
         lease = _lead(store, "one")
         before = lease.now
         lease.release()
-        self.pass_time(_TTL)
+        self.pass_time(self.ttl)
         lease = _lead(other, "two")
         assert lease.now > before
         lease.release()
         assert _lead(store, "one").now >= lease.now
 
+    def test_the_clock_counts_seconds_since_the_epoch(self) -> None:
+        """The policy's durations are seconds; and a store may outlive many starts of a machine."""
+        store = self.open()
+        before = _lead(store, "one").now
+        self.pass_time(self.ttl)
+        passed = _lead(store, "one").now - before
+        assert _EPOCH[0] < before < _EPOCH[1]
+        assert self.ttl / 2 < passed < self.ttl + self.patience
+
+    # Places
+
     def test_scopes_are_apart(self) -> None:
         """Two handlers may share a place, and know nothing of each other."""
         one, two = self.open("one"), self.open("two")
         one.append(b"a")
+        two.append(b"b")
         first, second = _lead(one, "me"), _lead(two, "you")
-        assert second.read(10) == (None, [])
+        assert _batches(second, 10) == [b"b"]
         first.commit(b"state", first.read(10)[1])
+        assert second.read(10)[0] is None
+        assert _batches(second, 10) == [b"b"]
         second.commit(b"other", ())
-        assert (first.read(10), second.read(10)) == ((b"state", []), (b"other", []))
+        first.release()
+        assert two.lead("another", 60) is None
+        assert first.read(10) == (b"state", [])
 
-    def test_many_may_append_at_once(self) -> None:
-        """Each batch is there once, whoever appends beside it."""
+    def test_a_scope_is_any_text(self) -> None:
+        """It is made of names that people gave: no two of them are the same by their spelling."""
+        scopes = ["shop", "Shop", "shop ", "shop\x1f", "shop:*", "shop'\"", "caf\xe9", "cafe", ""]
+        for scope in scopes:
+            self.open(scope).append(scope.encode())
+        for scope in scopes:
+            assert _batches(_lead(self.open(scope)), 100) == [scope.encode()]
 
-        def append(name: int) -> Callable[[], None]:
-            store = self.open()
-
-            def work() -> None:
-                for number in range(20):
-                    store.append(b"%d %d" % (name, number))
-
-            return work
-
-        threads = [threading.Thread(target=append(name)) for name in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        _, entries = _lead(self.open()).read(1000)
-        assert sorted(entry.batch for entry in entries) == sorted(
-            b"%d %d" % (name, n) for name in range(8) for n in range(20)
-        )
-
-    def test_closing_twice_does_no_harm(self) -> None:
-        """A program's end is not always tidy; and what was kept is still there."""
-        store = self.open()
+    def test_closing_is_ones_own(self) -> None:
+        """A program's end is not always tidy, and the others go on."""
+        store, other = self.open(), self.open()
         store.append(b"a")
         store.close()
         store.close()
+        if store is not other:
+            other.append(b"b")
+            assert _batches(_lead(other), 10) == [b"a", b"b"]
+
+    def test_what_is_durable_outlives_who_kept_it(self) -> None:
+        """All processes may end, and the next one finds what they left."""
+        store = self.open()
+        store.append(b"a")
+        lease = _lead(store)
+        lease.commit(b"state", ())
+        lease.release()
+        store.close()
         if store.durable:
-            assert len(_lead(self.open()).read(10)[1]) == 1
+            assert _lead(self.open(), "two").read(10)[0] == b"state"
+            assert _batches(_lead(self.open(), "two"), 10) == [b"a"]
 
 
 def _lead(store: Store, owner: str = "one", ttl: float = 60) -> Lease:
     lease = store.lead(owner, ttl)
     assert lease is not None, "somebody else leads"
     return lease
+
+
+def _batches(lease: Lease, limit: int) -> list[bytes]:
+    return [entry.batch for entry in lease.read(limit)[1]]
+
+
+def _at_once(work: Callable[[int], object], times: int) -> None:
+    """Do it in so many threads that begin at the same moment; what one of them raises is raised."""
+    together = threading.Barrier(times)
+    errors: list[Exception] = []
+
+    def run(number: int) -> None:
+        together.wait()
+        try:
+            work(number)
+        except Exception as error:  # noqa: BLE001 - it is raised by who waits
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(times)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
 
 
 class _raises_lease_lost:  # noqa: N801 - reads like pytest's own, which a program needn't have
