@@ -58,11 +58,14 @@ def sending_here() -> bool:
 
 @contextlib.contextmanager
 def _sending_here() -> Generator[None]:
-    _sending.add(threading.get_ident())
+    ident = threading.get_ident()
+    new = ident not in _sending
+    _sending.add(ident)
     try:
         yield
     finally:
-        _sending.discard(threading.get_ident())
+        if new:
+            _sending.discard(ident)
 
 
 def before_fork() -> None:
@@ -210,7 +213,8 @@ class Dispatch:
         self._last_error = text
         if kind not in self._complaints:
             self._complaints.add(kind)
-            say(text)
+            with _sending_here():  # standard error may be a logger
+                say(text)
 
     def _round(self, haste: Haste, until: float) -> float | None:
         self._hand_over()
@@ -357,8 +361,9 @@ class Dispatch:
         receipts: Sequence[Receipt] = ()
         counted = outgoing.counted
         try:
+            # Made before: the application's finalizers may run, and log, where much is allocated.
+            message = self._message(outgoing)
             with _sending_here():
-                message = self._message(outgoing)
                 self._email.send(
                     message,
                     deadline=max(0.1, min(_SEND, until - time.monotonic())),

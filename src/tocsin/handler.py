@@ -6,13 +6,14 @@ import contextlib
 import logging
 import os
 import platform
+import sys
 import time
 import weakref
 from typing import TYPE_CHECKING, Any, Never
 
 from typing_extensions import override
 
-from tocsin import config, options, recipients, worker
+from tocsin import config, dispatch, options, recipients, worker
 from tocsin.alerts.frames import OwnCode
 from tocsin.alerts.heading import Heading
 from tocsin.alerts.policy import Haste
@@ -144,7 +145,7 @@ class AlertHandler(logging.Handler):
         super().__init__(level)
         if name is not None:
             self.set_name(name)
-            self._resume()
+        self._resume()
         _handlers.add(self)
         if watch:
             self._uncaught = Uncaught(self.handle)
@@ -164,7 +165,7 @@ class AlertHandler(logging.Handler):
             self._resume()
 
     # The base class's `name`, which dictConfig sets, knows only the base class's `set_name`.
-    name = property(logging.Handler.get_name, set_name)  # type: ignore[assignment] # as above
+    name = property(logging.Handler.get_name, set_name)
 
     def _resume(self) -> None:
         """Send what an earlier process has left in the store, now that its name is known."""
@@ -173,6 +174,7 @@ class AlertHandler(logging.Handler):
 
     def _start(self, store: Store | None = None) -> None:
         """Set up what belongs to this process; a store in a file may be one that it has forked."""
+        self._process = os.getpid()
         host = platform.node() or "localhost"
         if store is None:
             store = config.build_store(self._store, self._scope)
@@ -231,10 +233,15 @@ class AlertHandler(logging.Handler):
                 return
             wake = self._intake.add(record, self.formatter)
             if wake or not self._worker.started:
+                if self._notice_fork():
+                    self._intake.add(record, self.formatter)
                 self._worker.wake(urgent=wake is Wake.NOW)
         except Exception:  # noqa: BLE001 - the application comes first
             with contextlib.suppress(Exception):  # while the interpreter ends it may raise itself
-                self.handleError(record)
+                if sys.is_finalizing():
+                    self._worker.complain_late()
+                else:
+                    self.handleError(record)
 
     @override
     def flush(self) -> None:
@@ -256,6 +263,7 @@ class AlertHandler(logging.Handler):
         if self._uncaught is not None:
             self._uncaught.stop()
         self._hurry(Haste.EXIT)
+        self._worker.retire()
         super().close()
 
     def send_now(self, timeout: float = 30.0) -> bool:
@@ -283,8 +291,16 @@ class AlertHandler(logging.Handler):
             f"{stats.seen} seen, {stats.mails_sent} mails sent>"
         )
 
+    def _notice_fork(self) -> bool:
+        """Start anew in a child that was forked past Python, as by uWSGI; whether it is one."""
+        if self._process == os.getpid():
+            return False
+        _after_fork()
+        return True
+
     def _hurry(self, haste: Haste, timeout: float | None = None) -> None:
-        if self._dispatch.settled and haste is not Haste.ALL:
+        self._notice_fork()
+        if self._worker.settled and haste is not Haste.ALL:
             return
         if _logging_is_locked():  # nobody waits, and nothing is given up: the program goes on
             self._worker.ask(Haste.FLUSH)
@@ -343,6 +359,8 @@ def _logging_is_locked() -> bool:
 
 def _after_fork() -> None:
     # What the parent has gathered is the parent's to send.
+    dispatch.after_fork_in_child()
+    recipients._asking.clear()  # noqa: SLF001 - as with the threads that send
     worker.forget_all()
     for handler in list(_handlers):
         store = handler._books.store  # noqa: SLF001 - its own module
@@ -351,7 +369,7 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=worker.before_fork,
-        after_in_parent=worker.after_fork_in_parent,
+        before=dispatch.before_fork,
+        after_in_parent=dispatch.after_fork_in_parent,
         after_in_child=_after_fork,
     )

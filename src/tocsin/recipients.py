@@ -18,7 +18,6 @@ from itertools import islice
 from typing import NamedTuple, Protocol
 
 from tocsin import options
-from tocsin.alerts.redact import Redactor
 from tocsin.alerts.text import attempt, short
 from tocsin.exceptions import ConfigError
 from tocsin.mail.address import AddressList, prepare_address, split_addresses
@@ -28,7 +27,6 @@ _MAX_BYTES = 1_000_000
 _MAX_ANSWER = 100_000  # addresses: a generator may have no end
 _THREAD = "tocsin-recipients"
 _MAX_ERROR = 2_000  # characters that are looked at
-_REDACTOR = Redactor()
 _ASYNC = (inspect.iscoroutinefunction, inspect.isasyncgenfunction)
 _asking: set[int] = set()
 """The threads that ask the application."""
@@ -222,7 +220,9 @@ class _FromCallable:
             call.problem = short(str(error), 150)
         except BaseException as error:  # noqa: BLE001 - the application's, and `sys.exit()` too
             # It is mailed, and an application's errors say with which password it asked.
-            text = _REDACTOR.text(attempt(error)[:_MAX_ERROR])
+            from tocsin.alerts.redact import Redactor  # noqa: PLC0415 - it is large, and rarely used
+
+            text = Redactor().text(attempt(error)[:_MAX_ERROR])
             call.problem = f"{type(error).__name__}: {short(text, 150)}"
         finally:
             _asking.discard(threading.get_ident())

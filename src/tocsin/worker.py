@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from tocsin.alerts.policy import Haste
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from tocsin.dispatch import Dispatch
 
@@ -49,6 +49,9 @@ class Worker:
         # signal handler may log while its thread is in here.
         self._condition = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._busy = False  # a round runs
+        self._overdue = False  # the last one, at the program's end, was not over in time
+        self._retired = False
         self._work = False
         self._urgent = False
         self._haste = Haste.NONE
@@ -67,6 +70,11 @@ class Worker:
         """Whether there is a thread."""
         return self._thread is not None
 
+    @property
+    def settled(self) -> bool:
+        """Whether there is nothing to do, nor to wait for."""
+        return not (self._work or self._busy) and self.dispatch.settled
+
     def wake(self, *, urgent: bool) -> None:
         """Say that there is something to hand over: within a second, or at once."""
         with self._condition:
@@ -74,8 +82,23 @@ class Worker:
             self._urgent = self._urgent or urgent
             started = self._start()
             self._condition.notify_all()
-        if not started and sys.is_finalizing():
-            self.dispatch.complain("late", "an error was logged too late to be mailed")
+        if started:
+            return
+        if sys.is_finalizing():
+            self.complain_late()
+        elif _ended and self._retired:  # a hook that is older than logging's: nobody will ask
+            self.leave(self.ask(Haste.EXIT), time.monotonic() + self.exit_timeout)
+
+    def complain_late(self) -> None:
+        """Tell that the program ends without what was logged now."""
+        self.dispatch.complain("late", "an error was logged too late to be mailed")
+
+    def retire(self) -> None:
+        """Don't wait for more once all is done."""
+        with self._condition:
+            self._retired = True
+            self._idle = 0
+            self._condition.notify_all()
 
     def ask(self, haste: Haste, timeout: float | None = None) -> int:
         """Ask for a round in a hurry, without waiting for it.
@@ -108,11 +131,17 @@ class Worker:
         """
         if self.working:  # an email handler that flushes would wait for itself
             return True
+        if self._overdue and _ended:
+            until = time.monotonic()  # whoever asks at the end, the time for it was one
         with self._condition:
             if self._start():
-                left = min(until - time.monotonic(), threading.TIMEOUT_MAX)
-                return self._condition.wait_for(lambda: self._answered >= asked, left)
-        self._run_round()
+                return self._condition.wait_for(lambda: self._answered >= asked, _left(until))
+        if not self._round.acquire(timeout=max(0, _left(until))):
+            return False
+        try:
+            self._run_round()
+        finally:
+            self._round.release()
         return True
 
     def leave(self, asked: int, until: float) -> None:
@@ -123,7 +152,8 @@ class Worker:
             until: the point of `time.monotonic` at which waiting ends.
         """
         try:
-            if not self.wait(asked, until):
+            if not (self.wait(asked, until) or (self._overdue and _ended)):
+                self._overdue = True
                 with _at_work():
                     self.dispatch.abandon()
         except Exception as error:  # noqa: BLE001 - the application ends in its own way
@@ -144,25 +174,30 @@ class Worker:
         return True
 
     def _run(self) -> None:
-        with _loading:
-            self.dispatch.load()
+        self._attempt(self.dispatch.load)
         while True:
             started = time.monotonic()
-            pause = self._run_round()
+            pause = self._attempt(self._run_round)
             if not self._pause(started + _HAND_OVER, pause):
                 return
+
+    def _attempt(self, part: Callable[[], float | None]) -> float | None:
+        try:
+            return part()
+        except BaseException as error:  # noqa: BLE001 - an email handler may even exit
+            self.dispatch.complain(type(error).__name__, f"unexpected: {error!r}")
+            return _HAND_OVER
 
     def _pause(self, next_hand_over: float, pause: float | None) -> bool:
         """Wait until there is something to do; False if there was nothing for long."""
         now = time.monotonic()
         due = None if pause is None else now + pause
-        idle = now + self._idle
         with self._condition:
             while not self._urgent and self._asked == self._answered:
                 ends = [due] if due is not None else []
                 if self._work:
                     ends.append(next_hand_over)
-                left = min(ends, default=idle) - time.monotonic()
+                left = min(ends, default=now + self._idle) - time.monotonic()
                 if left > 0:
                     self._condition.wait(min(left, threading.TIMEOUT_MAX))
                 elif ends:
@@ -176,7 +211,8 @@ class Worker:
         with self._round:
             with self._condition:
                 asked, haste, until = self._asked, self._haste, self._until
-                self._work = self._urgent = False
+                self._busy, self._work = True, False
+                self._urgent = False
                 self._haste, self._until = Haste.NONE, float("inf")
             try:
                 with _at_work():
@@ -186,6 +222,7 @@ class Worker:
                 return _HAND_OVER
             finally:
                 with self._condition:
+                    self._busy = False
                     self._answered = asked
                     self._condition.notify_all()
 
@@ -195,10 +232,12 @@ _working: set[int] = set()
 """The threads in which a round runs."""
 _finishing: set[int] = set()
 """The processes of `multiprocessing` whose end is seen to."""
-_loading = threading.RLock()
-"""Held while a worker imports: a fork then would leave the child with import locks of nobody."""
 _ended = False
 """Whether the program's end has been seen to: what comes now is sent by who asks for it."""
+
+
+def _left(until: float) -> float:
+    return min(until - time.monotonic(), threading.TIMEOUT_MAX)
 
 
 @contextlib.contextmanager
@@ -213,20 +252,8 @@ def _at_work() -> Generator[None]:
 
 def forget_all() -> None:
     """Leave all workers to the process that this one was forked from."""
-    global _loading  # noqa: PLW0603 - the lock is the parent's too
-    _loading = threading.RLock()
     _workers.clear()
     _working.clear()
-
-
-def before_fork() -> None:
-    """Wait until no worker imports."""
-    _loading.acquire()
-
-
-def after_fork_in_parent() -> None:
-    """Let them import again."""
-    _loading.release()
 
 
 def _finish_in_child() -> None:
@@ -250,7 +277,7 @@ def _at_exit() -> None:
 def finish_all() -> None:
     """Send all that is unmailed, as the program ends."""
     now = time.monotonic()
-    unsettled = [worker for worker in _workers if not worker.dispatch.settled]
+    unsettled = [worker for worker in list(_workers) if not worker.settled]
     asked = [(worker, worker.ask(Haste.EXIT)) for worker in unsettled]
     for worker, number in asked:
         worker.leave(number, now + worker.exit_timeout)

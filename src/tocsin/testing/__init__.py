@@ -6,7 +6,6 @@ from tocsin.testing.script import Act, Drip, ReceivedMessage, SMTPConnection
 from tocsin.testing.simulate import SimulatedMail, simulate
 from tocsin.testing.smtp import ScriptedSMTPServer
 from tocsin.testing.store_contract import StoreContract
-from tocsin.testing.store_contract import StoreContract
 
 __all__ = [
     "Act",
@@ -15,7 +14,6 @@ __all__ = [
     "SMTPConnection",
     "ScriptedSMTPServer",
     "SimulatedMail",
-    "StoreContract",
     "StoreContract",
     "simulate",
 ]
