@@ -44,8 +44,10 @@ _NOBODY = 60.0  # seconds until the lists are asked again, when nobody is on the
 _TURN = 0.02  # seconds until the next try of somebody who is waited for
 _sending: set[int] = set()
 """The threads in which a mail is sent."""
+_fork = threading.local()
+_FORK = 5.0  # seconds that a fork waits at most
 _whole = threading.RLock()
-"""Held while a mail is made, with locks of others that a fork would leave locked in the child."""
+"""Held with locks of modules and the like that a fork would leave locked in the child."""
 
 
 def sending_here() -> bool:
@@ -69,13 +71,14 @@ def _sending_here() -> Generator[None]:
 
 
 def before_fork() -> None:
-    """Wait until no mail is being made."""
-    _whole.acquire()
+    """Wait until nobody is in the middle of what a child could not go on with."""
+    _fork.waited = _whole.acquire(timeout=_FORK)
 
 
 def after_fork_in_parent() -> None:
-    """Let mails be made again."""
-    _whole.release()
+    """Let everybody go on."""
+    if _fork.waited:
+        _whole.release()
 
 
 def after_fork_in_child() -> None:
@@ -253,7 +256,8 @@ class Dispatch:
         return True
 
     def _hand_over(self) -> None:
-        groups = self._intake.drain()
+        with _whole:
+            groups = self._intake.drain()
         dropped = self._intake.dropped - self._dropped
         self._dropped += dropped
         self._books.append(groups, dropped)
@@ -284,7 +288,9 @@ class Dispatch:
         audience = self._ask()
         while True:
             with self._books.lead() as page:
-                left = [] if page is None else self._left_to_try(page, tried, audience, until, haste)
+                left: list[Outgoing] = []
+                if page is not None:
+                    left = self._left_to_try(page, tried, audience, until, haste)
             if page is None and self._turn(haste, until):
                 continue
             if not left:

@@ -145,7 +145,8 @@ class AlertHandler(logging.Handler):
         super().__init__(level)
         if name is not None:
             self.set_name(name)
-        self._resume()
+        if name is not None or not _logging_is_locked():  # else dictConfig names it next
+            self._resume()
         _handlers.add(self)
         if watch:
             self._uncaught = Uncaught(self.handle)

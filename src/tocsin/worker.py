@@ -50,7 +50,7 @@ class Worker:
         self._condition = threading.Condition()
         self._thread: threading.Thread | None = None
         self._busy = False  # a round runs
-        self._overdue = False  # the last one, at the program's end, was not over in time
+        self._end = float("inf")  # when the last one has to be over, as the program ends
         self._retired = False
         self._work = False
         self._urgent = False
@@ -82,6 +82,7 @@ class Worker:
             self._urgent = self._urgent or urgent
             started = self._start()
             self._condition.notify_all()
+        _finish_in_child()
         if started:
             return
         if sys.is_finalizing():
@@ -114,6 +115,7 @@ class Worker:
             self._asked += 1
             self._haste = max(self._haste, haste)
             until = time.monotonic() + (self.exit_timeout if timeout is None else timeout)
+            until = self._in_time(until)
             self._until = until if self._until == float("inf") else max(self._until, until)
             self._start()
             self._condition.notify_all()
@@ -131,8 +133,7 @@ class Worker:
         """
         if self.working:  # an email handler that flushes would wait for itself
             return True
-        if self._overdue and _ended:
-            until = time.monotonic()  # whoever asks at the end, the time for it was one
+        until = self._in_time(until)
         with self._condition:
             if self._start():
                 return self._condition.wait_for(lambda: self._answered >= asked, _left(until))
@@ -152,12 +153,17 @@ class Worker:
             until: the point of `time.monotonic` at which waiting ends.
         """
         try:
-            if not (self.wait(asked, until) or (self._overdue and _ended)):
-                self._overdue = True
+            if not self.wait(asked, until):
                 with _at_work():
                     self.dispatch.abandon()
         except Exception as error:  # noqa: BLE001 - the application ends in its own way
             self.dispatch.complain(type(error).__name__, f"unexpected: {error!r}")
+
+    def _in_time(self, until: float) -> float:
+        """Return until when there is time: at the program's end all share that of who was first."""
+        if _ending:
+            until = self._end = min(until, self._end)
+        return until
 
     def _start(self) -> bool:
         """Start the thread if there is none; whether there is one."""
@@ -170,7 +176,6 @@ class Worker:
             except RuntimeError:  # the interpreter ends: since 3.12 no thread starts any more
                 return False
             self._thread = thread
-            _finish_in_child()
         return True
 
     def _run(self) -> None:
@@ -232,8 +237,10 @@ _working: set[int] = set()
 """The threads in which a round runs."""
 _finishing: set[int] = set()
 """The processes of `multiprocessing` whose end is seen to."""
+_ending = False
+"""Whether the program's end has begun."""
 _ended = False
-"""Whether the program's end has been seen to: what comes now is sent by who asks for it."""
+"""Whether it has been seen to: what comes now is sent by who asks for it."""
 
 
 def _left(until: float) -> float:
@@ -256,20 +263,31 @@ def forget_all() -> None:
     _working.clear()
 
 
-def _finish_in_child() -> None:
-    """See to the end of a process that `multiprocessing` started: there is no `atexit` in it."""
-    process = sys.modules.get("multiprocessing.process")
-    if process is None or process.parent_process() is None or os.getpid() in _finishing:
+def _finish_in_child(_: object = None) -> None:
+    """See to the end of a process that is another one's child: there may be no `atexit` in it."""
+    pid = os.getpid()
+    if (celery := sys.modules.get("celery.signals")) is not None and -pid not in _finishing:
+        _finishing.add(-pid)
+        celery.worker_process_shutdown.connect(_at_shutdown, weak=False, dispatch_uid=__name__)
+    util, process = map(sys.modules.get, ("multiprocessing.util", "multiprocessing.process"))
+    if util is None or process is None or pid in _finishing:
         return
-    from multiprocessing.util import Finalize  # noqa: PLC0415 - it is loaded in such a process
+    if process.parent_process() is not None:
+        _finishing.add(pid)
+        util.Finalize(None, finish_all, exitpriority=0)
+    elif 0 not in _finishing:  # a parent; or a child that forgets, before it begins, whom to call
+        _finishing.add(0)
+        util.register_after_fork(_workers, _finish_in_child)
 
-    _finishing.add(os.getpid())
-    Finalize(None, finish_all, exitpriority=0)
+
+def _at_shutdown(**_: object) -> None:
+    finish_all()
 
 
 @atexit.register  # logging registers its own hook before, so this one runs first
 def _at_exit() -> None:
-    global _ended  # noqa: PLW0603 - it is said once
+    global _ending, _ended  # noqa: PLW0603 - it is said once
+    _ending = True
     finish_all()
     _ended = True
 

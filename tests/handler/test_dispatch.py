@@ -322,8 +322,9 @@ def test_another_leader_is_waited_for() -> None:
     lease = rounds.store.lead("somebody else", 60)
     assert lease is not None
     rounds.log()
-    assert rounds.run(haste=Haste.FLUSH) == 1
-    assert rounds.run(haste=Haste.EXIT) is None
+    assert rounds.run() == 1
+    assert rounds.run(haste=Haste.FLUSH, until=0) == 1
+    assert rounds.run(haste=Haste.EXIT, until=0) is None
     rounds.dispatch.abandon()
     assert not outbox.outbox
     lease.release()

@@ -41,6 +41,7 @@ _COUNT = "SELECT count(*) FROM sqlite_master"
 _BUSY = 5.0  # seconds to wait for others
 _SLICE = 0.05  # seconds of it that SQLite waits at once: a fork has to wait for that
 _PAUSE = 0.005  # seconds between tries
+_NO_SPACE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
 _LOG = 16 << 20  # bytes of the write-ahead log: 16 writers without a pause made it 400 MB in 5 s
 
 
@@ -77,8 +78,8 @@ class SQLiteStore:
             with self._file.transaction("DEFERRED"):
                 pass
         except (OSError, ValueError, StoreError) as error:
-            # A file that others keep busy may be a good one: if it isn't, that shows later.
-            if not _is_busy(error.__cause__):
+            # What is busy, or full, may be good later: the program starts all the same.
+            if not _is_busy(error.__cause__) and _code(error.__cause__) not in _NO_SPACE:
                 raise ConfigError(f"store: {error}") from error
 
     def append(self, batch: bytes) -> None:
@@ -230,7 +231,7 @@ class _File:
         version = _number(sql, "PRAGMA user_version")
         if version != _SCHEMA:
             raise StoreError(
-                f"'{self.path}' is another release's: tables of version {version}, not {_SCHEMA}"
+                f"'{self.path}' is another release's: version {version}, not {_SCHEMA}"
             )
 
     def _shorten(self, sql: sqlite3.Connection) -> None:
@@ -240,14 +241,16 @@ class _File:
                 sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
+def _code(error: BaseException | None) -> int:
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
+
+
 def _is_busy(error: BaseException | None) -> bool:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_PROTOCOL}
+    return _code(error) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_PROTOCOL}
 
 
 def _number(sql: sqlite3.Connection, query: str) -> int:
-    (number,) = sql.execute(query).fetchone()
-    return int(number)
+    return int(sql.execute(query).fetchone()[0])
 
 
 _guard = threading.RLock()
