@@ -312,6 +312,27 @@ def test_a_durable_store_keeps_what_is_not_due_at_the_end() -> None:
     assert (stats.pending, stats.undelivered) == (3, 0)
 
 
+@pytest.mark.parametrize("haste", [Haste.EXIT, Haste.NONE])
+def test_a_process_that_dies_every_ten_seconds_sends_four_mails_an_hour_at_most(
+    haste: Haste,
+) -> None:
+    """It ends, or is killed after it has handed over; the rest waits for the next start."""
+    email = TestEmailHandler()
+    (process,) = shared(email)
+    for _ in range(360):
+        process.log()
+        process.run(haste=haste)
+        follower = Rounds(email, store=process.store)
+        follower.clock = follower.books._ticks = process.clock
+        process = follower
+        process.clock.now += 10
+    assert 1 <= len(email.outbox) <= 4
+    stats = process.dispatch.stats
+    assert stats.seen == 0
+    process.run(haste=Haste.ALL)
+    assert sum(counts(email)) == 360
+
+
 def test_a_durable_store_keeps_what_could_not_be_sent_at_the_end(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
