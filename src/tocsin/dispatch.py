@@ -431,12 +431,11 @@ class Dispatch:
             decision = decide(state, self._books.policy, page.now, Haste.ALL)
             if decision.reason is not None:
                 old.append(self._take(page, decision, self._asked, 0))
-        for outgoing in old:
+        for outgoing in old:  # kept before it counts as given up: told twice is better than never
+            self._keep("this alert could not be mailed for too long", outgoing)
             state.give_up(outgoing, page.now)
         if old:
             page.commit()
-        for outgoing in old:
-            self._keep("this alert could not be mailed for too long", outgoing)
 
     def _give_up_all(self) -> None:
         """Give up what can't be mailed any more, and close the accounts."""
@@ -446,11 +445,11 @@ class Dispatch:
             self._take_all(page, self._asked, 0, Haste.EXIT)
             given_up = list(page.state.outgoing.values())
             for outgoing in given_up:
+                # While others wait for the state: nobody may end the process between these two.
+                self._keep("this alert could not be mailed", outgoing)
                 page.state.give_up(outgoing, page.now)
             page.commit()
             self._account(page.state)
-        for outgoing in given_up:
-            self._keep("this alert could not be mailed", outgoing)
 
     def _keep(self, why: str, outgoing: Outgoing) -> None:
         """Put an alert where somebody may find it."""
