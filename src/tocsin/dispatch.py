@@ -228,6 +228,8 @@ class Dispatch:
             return None
         audience: Audience | None = None
         while True:
+            due: Outgoing | Decision | None = None
+            now = 0.0
             with self._books.lead() as page:
                 if page is not None:
                     self._give_up(page)

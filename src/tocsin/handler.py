@@ -166,7 +166,7 @@ class AlertHandler(logging.Handler):
             self._resume()
 
     # The base class's `name`, which dictConfig sets, knows only the base class's `set_name`.
-    name = property(logging.Handler.get_name, set_name)
+    name = property(logging.Handler.get_name, set_name)  # pyright: ignore[reportAssignmentType]
 
     def _resume(self) -> None:
         """Send what an earlier process has left in the store, now that its name is known."""
