@@ -42,8 +42,8 @@ class Page:
     """
 
     def __init__(self, state: State, lease: Lease, books: Books) -> None:
-        self.state = state
-        self.now = lease.now
+        self.state: State = state
+        self.now: float = lease.now
         self._lease = lease
         self._books = books
 
@@ -82,9 +82,9 @@ class Books:
         host: str,
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.owner = f"{host}-{os.getpid()}-{secrets.token_hex(4)}"
-        self.trouble = ""
-        self.taken = 0
+        self.owner: str = f"{host}-{os.getpid()}-{secrets.token_hex(4)}"
+        self.trouble: str = ""
+        self.taken: int = 0
         self._usual, self._spare = store, spare
         self._store = store
         spread = hashlib.blake2b(f"{host} {os.getpid()}".encode(), digest_size=2).digest()

@@ -144,7 +144,7 @@ class AlertHandler(logging.Handler):
         # closes all at the next `dictConfig`, while somebody holds on to the error.
         super().__init__(level)
         if name is not None:
-            self.set_name(name)
+            self.set_name(name or "")
         if name is not None or not _logging_is_locked():  # else dictConfig names it next
             self._resume()
         _handlers.add(self)
@@ -165,8 +165,14 @@ class AlertHandler(logging.Handler):
             self._start()
             self._resume()
 
-    # The base class's `name`, which dictConfig sets, knows only the base class's `set_name`.
-    name = property(logging.Handler.get_name, set_name)  # pyright: ignore[reportAssignmentType]
+    @property
+    def name(self) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The handler's name, as dictConfig sets it."""
+        return self.get_name()
+
+    @name.setter
+    def name(self, name: str | None) -> None:
+        self.set_name(name or "")
 
     def _resume(self) -> None:
         """Send what an earlier process has left in the store, now that its name is known."""

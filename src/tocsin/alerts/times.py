@@ -24,7 +24,7 @@ class Times:
         here = moment(now).astimezone(zone)
         self._zone = dt.timezone(here.utcoffset() or dt.timedelta())
         self._today = here.date()
-        self.offset = here.strftime("%z")
+        self.offset: str = here.strftime("%z")
 
     def time(self, seconds: float) -> dt.datetime:
         """Return a point of time, as the digest's clock showed it."""

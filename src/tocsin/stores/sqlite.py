@@ -154,7 +154,7 @@ class _File:
 
     def __init__(self, path: Path, busy: float) -> None:
         # The same after a `chdir`. `Path.resolve` raises RuntimeError for links that go in circles.
-        self.path = Path(os.path.realpath(path))
+        self.path: Path = Path(os.path.realpath(path))
         self._busy = busy
         self._prepared = False
         folder = self.path.parent
