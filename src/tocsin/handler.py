@@ -144,7 +144,7 @@ class AlertHandler(logging.Handler):
         # closes all at the next `dictConfig`, while somebody holds on to the error.
         super().__init__(level)
         if name is not None:
-            self.set_name(name or "")
+            self.set_name(name)
         if name is not None or not _logging_is_locked():  # else dictConfig names it next
             self._resume()
         _handlers.add(self)
@@ -171,7 +171,7 @@ class AlertHandler(logging.Handler):
         return self.get_name()
 
     @name.setter
-    def name(self, name: str | None) -> None:
+    def name(self, name: str | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self.set_name(name or "")
 
     def _resume(self) -> None:
