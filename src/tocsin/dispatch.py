@@ -273,6 +273,9 @@ class Dispatch:
         """
         state = page.state
         decision = decide(state, self._books.policy, page.now, haste)
+        if state.full:
+            next_at = min(map(state.due_at, state.outgoing.values()))
+            decision = Decision(reason=None, next_at=next_at, haste=haste)
         self._next_at = decision.next_at
         due: Outgoing | Decision | None = None
         if decision.reason is None:
@@ -306,7 +309,8 @@ class Dispatch:
         self, page: Page, tried: list[str], audience: Audience, until: float, haste: Haste
     ) -> list[Outgoing]:
         """Return the digests that were not tried yet; the last one is claimed."""
-        if not tried:  # what dissolves must not be tried again and again
+        # What dissolves must not be tried again and again.
+        if not tried and (haste is Haste.EXIT or not page.state.full):
             self._take_all(page, audience, until, haste)
         waiting = page.state.outgoing.items()
         left = [one for name, one in waiting if name not in tried and self._ours(one, page)]

@@ -92,6 +92,11 @@ class State:
         waiting = (known.pending for known in self.groups.values())
         return tuple(group for group in waiting if group is not None)
 
+    @property
+    def full(self) -> bool:
+        """Whether there are so many digests that nobody is known to have that others wait."""
+        return sum(not one.counted for one in self.outgoing.values()) >= _MAX_OUTGOING
+
     def withdraw(self) -> None:
         """Forget what is unmailed or lost, as it has been handed over elsewhere."""
         self.received -= sum(group.count for group in self.unmailed)
@@ -280,7 +285,9 @@ class State:
         self._untell(outgoing)
 
     def overdue(self, after: float, now: float) -> list[Outgoing]:
-        """Return digests to give up: those that are too old, and the oldest where there are many.
+        """Return digests to give up: those that are too old, and where there are many, some more.
+
+        These are the oldest of those that somebody has: no event is lost with them.
 
         Args:
             after: the age, in seconds, at which a digest is given up.
@@ -289,7 +296,8 @@ class State:
         waiting = [one for one in self.outgoing.values() if one.claimed_until <= now]
         waiting.sort(key=lambda one: one.digest.date)
         old = [one for one in waiting if one.digest.date + after <= now]
-        return waiting[: max(len(old), len(self.outgoing) - _MAX_OUTGOING)]
+        had = [one for one in waiting[len(old) :] if one.counted]
+        return old + had[: max(0, len(self.outgoing) - len(old) - _MAX_OUTGOING)]
 
     def hopeless(self, after: float, now: float) -> bool:
         """Whether all attempts have failed for so long that what is unmailed is given up."""
