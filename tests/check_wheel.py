@@ -4,12 +4,15 @@ import logging.config
 from importlib import metadata, resources
 
 import tocsin
+from tocsin.alerts.sections import NAMES
 
 for name in tocsin.__all__:
     getattr(tocsin, name)
 files = {str(file) for file in metadata.files("tocsin") or ()}
 assert "tocsin/py.typed" in files, files
-assert resources.files("tocsin.alerts").joinpath("templates/alert.html.j2").is_file()
+templates = resources.files("tocsin.alerts").joinpath("templates")
+for name in NAMES:
+    assert templates.joinpath(name).is_file(), name
 
 logging.config.dictConfig(
     {
