@@ -175,7 +175,10 @@ def build_sections(value: object) -> Sections:
     Raises:
         ConfigError: there is no such folder, or one of its templates can't be used.
     """
-    return Sections(None if value is None else str(options.file_path("templates", value)))
+    # Absolute, as a daemon goes to another folder.
+    return Sections(
+        None if value is None else str(options.file_path("templates", value).absolute())
+    )
 
 
 def build_context(size: object, key: object) -> Context | None:

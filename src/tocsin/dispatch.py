@@ -228,17 +228,12 @@ class Dispatch:
             return None
         audience: Audience | None = None
         while True:
-            due: Outgoing | Decision | None = None
-            now = 0.0
-            with self._books.lead() as page:
-                if page is not None:
-                    self._give_up(page)
-                    due = self._decide(page, haste, audience, until)
-                    now = page.now
-            if page is None:
-                if not self._turn(haste, until):
+            with self._lead(haste, until) as page:
+                if page is None:
                     return _BUSY
-                continue
+                self._give_up(page)
+                due = self._decide(page, haste, audience, until)
+                now = page.now
             if due is None:
                 return None if self._next_at is None else max(0.0, self._next_at - now)
             if isinstance(due, Decision):  # who gets it is asked while nobody waits for the lease
@@ -250,12 +245,15 @@ class Dispatch:
             self._send(due, until)
             audience = None
 
-    def _turn(self, haste: Haste, until: float) -> bool:
-        """Wait while another process leads, if somebody waits for this one; False if it is late."""
-        if haste is Haste.NONE or time.monotonic() + _TURN > until:
-            return False
-        time.sleep(_TURN)
-        return True
+    @contextlib.contextmanager
+    def _lead(self, haste: Haste, until: float) -> Generator[Page | None]:
+        """Lead; while another process does, wait for it if somebody waits for this one."""
+        while True:
+            with self._books.lead() as page:
+                if page is not None or haste is Haste.NONE or time.monotonic() + _TURN > until:
+                    yield page
+                    return
+            time.sleep(_TURN)
 
     def _hand_over(self) -> None:
         with _whole:
@@ -292,32 +290,23 @@ class Dispatch:
         tried: list[str] = []
         audience = self._ask()
         while True:
-            with self._books.lead() as page:
-                left: list[Outgoing] = []
-                if page is not None:
-                    left = self._left_to_try(page, tried, audience, until, haste)
-            if page is None and self._turn(haste, until):
-                continue
+            with self._lead(haste, until) as page:
+                if page is None:
+                    return
+                # What dissolves must not be tried again and again.
+                if not tried and (haste is Haste.EXIT or not page.state.full):
+                    self._take_all(page, audience, until, haste)
+                waiting = page.state.outgoing.items()
+                left = [one for name, one in waiting if name not in tried and self._ours(one, page)]
+                if left:  # the latest first: most is news in it
+                    self._claim(left[-1], page, until)
+                self._account(page.state)
             if not left:
                 break
             tried.append(left[-1].digest.message_id)
             self._send(left[-1], until, last=haste is Haste.EXIT and not self._books.durable)
         if haste is Haste.EXIT and not self._books.durable:
             self._give_up_all()
-
-    def _left_to_try(
-        self, page: Page, tried: list[str], audience: Audience, until: float, haste: Haste
-    ) -> list[Outgoing]:
-        """Return the digests that were not tried yet; the last one is claimed."""
-        # What dissolves must not be tried again and again.
-        if not tried and (haste is Haste.EXIT or not page.state.full):
-            self._take_all(page, audience, until, haste)
-        waiting = page.state.outgoing.items()
-        left = [one for name, one in waiting if name not in tried and self._ours(one, page)]
-        if left:  # the latest first: most is news in it
-            self._claim(left[-1], page, until)
-        self._account(page.state)
-        return left
 
     def _ours(self, outgoing: Outgoing, page: Page) -> bool:
         """Whether nobody else sends it now."""
@@ -369,7 +358,7 @@ class Dispatch:
         """Send a digest to whom it is owed, and report what became of it; `last` if for ever."""
         digest, everybody = outgoing.digest, outgoing.owed
         self._retries += outgoing.frozen
-        problem: Exception | None = None
+        problem: BaseException | None = None
         receipts: Sequence[Receipt] = ()
         counted = outgoing.counted
         try:
@@ -385,7 +374,11 @@ class Dispatch:
                 )
         except SendError as error:
             problem, receipts = error, error.receipts
-        except Exception as error:  # noqa: BLE001 - whatever an email handler raises
+        except BaseException as error:
+            # Whatever an email handler raises; but in the main thread somebody may end the program.
+            main = threading.current_thread() is threading.main_thread()
+            if main and not isinstance(error, Exception):
+                raise
             problem = error
         report = _outcome(digest.message_id, self._books.owner, everybody, problem, receipts)
         owed = {*everybody} - {*report.accepted, *report.refused}
@@ -410,7 +403,7 @@ class Dispatch:
 
     def _complain_of(
         self,
-        problem: Exception,
+        problem: BaseException,
         report: Report,
         receipts: Sequence[Receipt],
         *,
@@ -493,7 +486,7 @@ def _outcome(
     message_id: str,
     owner: str,
     everybody: tuple[str, ...],
-    problem: Exception | None,
+    problem: BaseException | None,
     receipts: Sequence[Receipt],
 ) -> Report:
     """Return what an attempt has come to: without receipts a problem is everybody's, not final."""

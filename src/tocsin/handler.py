@@ -156,6 +156,11 @@ class AlertHandler(logging.Handler):
         """What keeps a store's events apart from those of others."""
         return f"{self._heading.app}\x1f{self._heading.environment}\x1f{self._label}"
 
+    @property
+    def _place(self) -> tuple[str, str]:
+        """Where its events wait."""
+        return self._store, self._scope
+
     @override
     def set_name(self, name: str) -> None:
         """Set the handler's name, as dictConfig does; in a store, its events go by it."""
@@ -175,8 +180,13 @@ class AlertHandler(logging.Handler):
         self.set_name(name or "")
 
     def _resume(self) -> None:
-        """Send what an earlier process has left in the store, now that its name is known."""
-        if self._books.durable and self._dispatch.waiting():
+        """Send what an earlier process has left in the store, or an earlier handler in this one."""
+        if not self._books.durable:
+            return
+        for other in list(_handlers):
+            if other is not self and other._place == self._place:  # noqa: SLF001 - its own kind
+                other._worker.give_way(self._worker)  # noqa: SLF001 - as above
+        if self._dispatch.waiting():
             self._worker.wake(urgent=False)
 
     def _start(self, store: Store | None = None) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _HAND_OVER = 1.0  # seconds between two, unless something urgent comes
 _IDLE = 30.0
+_LOOK = 0.2  # between two looks whether the thread that has forked this process is over
 
 
 class Worker:
@@ -52,6 +53,8 @@ class Worker:
         self._busy = False  # a round runs
         self._end = float("inf")  # when the last one has to be over, as the program ends
         self._retired = False
+        self._heir: Worker | None = None
+        self._left_over = False  # the last round of a process without other threads is asked for
         self._work = False
         self._urgent = False
         self._haste = Haste.NONE
@@ -100,6 +103,13 @@ class Worker:
             self._retired = True
             self._idle = 0
             self._condition.notify_all()
+
+    def give_way(self, heir: Worker) -> None:
+        """Leave to another one, of the same store, what isn't due yet, if this one is retired."""
+        with self._condition:
+            if self._retired:
+                self._heir = heir
+                self._condition.notify_all()
 
     def ask(self, haste: Haste, timeout: float | None = None) -> int:
         """Ask for a round in a hurry, without waiting for it.
@@ -194,22 +204,35 @@ class Worker:
             return _HAND_OVER
 
     def _pause(self, next_hand_over: float, pause: float | None) -> bool:
-        """Wait until there is something to do; False if there was nothing for long."""
+        """Wait until there is something to do; False if the thread is to end."""
         now = time.monotonic()
         due = None if pause is None else now + pause
         with self._condition:
             while not self._urgent and self._asked == self._answered:
-                ends = [due] if due is not None else []
+                if _is_left_over():
+                    return self._end_process()
+                ends = [] if due is None or self._heir else [due]
                 if self._work:
                     ends.append(next_hand_over)
                 left = min(ends, default=now + self._idle) - time.monotonic()
                 if left > 0:
-                    self._condition.wait(min(left, threading.TIMEOUT_MAX))
+                    self._condition.wait(min(left, _longest_wait()))
                 elif ends:
                     break
                 else:
                     self._thread = None
+                    if self._heir and due is not None:
+                        self._heir.wake(urgent=False)
                     return False
+        return True
+
+    def _end_process(self) -> bool:
+        """Run the last round, once, and let the process end with the thread."""
+        if self._left_over:
+            self._thread = None
+            return False
+        self._left_over = True
+        self.ask(Haste.EXIT)
         return True
 
     def _run_round(self) -> float | None:
@@ -243,6 +266,27 @@ _ended = False
 """Whether it has been seen to: what comes now is sent by who asks for it."""
 
 
+def _is_left_over() -> bool:
+    """Whether only daemons are left of a process: a thread has forked it, and is over.
+
+    It then ends with its last thread, whichever that is.
+    """
+    return (
+        _forked_by_a_thread()
+        and not threading.main_thread().is_alive()
+        and all(thread.daemon for thread in threading.enumerate())
+    )
+
+
+def _forked_by_a_thread() -> bool:
+    return type(threading.main_thread()).__name__ != "_MainThread"
+
+
+def _longest_wait() -> float:
+    """Return how many seconds a worker may sleep: a thread that is over wakes nobody."""
+    return _LOOK if _forked_by_a_thread() else threading.TIMEOUT_MAX
+
+
 def _left(until: float) -> float:
     return min(until - time.monotonic(), threading.TIMEOUT_MAX)
 
@@ -263,21 +307,32 @@ def forget_all() -> None:
     _working.clear()
 
 
-def _finish_in_child(_: object = None) -> None:
+def _finish_in_child() -> None:
     """See to the end of a process that is another one's child: there may be no `atexit` in it."""
     pid = os.getpid()
     if (celery := sys.modules.get("celery.signals")) is not None and -pid not in _finishing:
         _finishing.add(-pid)
         celery.worker_process_shutdown.connect(_at_shutdown, weak=False, dispatch_uid=__name__)
-    util, process = map(sys.modules.get, ("multiprocessing.util", "multiprocessing.process"))
-    if util is None or process is None or pid in _finishing:
+    process = sys.modules.get("multiprocessing.process")
+    if process is None or pid in _finishing:
         return
-    if process.parent_process() is not None:
+    begins = getattr(process.current_process(), "_inheriting", False)
+    if not begins and "multiprocessing.util" not in sys.modules:
+        return
+    from multiprocessing import util  # noqa: PLC0415 - only where it is loaded, or about to be
+
+    if begins or process.parent_process() is not None:
         _finishing.add(pid)
         util.Finalize(None, finish_all, exitpriority=0)
-    elif 0 not in _finishing:  # a parent; or a child that forgets, before it begins, whom to call
+    # A parent; or a child of the fork server, which forgets that when it begins.
+    if 0 not in _finishing:
         _finishing.add(0)
-        util.register_after_fork(_workers, _finish_in_child)
+        util.register_after_fork(_workers, _finish_again)
+
+
+def _finish_again(_: object) -> None:
+    _finishing.discard(os.getpid())
+    _finish_in_child()
 
 
 def _at_shutdown(**_: object) -> None:

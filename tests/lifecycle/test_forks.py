@@ -1,0 +1,264 @@
+"""Forks at bad moments: nothing is sent twice, nobody hangs, and the child can alert."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+from lives import FILE, MEMORY, STORES, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with Stage.open(tmp_path_factory) as one:
+        yield one
+
+
+QUIET = ("-W", "ignore::DeprecationWarning")  # since 3.12 a fork with threads is warned about
+
+IN_A_SEND = """
+import tocsin.dispatch
+
+log.critical("mark-parent")
+until(lambda: tocsin.dispatch._sending)
+if os.fork() == 0:
+    # The first thread of the child has the number of the parent's worker.
+    thread = threading.Thread(target=lambda: log.error("mark-child"))
+    thread.start()
+    thread.join()
+    assert alerts().stats.seen == 1
+    sys.exit()
+assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
+"""
+IN_THE_INTAKE = """
+log.error("mark-parent")
+if os.fork() == 0:
+    assert alerts().stats.seen == 0
+    log.error("mark-child")
+    sys.exit()
+os.wait()
+"""
+WHILE_A_MAIL_IS_MADE = """
+import tocsin.alerts.render
+
+started, forked = threading.Event(), threading.Event()
+make = tocsin.alerts.render.render
+
+def slowly(*args):
+    started.set()
+    assert not forked.wait(0.2)  # a fork waits for it
+    return make(*args)
+
+tocsin.alerts.render.render = slowly
+log.critical("mark-parent")
+assert started.wait(20)
+child = os.fork()
+if child == 0:
+    tocsin.alerts.render.render = make
+    log.error("mark-child")
+    sys.exit()
+forked.set()
+os.wait()
+"""
+MOMENTS = {
+    "in a send": IN_A_SEND,
+    "with records in the intake": IN_THE_INTAKE,
+    "while a mail is made": WHILE_A_MAIL_IS_MADE,
+}
+
+
+@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_fork_sends_nothing_twice_and_loses_nothing(
+    moment: str, store: str, stage: Stage
+) -> None:
+    result = stage.run(f"{moment} {store}", MOMENTS[moment], store, flags=QUIET)
+    assert result.code == 0, result.error
+    assert sorted(result.mailed) == ["child", "parent"]
+    assert result.next == ()
+    assert result.seconds < 10
+
+
+def test_a_child_of_a_thread_ends_with_it_and_not_when_the_worker_has_been_idle(
+    stage: Stage,
+) -> None:
+    """Its process ends with its last thread, whichever that is: the worker must not be the one."""
+    result = stage.run(
+        "thread",
+        """
+        def fork():
+            started = time.monotonic()
+            if os.fork() == 0:
+                log.error("mark-child")
+                threading.Thread(target=lambda: (wait.wait(0.5), log.error("mark-late"))).start()
+            else:
+                os.wait()
+                print(time.monotonic() - started)
+
+        wait = threading.Event()
+        thread = threading.Thread(target=fork)
+        thread.start()
+        thread.join()
+        """,
+        flags=QUIET,
+    )
+    assert sorted(result.mailed) == ["child", "late"]
+    assert float(result.out) < 5
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_a_fork_past_python_is_noticed_although_there_was_a_thread(
+    store: str, stage: Stage
+) -> None:
+    """No hook runs, and Python takes the parent's threads for the child's; so it is in uWSGI."""
+    result = stage.run(
+        f"past {store}",
+        """
+        import ctypes
+
+        log.critical("mark-parent")
+        until(lambda: alerts().stats.mails_sent and alerts()._worker.settled)
+        if ctypes.PyDLL(None).fork() == 0:
+            log.error("mark-child")
+            sys.exit()
+        os.wait()
+        """,
+        store,
+    )
+    assert result.code == 0, result.error
+    assert sorted(result.mailed) == ["child", "parent"]
+    assert result.seconds < 5
+
+
+def test_a_parent_that_only_configures_has_no_thread_and_no_warning_at_its_forks(
+    stage: Stage,
+) -> None:
+    """Pre-forking servers do so; nothing is pending, in memory and in a file."""
+    program = """
+    assert threading.active_count() == 1
+    children = []
+    for _ in range(2):
+        child = os.fork()
+        if child == 0:
+            log.error("mark-child")
+            sys.exit()
+        children.append(child)
+    for child in children:
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert threading.active_count() == 1
+    """
+    with ThreadPoolExecutor() as threads:
+        results = list(
+            threads.map(
+                lambda store: stage.run(f"prefork{store}", program, store, flags=("-W", "error")),
+                STORES,
+            )
+        )
+    for result in results:
+        assert (result.code, result.error) == (0, "")
+        assert set(result.mailed) == {"child"}
+
+
+def test_twenty_children_and_their_parent_count_every_error_once(stage: Stage) -> None:
+    result = stage.run(
+        "twenty",
+        """
+        log.error("mark-parent")
+        for _ in range(20):
+            if os.fork() == 0:
+                log.error("mark-child")
+                sys.exit()
+        for _ in range(20):
+            os.wait()
+        assert alerts().send_now()
+        print(alerts().stats.store)
+        """,
+        FILE,
+        flags=QUIET,
+    )
+    assert "received=21, mailed=21, pending=0, undelivered=0" in result.out
+
+
+def test_a_leader_that_is_killed_in_a_send_leaves_it_to_the_next_one_in_time(stage: Stage) -> None:
+    """Nobody knows whether it has arrived: it is claimed for as long as it may be on its way."""
+    result = stage.run(
+        "claimed",
+        """
+        import tocsin
+
+        def die(*args, **kwargs):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        alerts()._email.send = die
+        log.critical("mark-one")
+        signal.pause()
+        """,
+        FILE,
+    )
+    assert result.code == -9
+    assert (result.mailed, result.next) == ((), ())
+    again = stage.run(
+        "claimed",
+        """
+        assert threading.active_count() == 2  # as something is pending
+        until(lambda: alerts().stats.next_mail_at)
+        print(alerts().stats.next_mail_at - time.time())
+        """,
+        FILE,
+        again=False,
+    )
+    assert 300 < float(again.out) <= 360
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_child_that_has_begun_to_send_what_others_left_is_waited_for(
+    method: str, stage: Stage
+) -> None:
+    """It configures logging before it becomes a child of `multiprocessing`, which forgets hooks."""
+    result = stage.run(
+        f"heir of {method}",
+        f"""
+        import multiprocessing.util, tocsin.worker
+
+        def target():
+            finalizers = multiprocessing.util._finalizer_registry.values()
+            print(any(one._callback is tocsin.worker.finish_all for one in finalizers))
+
+        if __name__ == "__main__":
+            early()
+            child = multiprocessing.get_context({method!r}).Process(target=target)
+            child.start()
+            child.join()
+        """,
+        FILE,
+    )
+    assert result.out.strip() == "True"
+    assert result.mailed == ("early",)
+
+
+@pytest.mark.parametrize("uncaught", [True, False])
+def test_what_a_child_of_multiprocessing_raises_is_told_by_multiprocessing_alone(
+    uncaught: bool, stage: Stage
+) -> None:
+    """It never reaches `sys.excepthook`; the documentation says so."""
+    result = stage.run(
+        f"raises{uncaught}",
+        """
+        import multiprocessing
+
+        def fail():
+            raise RuntimeError("mark-child")
+
+        child = multiprocessing.get_context("fork").Process(target=fail)
+        child.start()
+        child.join()
+        """,
+        MEMORY,
+        options={"uncaught": uncaught},
+    )
+    assert result.mailed == ()
+    assert "mark-child" in result.error

@@ -1,0 +1,53 @@
+"""What each way to start and to end costs, as processes of their own; the documentation says it."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from lives import FILE, LIVES, MEMORY, STORES, Life, Result, Stage
+from servers import SERVERS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PAGE = Path(__file__).parents[2] / "docs" / "lifecycle.md"
+ALL = [*LIVES, *SERVERS]
+AT_ONCE = 4
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str, str], Result]]:
+    """All of them, some at once."""
+    with Stage.open(tmp_path_factory) as stage, ThreadPoolExecutor(AT_ONCE) as threads:
+        running = {
+            (life.how, store): threads.submit(life.run, stage, f"{store}{number}", store)
+            for number, life in reversed([*enumerate(ALL)])  # the servers take longest
+            for store in STORES
+        }
+        yield {name: future.result() for name, future in running.items()}
+
+
+@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize("life", ALL, ids=lambda life: life.how)
+def test_what_it_costs(life: Life, store: str, results: dict[tuple[str, str], Result]) -> None:
+    result = results[life.how, store]
+    outcome = life.outcome(store)
+    assert result.code == life.code, result.error
+    assert sorted(result.mailed) == sorted(outcome.mailed), result.error
+    assert sorted(set(result.next) - outcome.maybe) == sorted(outcome.next), result.error
+    assert len(set(result.next)) == len(result.next)
+    for name in outcome.told:
+        assert f"mark-{name}" in result.error
+    assert result.seconds < 10  # with the default `exit_timeout` of 5
+
+
+def test_the_documentation_says_so() -> None:
+    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    rows = [line for line in lines if line.startswith("| ")]
+    wanted = [
+        f"| {life.how} | {life.outcome(MEMORY).said} | {life.outcome(FILE).said} |" for life in ALL
+    ]
+    assert [row for row in rows if row in wanted] == wanted
