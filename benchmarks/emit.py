@@ -13,8 +13,10 @@ import gc
 import io
 import logging
 import os
+import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 import tracemalloc
 from typing import TYPE_CHECKING, Any
@@ -36,7 +38,7 @@ REPEATED = 1.7  # times NullHandler
 FURTHER = 0.25  # µs that each frame after the third may cost more
 DEEP = 0.05  # times QueueHandler, with 20 frames
 FRESH = 1.2  # times QueueHandler
-SLOWEST = 1.5  # times the same with a mail server that is well
+SLOWEST = 1.5  # times the same with a mail server that is well, or a store that is free
 MEMORY = 20  # MB above what is used after the first mail
 
 
@@ -252,6 +254,33 @@ def mail_server(*, silent: bool) -> Generator[tocsin.SMTPEmailHandler]:
         yield tocsin.SMTPEmailHandler(host="127.0.0.1", port=server.port, timeout=600)
 
 
+def locked(table: Table, seconds: float, rounds: int) -> None:
+    """Compare the slowest calls while the store's file is free, and while somebody holds it."""
+    table.head(
+        "The 99.9th percentile of a repeated error, 3 frames: µs", "store's file", "", "x", "budget"
+    )
+    info = raised(3, "shop.pay")
+    found = dict.fromkeys(("free", "held by somebody else"), float("inf"))
+    with (
+        contextlib.redirect_stderr(io.StringIO()),  # that it can't be used in time is meant
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        for number in range(rounds):
+            for name in found:
+                place = f"{folder}/{number}-{name.split()[0]}.db"
+                handler = ours(store=f"sqlite:///{place}")
+                logger = logger_with(handler)
+                with contextlib.closing(sqlite3.connect(place, isolation_level=None)) as file:
+                    if name != "free":
+                        file.execute("BEGIN IMMEDIATE")
+                    found[name] = min(found[name], percentile(logger, info, seconds))
+                handler.close()
+    for name, took in found.items():
+        ratio = took / found["free"]
+        within = None if name == "free" else ratio <= SLOWEST
+        table.row(name, f"{took:.1f}", f"{ratio:.2f}", within=within)
+
+
 def percentile(logger: logging.Logger, info: Info, seconds: float) -> float:
     """Return the microseconds that 99.9 % of calls don't exceed."""
     took: list[int] = []
@@ -325,6 +354,7 @@ def main() -> int:
     fresh(table, clock)
     context(table, clock, times)
     slowest(table, 1.5 if options.short else 5, 3)
+    locked(table, 1.5 if options.short else 6, 3)
     remembering(table, 100_000 if options.short else 1_000_000)
     return table.missed
 
