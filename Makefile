@@ -12,8 +12,11 @@ READY := $(VENV)/.ready
 # pyenv's shims find a version only if it is named; without pyenv this is empty.
 ALL_PYTHONS := $(shell pyenv versions --bare 2>/dev/null | sort -rV | paste -sd: -)
 
+# Tests that start many programs, and take their time.
+PROCESSES := tests/lifecycle tests/soak tests/stores/test_kills.py
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench bench-smtp bench-emit bench-digest pictures check lint types imports docs wheel clean
+.PHONY: help demo test test-processes test-all soak bench bench-smtp bench-emit bench-digest bench-stores pictures check lint types imports docs wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -31,8 +34,11 @@ demo: $(READY)-test  ## the main job, live: a failing service, a mail server, an
 	$(PY) examples/demo.py
 	$(PY) examples/day.py
 
-test: $(READY)-test  ## all tests, with branch coverage
-	$(PY) -m pytest --cov --cov-report=term $(ARGS)
+test: $(READY)-test  ## the tests, with branch coverage
+	$(PY) -m pytest --cov --cov-report=term $(addprefix --ignore=,$(PROCESSES)) $(ARGS)
+
+test-processes: $(READY)-test  ## programs that start, fork and end in every way, or are killed
+	$(PY) -m pytest $(PROCESSES) $(ARGS)
 
 test-all:  ## the tests on every supported Python
 	@for v in 3.11 3.12 3.13; do \
@@ -40,10 +46,16 @@ test-all:  ## the tests on every supported Python
 	  PYENV_VERSION="$(ALL_PYTHONS)" $(MAKE) --no-print-directory test PYTHON=python$$v VENV=.venv-$$v || exit 1; \
 	done
 
-bench: bench-emit bench-digest bench-smtp  ## all measurements; ARGS=--short for small numbers
+soak: $(READY)-test  ## processes that are killed while they log and send; ARGS="--seconds 600"
+	$(PY) tests/soak/soak.py $(ARGS)
+
+bench: bench-emit bench-digest bench-stores bench-smtp  ## all measurements; ARGS=--short for small numbers
 
 bench-digest: $(READY)-dev  ## what building a digest of 500 groups costs; ARGS=--short
 	$(PY) benchmarks/digest.py $(ARGS)
+
+bench-stores: $(READY)-dev  ## what a store in a file takes from 16 processes; ARGS=--short
+	$(PY) benchmarks/stores.py $(ARGS)
 
 bench-smtp: $(READY)-dev  ## the SMTP client against its peers; ARGS=--short for small numbers
 	$(PY) benchmarks/smtp.py $(ARGS)
