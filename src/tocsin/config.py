@@ -23,6 +23,7 @@ from tocsin.fallback import Folder, StandardError
 from tocsin.mail.address import prepare_address
 from tocsin.mail.base import EmailHandler, get_handler_class
 from tocsin.recipients import build_recipients
+from tocsin.stores.base import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from tocsin.alerts.text import Redacts
     from tocsin.fallback import Fallback
-    from tocsin.stores.base import Store
 
 _MAX_CONTEXT = 1000
 
@@ -70,26 +70,37 @@ def build_policy(value: Policy | Mapping[str, Any] | None) -> Policy:
     return Policy(**given)
 
 
-def build_store(value: str, scope: str) -> Store:
+def build_store(value: str | Callable[[str], Store], scope: str) -> Store:
     """Return the store that a URL names.
 
     Args:
-        value: `memory:`, or `sqlite:` and a path.
+        value: `memory:`, or `sqlite:` and a path; or a callable that returns a store for a scope.
         scope: whose events they are.
 
     Raises:
         ConfigError: there is no such store, or it can't be used.
     """
+    if callable(value):
+        store = value(scope)
+        if not isinstance(store, Store):
+            options.fail(
+                "store", f"expected a callable that returns a Store, and got {options.kind(store)}"
+            )
+        return store
     kind, _, place = options.text("store", value).partition(":")
     if kind == "memory" and not place:
         from tocsin.stores.memory import MemoryStore  # noqa: PLC0415 - only the store that is used
 
         return MemoryStore()
     path = place.removeprefix("//")
-    if kind != "sqlite" or not path or (path != place and not path.startswith("/")):
+    elsewhere = path != place and not path.startswith("/")
+    if kind != "sqlite" or elsewhere or path.lstrip("/") in {"", ":memory:"}:
         expected = "'memory:', or 'sqlite:///' and the path of a file"
         options.fail("store", f"expected {expected}, got {value!r}")
-    from tocsin.stores.sqlite import SQLiteStore  # noqa: PLC0415 - as above
+    try:
+        from tocsin.stores.sqlite import SQLiteStore  # noqa: PLC0415 - as above
+    except ImportError as error:
+        raise ConfigError(f"store: this Python can't use SQLite: {error}") from error
 
     return SQLiteStore(options.file_path("store", path), scope)
 
@@ -104,7 +115,7 @@ def build_audience(to: object, cc: object = (), bcc: object = ()) -> Callable[[]
     lists = {
         name: build_recipients(name, value)
         for name, value in given.items()
-        if name == "to" or callable(value) or value
+        if name == "to" or value or callable(value) or isinstance(value, int)
     }
 
     def audience() -> Audience:
@@ -196,6 +207,18 @@ def build_context(size: object, key: object) -> Context | None:
     if key is not None and not size:
         options.fail("context_key", "it needs context, the number of records to keep")
     return Context(size, key) if size else None
+
+
+def build_alert_level(value: object, context: Context | None) -> int:
+    """Return the level from which on a record is an alert.
+
+    Raises:
+        ConfigError: there is no such level, or nothing below it is kept.
+    """
+    level = build_level("alert_level", value)
+    if level != logging.ERROR and context is None:
+        options.fail("alert_level", "it needs context; without, level says what is an alert")
+    return level
 
 
 def build_level(key: str, value: object) -> int:

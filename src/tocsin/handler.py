@@ -57,7 +57,8 @@ class AlertHandler(logging.Handler):
         reply_to: where answers go.
         policy: when mails go: a `Policy`, or some of its fields.
         store: where events wait for their mail: `"memory:"`, or `"sqlite:///"` and the path of a
-            file that all processes of the machine share.
+            file that all processes of the machine share; or a callable that returns a store, given
+            what keeps its events apart from those of others.
         app_packages: the application's root packages: what is told of a traceback is told of their
             frames. By default the package that the logger is named after, and all code that is
             neither in the standard library nor installed.
@@ -96,7 +97,7 @@ class AlertHandler(logging.Handler):
         bcc: Recipients = (),
         reply_to: Addresses = (),
         policy: Policy | Mapping[str, Any] | None = None,
-        store: str = "memory:",
+        store: str | Callable[[str], Store] = "memory:",
         app_packages: Iterable[str] = (),
         context: int = 0,
         context_key: ContextVar[Any] | None = None,
@@ -132,7 +133,7 @@ class AlertHandler(logging.Handler):
         self._redactor = config.build_redactor(redact)
         self._version = _optional("version", version)
         self._context = config.build_context(context, context_key)
-        self._alert_level = config.build_level("alert_level", alert_level)
+        self._alert_level = config.build_alert_level(alert_level, self._context)
         self._store = store
         self._own = OwnCode(options.texts("app_packages", app_packages))
         self._fallback = config.build_fallback(fallback)
@@ -157,7 +158,7 @@ class AlertHandler(logging.Handler):
         return f"{self._heading.app}\x1f{self._heading.environment}\x1f{self._label}"
 
     @property
-    def _place(self) -> tuple[str, str]:
+    def _place(self) -> tuple[object, str]:
         """Where its events wait."""
         return self._store, self._scope
 
@@ -360,12 +361,12 @@ _KNOWN = (
 _handlers: weakref.WeakSet[AlertHandler] = weakref.WeakSet()
 
 
-def _in_memory(store: str) -> bool:
+def _in_memory(store: object) -> bool:
     return isinstance(store, str) and store.startswith("memory")
 
 
 def _optional(key: str, value: str) -> str:
-    return short(options.text(key, value), 100) if value else ""
+    return "" if value in ("", None) else short(options.text(key, value), 100)
 
 
 def _logging_is_locked() -> bool:

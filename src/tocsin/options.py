@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
 
 def kind(value: object) -> str:
-    """Return what to call a value in an error: its type, in words where that is clearer."""
-    return "None" if value is None else type(value).__name__
+    """Return what to call a value in an error: its type, as whoever wrote it knows it."""
+    if value is None:
+        return "None"
+    name = type(value).__name__
+    return name.removeprefix("Converting").lower() if name.startswith("Converting") else name
 
 
 def fail(key: str, problem: str) -> NoReturn:

@@ -17,6 +17,7 @@ from parts import bare_server, smtp_server
 
 from tocsin import AlertHandler, SMTPEmailHandler, TestEmailHandler
 from tocsin.config import build_policy, build_store
+from tocsin.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 TEAM = ["ops@example.com", "Night <night@example.com>"]
 TEST_EMAIL = TestEmailHandler()
 PORT = 2_525
+NO_STORE = "store: expected 'memory:', or 'sqlite:///' and the path of a file"
+STORES: dict[str, MemoryStore] = {}
 
 
 @pytest.fixture(autouse=True)
@@ -322,7 +325,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "reply_to in a file": (
         {"reply_to": {"file": "ops.txt"}},
-        "reply_to: expected an address or a list of them, got ConvertingDict",
+        "reply_to: expected an address or a list of them, got dict",
     ),
     "bad reply_to": (
         {"reply_to": "Me <"},
@@ -394,7 +397,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "password of a wrong type": (
         {"email": {"username": "a@x", "password": ["hunter2"]}},
-        "email.password: expected text or a callable, got ConvertingList",
+        "email.password: expected text or a callable, got list",
     ),
     "CA file that isn't there": (
         {"email": {"use_tls": True, "tls_ca_file": "/nowhere/ca.pem"}},
@@ -416,13 +419,28 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "unknown store": (
         {"store": "mysql:///x"},
-        "store: expected 'memory:', or 'sqlite:///' and the path of a file, got 'mysql:///x'",
+        f"{NO_STORE}, got 'mysql:///x'",
     ),
     "store on another host": (
         {"store": "sqlite://host/x"},
-        "store: expected 'memory:', or 'sqlite:///' and the path of a file, got 'sqlite://host/x'",
+        f"{NO_STORE}, got 'sqlite://host/x'",
     ),
     "store of a wrong type": ({"store": 5}, "store: expected text, got int"),
+    "store in SQLite's memory": (
+        {"store": "sqlite:///:memory:"},
+        f"{NO_STORE}, got 'sqlite:///:memory:'",
+    ),
+    "callable that returns no store": (
+        {"store": "ext://builtins.str"},
+        "store: expected a callable that returns a Store, and got str",
+    ),
+    "version of a wrong type": ({"version": 0}, "version: expected text, got int"),
+    "environment that is a list": ({"environment": []}, "environment: expected text, got list"),
+    "cc that is false": ({"cc": False}, "cc: expected an address or a list of them, got bool"),
+    "alert_level without what it is for": (
+        {"alert_level": "WARNING"},
+        "alert_level: it needs context; without, level says what is an alert",
+    ),
     "app_packages of a wrong type": (
         {"app_packages": 5},
         "app_packages: expected text or a list of it, got int",
@@ -461,6 +479,34 @@ def test_an_urgent_level_may_be_named() -> None:
 def test_the_memory_store_needs_no_quotes_in_yaml() -> None:
     """`memory:` without quotes is a mapping there."""
     assert isinstance(build_store("memory", ""), type(build_store("memory:", "")))
+
+
+def open_store(scope: str) -> MemoryStore:
+    return STORES.setdefault(scope, MemoryStore())
+
+
+def test_a_store_may_be_of_ones_own() -> None:
+    """A callable opens it, and is told what keeps its events apart."""
+    handler = configured({"store": f"ext://{__name__}.open_store", "app": "mine"})
+    logging.getLogger("shop").error("boom")
+    assert handler.send_now()
+    lease = STORES["mine\x1f\x1falerts"].lead("me", 1)
+    assert lease is not None
+    assert lease.read(1)[0] is not None
+
+
+def test_without_sqlite_a_store_in_a_file_is_refused(tmp_path: Path) -> None:
+    """Python can be built without it."""
+    program = f"""
+import sys
+sys.modules["sqlite3"] = None
+from tocsin import AlertHandler
+AlertHandler(to="a@x.example", from_addr="a@x.example", store="sqlite:///{tmp_path}/alerts.db")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert "ConfigError: store: this Python can't use SQLite: " in done.stderr
 
 
 def test_a_bad_level_is_refused_by_logging_itself() -> None:

@@ -12,6 +12,7 @@ import stat
 import subprocess
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -443,6 +444,15 @@ def test_a_lock_of_another_process_is_waited_for(path: Path) -> None:
         store.append(b"a")
         release.join()
     assert batches(store) == [b"a"]
+
+
+def test_nobody_waits_to_open_what_is_there(path: Path) -> None:
+    """A program configures logging while somebody makes a backup, and all its threads wait."""
+    SQLiteStore(path, "one")
+    started = time.monotonic()
+    with locked(path):
+        SQLiteStore(path, "one", busy=20)
+    assert time.monotonic() - started < 10
 
 
 def test_a_lock_that_stays_is_an_error(path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,8 +62,9 @@ class Lease(Protocol):
         ...
 
 
+@runtime_checkable
 class Store(Protocol):
-    """Keeps batches and one state. Any method may be called from any thread.
+    """Keeps batches and one state. Any method may be called from any thread, and in a fork's child.
 
     What it finds wrong when it is built is a `ConfigError`, and a `StoreError` after that. Nothing
     waits for long: for others a few seconds at most. `tocsin.testing.StoreContract` has the rules

@@ -211,13 +211,17 @@ class _File:
 
     def _prepare(self, sql: sqlite3.Connection) -> None:
         """Make the tables in an empty file, which others may be about to do as well."""
-        if _number(sql, _COUNT):
+        made = _number(sql, _COUNT)
+        if made:
             self._check(sql)
-        sql.execute("PRAGMA auto_vacuum = FULL")  # it is small again after a backlog
+        else:
+            sql.execute("PRAGMA auto_vacuum = FULL")  # it is small again after a backlog
         # SQLite doesn't wait here. A copy that was made with VACUUM INTO needs it as well.
         (mode,) = sql.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
             raise StoreError(f"'{self.path}' is where processes can't share memory")
+        if made:
+            return  # nobody is waited for
         sql.execute("BEGIN IMMEDIATE")
         if not _number(sql, _COUNT):
             for statement in _TABLES.split(";"):
