@@ -363,6 +363,15 @@ def _aiosmtpd(words: list[str], example: Example) -> None:
             server.kill()
 
 
+def _gunicorn(words: list[str], example: Example) -> None:
+    """Let it load the application; tests/soak runs it."""
+    settings = (ROOT / "examples" / "service.toml").read_text(encoding="utf-8")
+    path = FOLDER / "service.toml"
+    path.write_text(settings.replace("/var/tmp", FOLDER.as_posix()), encoding="utf-8")
+    command = [sys.executable, "-m", "gunicorn", "--check-config", *words]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, "SHOP_LOGGING": str(path)}, check=True)
+
+
 def _wait_for(port: int) -> None:
     for _ in range(500):
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
@@ -375,6 +384,7 @@ COMMANDS: dict[str, Callable[[list[str], Example], None]] = {
     "pip install": _pip_install,
     "make": _make,
     "export": _export,
+    "gunicorn": _gunicorn,
     "python -m aiosmtpd": _aiosmtpd,
 }
 

@@ -1,4 +1,7 @@
-"""Eight workers of a real gunicorn that all fail at once: they send what one process would send."""
+"""Eight workers of a real gunicorn that all fail at once: they send what one process would send.
+
+They are configured by the example's own file, and as README's service is.
+"""
 
 from __future__ import annotations
 
@@ -6,25 +9,29 @@ import contextlib
 import email
 import email.policy
 import http.client
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from waiting import wait_for
 
 from tocsin.testing import ScriptedSMTPServer
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from email.message import EmailMessage
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
 WORKERS = 8
 REQUESTS = 64
 # What the next start sends: a process that loads the same settings.
@@ -35,20 +42,43 @@ print(handler.send_now(), handler.stats.store)
 """
 
 
-class Service:
-    """The example's service under gunicorn, with its settings but for the places."""
+def example() -> dict[str, Any]:
+    """Return the settings of the example."""
+    return tomllib.loads((EXAMPLES / "service.toml").read_text(encoding="utf-8"))
 
-    def __init__(self, folder: Path, mail_port: int, *options: str) -> None:
+
+def readme() -> dict[str, Any]:
+    """Return the settings of README's service."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (found,) = (one for one in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "sqlite" in one)
+    settings: dict[str, Any] = yaml.safe_load(found)
+    return settings
+
+
+def toml(value: object) -> str:
+    """Return a value in a line of TOML."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name} = {toml(one)}" for name, one in value.items()) + "}"
+    return json.dumps(value)
+
+
+class Service:
+    """The example's service under gunicorn, with these settings but for the places."""
+
+    def __init__(
+        self, folder: Path, mail_port: int, settings: dict[str, Any], *options: str
+    ) -> None:
         self._said = folder / "gunicorn.txt"
-        settings = (EXAMPLES / "service.toml").read_text(encoding="utf-8")
-        for place, other in (
-            ("port = 8025", f"port = {mail_port}"),
-            ("/var/tmp/shop-alerts.db", str(folder / "alerts.db")),
-            ('"localhost"', '"127.0.0.1"'),
-        ):
-            assert place in settings
-            settings = settings.replace(place, other)
-        (folder / "logging.toml").write_text(settings, encoding="utf-8")
+        people = folder / "oncall.txt"
+        people.write_text("oncall@example.com\n", encoding="utf-8")
+        handler = settings["handlers"]["alerts"]
+        handler["email"] = {"host": "127.0.0.1", "port": mail_port}
+        handler["store"] = f"sqlite:///{folder / 'alerts.db'}"
+        handler.setdefault("from_addr", "alerts@example.com")
+        if isinstance(handler["to"], dict):
+            handler["to"] = {"file": str(people)}
+        lines = [f"{name} = {toml(value)}" for name, value in settings.items()]
+        (folder / "logging.toml").write_text("\n".join(lines), encoding="utf-8")
         self.environment = {**os.environ, "SHOP_LOGGING": str(folder / "logging.toml")}
         self._command = [
             sys.executable,
@@ -116,12 +146,13 @@ def read(server: ScriptedSMTPServer) -> list[EmailMessage]:
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("options", [(), ("--preload",)], ids=["", "preloaded"])
+@pytest.mark.parametrize("settings", [example, readme])
 def test_eight_workers_that_fail_at_once_send_one_mail(
-    tmp_path: Path, options: tuple[str, ...]
+    tmp_path: Path, settings: Callable[[], dict[str, Any]], options: tuple[str, ...]
 ) -> None:
     """It counts what all of them have logged, and names each; a gentle stop loses nothing."""
     with ScriptedSMTPServer() as server:
-        service = Service(tmp_path, server.port, *options)
+        service = Service(tmp_path, server.port, settings(), *options)
         with service.running():
             assert service.fail(REQUESTS) == REQUESTS
             wait_for(lambda: server.messages)
