@@ -333,6 +333,23 @@ def fill(records: int) -> None:
         handler.close()
 
 
+def loading(table: Table, rounds: int) -> None:
+    """Tell what importing costs, above `logging.handlers`; how much that is, is the machine's."""
+    table.head(
+        "Importing, above `import logging.handlers`: ms of processor time", "what", "", "budget"
+    )
+    # Without compiling anything, which is done once.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    for name, budget in (("import tocsin", 5), ("import tocsin; tocsin.AlertHandler", 60)):
+        clock = "time.process_time()"
+        program = f"import logging.handlers, time; a = {clock}; {name}; print({clock} - a)"
+        took = [
+            float(subprocess.check_output([sys.executable, "-c", program], env=environment))
+            for _ in range(rounds)
+        ]
+        table.row(f"`{name}`", f"{min(took) * 1e3:.1f}", str(budget))
+
+
 def _resident() -> int:
     with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - the shortest way
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -356,6 +373,7 @@ def main() -> int:
     slowest(table, 1.5 if options.short else 5, 3)
     locked(table, 1.5 if options.short else 6, 3)
     remembering(table, 100_000 if options.short else 1_000_000)
+    loading(table, 10)
     return table.missed
 
 
