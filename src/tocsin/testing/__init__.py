@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
+if (pytest := sys.modules.get("pytest")) is not None:  # a rule that is broken shows the values
+    pytest.register_assert_rewrite("tocsin.testing.store_contract")
+
 from tocsin.testing.script import Act, Drip, ReceivedMessage, SMTPConnection
 from tocsin.testing.simulate import SimulatedMail, simulate
 from tocsin.testing.smtp import ScriptedSMTPServer
