@@ -43,7 +43,7 @@ test-processes: $(READY)-test  ## programs that start, fork and end in every way
 test-all:  ## the tests on every supported Python
 	@for v in 3.11 3.12 3.13; do \
 	  echo "== Python $$v"; \
-	  PYENV_VERSION="$(ALL_PYTHONS)" $(MAKE) --no-print-directory test PYTHON=python$$v VENV=.venv-$$v || exit 1; \
+	  PYENV_VERSION="$(ALL_PYTHONS)" $(MAKE) --no-print-directory test test-processes PYTHON=python$$v VENV=.venv-$$v || exit 1; \
 	done
 
 soak: $(READY)-test  ## processes that are killed while they log and send; ARGS="--seconds 600"

@@ -431,7 +431,7 @@ class Dispatch:
             if decision.reason is not None:
                 old.append(self._take(page, decision, self._asked, 0))
         for outgoing in old:  # kept before it counts as given up: told twice is better than never
-            self._keep("this alert could not be mailed for too long", outgoing)
+            self._keep("this alert could not be mailed in time", outgoing)
             state.give_up(outgoing, page.now)
         if old:
             page.commit()

@@ -402,7 +402,7 @@ def test_what_is_too_old_is_given_up_and_kept(capsys: pytest.CaptureFixture[str]
     assert stats is not None
     assert (stats.pending, stats.undelivered) == (0, 4)
     error = capsys.readouterr().err
-    assert error.count("this alert could not be mailed for too long") == 1
+    assert error.count("this alert could not be mailed in time") == 1
     assert "precious" in error
 
 
@@ -419,7 +419,7 @@ def test_a_full_mailbox_is_given_up_after_a_day(capsys: pytest.CaptureFixture[st
     assert stats is not None
     assert (stats.mailed, stats.pending, stats.undelivered) == (4, 0, 0)
     assert not process.dispatch.waiting()
-    assert "this alert could not be mailed for too long to b@x:" in capsys.readouterr().err
+    assert "this alert could not be mailed in time to b@x:" in capsys.readouterr().err
 
 
 def test_a_send_error_without_receipts_is_everybodys() -> None:
