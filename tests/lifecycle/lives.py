@@ -67,6 +67,10 @@ def early():
     until(lambda: (handler := alerts()).stats.store is not None and not handler._worker._busy)
 
 def late():
+    """Log an error, and note when."""
+    file = os.open("late", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.write(file, str(time.monotonic()).encode())
+    os.close(file)
     log.error("mark-late")
 
 def work(_=None):
@@ -96,6 +100,7 @@ class Outcome:
     told: frozenset[str] = frozenset()
 
 
+NOT_AT_ALL, BY_THE_MAIL = "no", "by the mail"
 EARLY, LATE = frozenset({"early"}), frozenset({"late"})
 BOTH = EARLY | LATE
 
@@ -130,6 +135,11 @@ class Life:
     code: int = 0
     options: Mapping[str, object] = field(default_factory=dict)
     before: str = ""
+
+    @property
+    def held_up(self) -> str:
+        """Whether the end waits for something, in the table's words."""
+        return BY_THE_MAIL if self.memory.mailed or self.memory.told else NOT_AT_ALL
 
     def outcome(self, store: str) -> Outcome:
         return self.memory if store == MEMORY else self.file
@@ -353,6 +363,7 @@ class Result:
     Attributes:
         code: what it has ended with.
         seconds: how long it took.
+        end: how long it was there after the second error.
         out: its output.
         error: its standard error.
         mailed: the errors that were mailed before it was gone, each as often as it was.
@@ -361,6 +372,7 @@ class Result:
 
     code: int
     seconds: float
+    end: float
     out: str
     error: str
     mailed: tuple[str, ...]
@@ -458,13 +470,15 @@ class Stage:
         """See what a process comes to, and its next start."""
         started = time.monotonic()
         done = run()
-        seconds = time.monotonic() - started
+        ended = time.monotonic()
+        late = self.place(app, store)[0] / "late"
         mailed = self.mailed(app)
         if store == FILE and again:
             self.start_again(app)
         return Result(
             code=done.returncode,
-            seconds=seconds,
+            seconds=ended - started,
+            end=ended - float(late.read_text() if late.exists() else "nan"),
             out=done.stdout,
             error=done.stderr,
             mailed=mailed,

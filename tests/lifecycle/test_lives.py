@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from lives import FILE, LIVES, MEMORY, STORES, Life, Result, Stage
+from lives import LIVES, NOT_AT_ALL, STORES, Life, Result, Stage
 from servers import SERVERS
 
 if TYPE_CHECKING:
@@ -41,13 +41,13 @@ def test_what_it_costs(life: Life, store: str, results: dict[tuple[str, str], Re
     assert len(set(result.next)) == len(result.next)
     for name in outcome.told:
         assert f"mark-{name}" in result.error
-    assert result.seconds < 10  # with the default `exit_timeout` of 5
+    assert result.end < (2 if life.held_up == NOT_AT_ALL else 8)  # Celery takes 6 without us
 
 
 def test_the_documentation_says_so() -> None:
     lines = PAGE.read_text(encoding="utf-8").splitlines()
     rows = [line for line in lines if line.startswith("| ")]
     wanted = [
-        f"| {life.how} | {life.outcome(MEMORY).said} | {life.outcome(FILE).said} |" for life in ALL
+        f"| {life.how} | {life.memory.said} | {life.file.said} | {life.held_up} |" for life in ALL
     ]
     assert [row for row in rows if row in wanted] == wanted
