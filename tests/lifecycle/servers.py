@@ -1,17 +1,21 @@
-"""Servers that fork, as they are: gunicorn and Celery, in front of a small application."""
+"""Servers that fork, as they are: gunicorn, uWSGI, and Celery, with a small application."""
 
 from __future__ import annotations
 
+import contextlib
+import http.client
+import json
+import re
+import socket
 import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lives import Life
+from lives import LAST_SECOND, LOST, Life
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,10 +24,16 @@ if TYPE_CHECKING:
 
 BIN = Path(sys.executable).parent
 SECONDS = 30
+# Requests wait there until a worker takes them.
+LISTENS = re.compile(r"(?:Listening at: http://|bound to TCP address )127\.0\.0\.1:(\d+)")
 
 WEB = """
+def busy():
+    late()
+    threading.Event().wait()
+
 def app(environ, start_response):
-    {"/early": early, "/late": late}.get(environ["PATH_INFO"], int)()
+    {"/early": early, "/late": late, "/busy": busy}[environ["PATH_INFO"]]()
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"done"]
 """
@@ -48,12 +58,19 @@ def fail():
 """
 
 
-def until(condition: Callable[[], bool]) -> None:
+def until(condition: Callable[[], object]) -> None:
     """Wait for it; a server has no event to wait for."""
     end = time.monotonic() + SECONDS
     while not condition():
         assert time.monotonic() < end, "in vain"
         threading.Event().wait(0.02)
+
+
+def ask(port: int, what: str) -> http.client.HTTPConnection:
+    """Send a request."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
+    connection.request("GET", f"/{what}")
+    return connection
 
 
 def stopped(server: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
@@ -64,45 +81,72 @@ def stopped(server: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gunicorn(Life):
-    """Two workers; a request that logs, another one, and the end.
+class Web(Life):
+    """A request that logs, another one that does, and the end.
 
     Attributes:
-        arguments: more of the command.
+        command: the server's.
+        arguments: more of it.
+        second: what the other request is: "late"; or "busy", which isn't over at the end.
     """
 
     program: str = WEB
+    command: tuple[str, ...]
     arguments: tuple[str, ...] = ()
+    second: str = "late"
 
     def run(self, stage: Stage, app: str, store: str) -> Result:
         """Serve two requests."""
         path = stage.script(app, self.program, store, name="shop.py")
-        command = [
-            str(BIN / "gunicorn"),
-            "-w",
-            "2",
-            "-b",
-            "127.0.0.1:0",
-            *self.arguments,
-            "shop:app",
-        ]
+        said = path.with_name("said")
 
         def serve() -> subprocess.CompletedProcess[str]:
-            with subprocess.Popen(
-                command, cwd=path.parent, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-            ) as server:
-                assert server.stderr is not None
-                line = ""
-                while "Listening at: " not in line:
-                    line = server.stderr.readline()
-                    assert line, "it has ended"
-                address = line.partition("Listening at: ")[2].partition(" ")[0]
-                for what in ("early", "late"):
-                    with urllib.request.urlopen(f"{address}/{what}", timeout=SECONDS) as answer:
-                        assert answer.read() == b"done"
-                return stopped(server)
+            with (
+                said.open("w", encoding="utf-8") as log,
+                subprocess.Popen(
+                    [str(BIN / self.command[0]), *self.command[1:], *self.arguments],
+                    cwd=path.parent,
+                    stdout=log,
+                    stderr=log,
+                    text=True,
+                ) as server,
+            ):
+                until(lambda: LISTENS.search(said.read_text(encoding="utf-8")))
+                found = LISTENS.search(said.read_text(encoding="utf-8"))
+                assert found is not None
+                for what in ("early", self.second):
+                    with contextlib.closing(ask(int(found[1]), what)) as connection:
+                        if what == "busy":
+                            until(path.with_name("late").exists)
+                        else:
+                            assert connection.getresponse().read() == b"done"
+                            until(lambda: self.is_idle(path.parent))
+                server.terminate()
+                code = server.wait(SECONDS)
+            return subprocess.CompletedProcess(self.command, code, "", said.read_text("utf-8"))
 
         return stage.watch(app, store, serve)
+
+    def is_idle(self, folder: Path) -> bool:
+        """Return whether a request that was answered is over for the worker, too."""
+        return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class UWSGI(Web):
+    """uWSGI, which runs no hooks in a worker that is busy."""
+
+    command: tuple[str, ...] = (
+        *("uwsgi", "--master", "--die-on-term", f"--virtualenv={sys.prefix}", "--stats=stats"),
+        *("--http-socket=127.0.0.1:0", "--module=shop:app"),
+    )
+
+    def is_idle(self, folder: Path) -> bool:
+        """Ask its own statistics."""
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as stats:
+            stats.connect(str(folder / "stats"))
+            told = json.loads(b"".join(iter(lambda: stats.recv(65536), b"")))
+        return all(worker["status"] == "idle" for worker in told["workers"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,8 +180,23 @@ class Celery(Life):
         return stage.watch(app, store, serve)
 
 
+GUNICORN = ("gunicorn", "--workers=2", "--bind=127.0.0.1:0", "shop:app")
 SERVERS = [
-    Gunicorn(how="gunicorn, stopped gently"),
-    Gunicorn(how="gunicorn with `--preload`, stopped gently", arguments=("--preload",)),
+    Web(how="gunicorn, stopped gently", command=GUNICORN),
+    Web(
+        how="gunicorn with `--preload`, stopped gently", command=GUNICORN, arguments=("--preload",)
+    ),
+    UWSGI(how="uWSGI, stopped between requests", arguments=("--processes=2",)),
+    UWSGI(
+        how="uWSGI with `--lazy-apps`, stopped between requests",
+        arguments=("--processes=2", "--lazy-apps"),
+    ),
+    UWSGI(
+        how="uWSGI, stopped in the middle of a request",
+        arguments=("--processes=1",),
+        second="busy",
+        memory=LOST,
+        file=LAST_SECOND,
+    ),
     Celery(how="Celery with `--pool=prefork`, stopped gently"),
 ]
