@@ -46,6 +46,7 @@ _sending: set[int] = set()
 """The threads in which a mail is sent."""
 _fork = threading.local()
 _FORK = 5.0  # seconds that a fork waits at most
+_SOON = 0.2  # seconds that others wait: who hangs in there must not keep the program
 _whole = threading.RLock()
 """Held with locks of modules and the like that a fork would leave locked in the child."""
 
@@ -68,6 +69,18 @@ def _sending_here() -> Generator[None]:
     finally:
         if new:
             _sending.discard(ident)
+
+
+@contextlib.contextmanager
+def _undivided() -> Generator[None]:
+    """Let forks wait for what is done now."""
+    whole = _whole  # a child has another one
+    held = whole.acquire(timeout=_SOON)
+    try:
+        yield
+    finally:
+        if held:
+            whole.release()
 
 
 def before_fork() -> None:
@@ -193,7 +206,7 @@ class Dispatch:
     def abandon(self) -> None:
         """Give up what is unmailed, while a send hangs in another thread."""
         try:
-            self._hand_over()
+            self._hand_over(Haste.EXIT)
         except StoreError as error:
             self._books.go_alone(error)
         if not self._books.durable:
@@ -204,7 +217,7 @@ class Dispatch:
         if self._books.durable:  # loading takes long for a process that is about to be killed
             with contextlib.suppress(StoreError):  # the round that follows meets it again
                 self._hand_over()
-        with _whole:
+        with _undivided():
             from tocsin.alerts import render, sections  # noqa: PLC0415 - what a mail needs, as said
 
             del render
@@ -220,7 +233,7 @@ class Dispatch:
                 say(text)
 
     def _round(self, haste: Haste, until: float) -> float | None:
-        self._hand_over()
+        self._hand_over(haste)
         if haste is Haste.EXIT and self._books.durable and not self._books.policy.at_exit:
             haste = Haste.FLUSH  # what isn't due waits for who comes next
         if haste >= Haste.ALL:
@@ -255,9 +268,14 @@ class Dispatch:
                     return
             time.sleep(_TURN)
 
-    def _hand_over(self) -> None:
-        with _whole:
-            groups = self._intake.drain()
+    def _hand_over(self, haste: Haste = Haste.NONE) -> None:
+        if haste is not Haste.EXIT:
+            with _undivided():
+                self._intake.prepare()
+        taken = self._intake.take()
+        self._left = self._left or bool(taken)
+        with _undivided():
+            groups = self._intake.told(taken)
         dropped = self._intake.dropped - self._dropped
         self._dropped += dropped
         self._books.append(groups, dropped)
@@ -452,17 +470,21 @@ class Dispatch:
 
     def _keep(self, why: str, outgoing: Outgoing) -> None:
         """Put an alert where somebody may find it."""
-        from tocsin.alerts.render import plain  # noqa: PLC0415 - loads with the first mail
-
         digest, owed = outgoing.digest, outgoing.owed
-        message = self._message(outgoing)
         if owed and outgoing.frozen:
             why += " to " + ", ".join(owed)
-        self._fallback.keep(why, message, lambda: plain(digest, self._heading))
+        try:
+            from tocsin.alerts.render import plain  # noqa: PLC0415 - loads with the first mail
+
+            message = self._message(outgoing)
+            self._fallback.keep(why, message, lambda: plain(digest, self._heading))
+        except Exception as error:  # noqa: BLE001 - there may be no files of ours any more
+            groups = [f"\n{one.group.count} x {one.group.text}" for one in digest.entries]
+            say(f"{why}, nor be shown ({error!r}):{''.join(groups)}")
 
     def _message(self, outgoing: Outgoing) -> Message:
         """Return a digest's message, for whom it is owed."""
-        with _whole:
+        with _undivided():
             from tocsin.alerts.render import render  # noqa: PLC0415 - loads with the first mail
 
             message = render(outgoing.digest, self._heading, self._sections)

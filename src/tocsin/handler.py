@@ -225,11 +225,7 @@ class AlertHandler(logging.Handler):
 
     @override
     def handle(self, record: logging.LogRecord) -> bool:
-        """Filter and emit a record, without the handler's lock: the intake has its own.
-
-        Whoever holds that lock, as `logging.shutdown` does while it waits for `flush`, would else
-        keep all threads from logging.
-        """
+        """Filter and emit a record. The handler has no lock: the intake has its own."""
         # Since 3.12 a filter may return another record.
         passed: Any = self.filter(record)
         if isinstance(passed, logging.LogRecord):
@@ -237,6 +233,15 @@ class AlertHandler(logging.Handler):
         if passed:
             self.emit(record)
         return passed  # type: ignore[no-any-return] # as logging.Handler.handle does
+
+    @override
+    def createLock(self) -> None:
+        """Have no lock, as a `logging.NullHandler`.
+
+        `logging.shutdown` holds it while a mail takes its time, and needs the module's lock then;
+        `dictConfig` holds that one, and would wait for this.
+        """
+        self.lock = None
 
     @override
     def emit(self, record: logging.LogRecord) -> None:
@@ -250,9 +255,10 @@ class AlertHandler(logging.Handler):
                 self._context.note(record)
                 return
             wake = self._intake.add(record, self.formatter)
+            # A record that came from another process has that one's number.
+            if record.process != self._process and self._notice_fork():
+                wake = self._intake.add(record, self.formatter)
             if wake or not self._worker.started:
-                if self._notice_fork():
-                    self._intake.add(record, self.formatter)
                 self._worker.wake(urgent=wake is Wake.NOW)
         except Exception:  # noqa: BLE001 - the application comes first
             with contextlib.suppress(Exception):  # while the interpreter ends it may raise itself
@@ -382,7 +388,10 @@ def _after_fork() -> None:
     worker.forget_all()
     for handler in list(_handlers):
         store = handler._books.store  # noqa: SLF001 - its own module
+        retired = handler._worker.retired  # noqa: SLF001 - as above
         handler._start(store if store.durable else None)  # noqa: SLF001 - as above
+        if retired:
+            handler._worker.retire()  # noqa: SLF001 - as above
 
 
 if hasattr(os, "register_at_fork"):

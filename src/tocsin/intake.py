@@ -116,8 +116,9 @@ class Intake:
         # Re-entrant: a signal handler or a finalizer may log while its thread is in here. What it
         # logs then waits aside, as a count that is half changed can't be changed again.
         self._lock = threading.RLock()
-        self._inside = False
+        self._inside: Slot | None = None
         self._aside: deque[Slot] = deque()
+        self._late = 0  # counted while a count was half changed
         self._slots: dict[str, Slot] = {}
         self._room = _MAX_SAMPLES
         self._counted = 0
@@ -138,17 +139,17 @@ class Intake:
             with self._lock:
                 # All that a repeated error takes is here: a call less is 0.1 µs of 0.5.
                 slot = self._slots.get(identity.fingerprint) or self._other(record)
-                if slot is not None and not self._inside:
-                    self._inside = True
+                if slot is not None and self._inside is None:
+                    self._inside = slot
                     try:
                         slot.add(record.created)
                         self._counted += 1
                     finally:
-                        self._inside = False
+                        self._inside = None
                     return _NO
             slot = Slot(record, identity, self._capture(record, formatter))
             with self._lock:
-                if self._inside:
+                if self._inside is not None:
                     self._aside.append(slot)
                     return Wake.SOON
                 return self._first(slot)
@@ -161,7 +162,7 @@ class Intake:
     @property
     def seen(self) -> int:
         """Records so far."""
-        return self._counted + len(self._aside)
+        return self._counted + self._late + len(self._aside)
 
     def _capture(self, record: logging.LogRecord, formatter: logging.Formatter | None) -> Capture:
         return Capture.of(
@@ -178,13 +179,13 @@ class Intake:
 
     def _first(self, slot: Slot) -> Wake:
         """Count what may be a group's first event."""
-        self._inside = True
+        self._inside = slot
         try:
             idle = not self._slots
             urgent = self._insert(slot) and slot.level >= self._urgent_level
             self._counted += 1
         finally:
-            self._inside = False
+            self._inside = None
         return Wake.NOW if urgent else Wake.SOON if idle else Wake.NO
 
     def _insert(self, slot: Slot) -> bool:
@@ -207,16 +208,40 @@ class Intake:
         self._slots[name] = slot
         return True
 
+    def prepare(self) -> None:
+        """Load what `told` needs; where that fails, nothing has been taken yet.
+
+        Raises:
+            Exception: what is needed can't be loaded, as where no more files can be opened.
+        """
+        self._redact.text("")
+
     def drain(self) -> tuple[Group, ...]:
         """Return what was counted since the last time, with samples."""
+        return self.told(self.take())
+
+    def take(self) -> list[tuple[str, Slot]]:
+        """Return what was counted since the last time, by group."""
         with self._lock:
+            late: list[tuple[str, Slot]] = []
             while self._aside:
-                self._first(self._aside.popleft())
-            slots, self._slots = self._slots, {}
+                slot = self._aside.popleft()
+                if self._inside is None:
+                    self._first(slot)
+                else:  # a signal handler sees to the end, in the middle of its thread's count
+                    late.append((slot.identity.fingerprint, slot))
+                    self._late += 1
+            changing = self._inside
+            taken = [item for item in self._slots.items() if item[1] is not changing]
+            self._slots = {name: slot for name, slot in self._slots.items() if slot is changing}
             self._room = _MAX_SAMPLES
+        return taken + late
+
+    def told(self, taken: list[tuple[str, Slot]]) -> tuple[Group, ...]:
+        """Return the groups of what was taken, with samples. It reads files."""
         room = _MAX_SAMPLES
         groups: list[Group] = []
-        for name, slot in slots.items():
+        for name, slot in taken:
             group = self._group(slot)
             room -= group.size
             if room < 0:  # the lines of the code have come to what was captured
@@ -227,7 +252,7 @@ class Intake:
 
     def _group(self, slot: Slot) -> Group:
         """Return the group of all that were counted in a slot."""
-        kind, place, event = self._told(slot)
+        kind, place, event = self._sample(slot)
         raised = next((line.text for line in event.traceback if line.kind == "error"), "")
         return Group(
             fingerprint=slot.identity.fingerprint,
@@ -244,7 +269,7 @@ class Intake:
             samples=(event,) if slot.detailed else (),
         )
 
-    def _told(self, slot: Slot) -> tuple[str, str, Event]:
+    def _sample(self, slot: Slot) -> tuple[str, str, Event]:
         """Return what happened, where, and a sample."""
         try:
             kind, place = slot.identity.told(self._redact)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _HAND_OVER = 1.0  # seconds between two, unless something urgent comes
 _IDLE = 30.0
+_AFTER = 5  # mails a handler may send of what is logged after the end has been seen to
 _LOOK = 0.2  # between two looks whether the thread that has forked this process is over
 
 
@@ -52,7 +53,8 @@ class Worker:
         self._thread: threading.Thread | None = None
         self._busy = False  # a round runs
         self._end = float("inf")  # when the last one has to be over, as the program ends
-        self._retired = False
+        self.retired: bool = False
+        self._after = 0  # last rounds that were run once the end had been seen to
         self._heir: Worker | None = None
         self._left_over = False  # the last round of a process without other threads is asked for
         self._work = False
@@ -90,8 +92,12 @@ class Worker:
             return
         if sys.is_finalizing():
             self.complain_late()
-        elif _ended and self._retired:  # a hook that is older than logging's: nobody will ask
-            self.leave(self.ask(Haste.EXIT), time.monotonic() + self.exit_timeout)
+        elif _ended and self.retired:  # a hook that is older than logging's: nobody will ask
+            self._after += 1
+            if self._after > _AFTER:
+                self._abandon()
+            else:
+                self.leave(self.ask(Haste.EXIT), time.monotonic() + self.exit_timeout)
 
     def complain_late(self) -> None:
         """Tell that the program ends without what was logged now."""
@@ -100,14 +106,14 @@ class Worker:
     def retire(self) -> None:
         """Don't wait for more once all is done."""
         with self._condition:
-            self._retired = True
+            self.retired = True
             self._idle = 0
             self._condition.notify_all()
 
     def give_way(self, heir: Worker) -> None:
         """Leave to another one, of the same store, what isn't due yet, if this one is retired."""
         with self._condition:
-            if self._retired:
+            if self.retired:
                 self._heir = heir
                 self._condition.notify_all()
 
@@ -164,10 +170,21 @@ class Worker:
         """
         try:
             if not self.wait(asked, until):
-                with _at_work():
-                    self.dispatch.abandon()
+                self._abandon()
         except Exception as error:  # noqa: BLE001 - the application ends in its own way
             self.dispatch.complain(type(error).__name__, f"unexpected: {error!r}")
+
+    def _abandon(self) -> None:
+        with _at_work():
+            self.dispatch.abandon()
+
+    def dismiss(self) -> None:
+        """End the thread, unless it is busy: another interpreter must not end before it does."""
+        thread = self._thread
+        with self._condition:
+            self._condition.notify_all()
+        if thread is not None and not self._busy:
+            thread.join(_LOOK)
 
     def _in_time(self, until: float) -> float:
         """Return until when there is time: at the program's end all share that of who was first."""
@@ -180,10 +197,11 @@ class Worker:
         if sys.is_finalizing() or _ended:
             return False  # it would never run: its start would wait for ever
         if self._thread is None or not self._thread.is_alive():
-            thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            # Since 3.12 none starts as the interpreter ends, and some others have no daemons.
             try:
+                thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 thread.start()
-            except RuntimeError:  # the interpreter ends: since 3.12 no thread starts any more
+            except RuntimeError:
                 return False
             self._thread = thread
         return True
@@ -209,6 +227,9 @@ class Worker:
         due = None if pause is None else now + pause
         with self._condition:
             while not self._urgent and self._asked == self._answered:
+                if _ended:
+                    self._thread = None
+                    return False
                 if _is_left_over():
                     return self._end_process()
                 ends = [] if due is None or self._heir else [due]
@@ -343,14 +364,31 @@ def _at_shutdown(**_: object) -> None:
 def _at_exit() -> None:
     global _ending, _ended  # noqa: PLW0603 - it is said once
     _ending = True
-    finish_all()
-    _ended = True
+    try:
+        finish_all()
+    finally:
+        _ended = True
+        for worker in list(_workers):
+            worker.dismiss()
 
 
 def finish_all() -> None:
-    """Send all that is unmailed, as the program ends."""
+    """Send all that is unmailed, as the program ends; who is told to hurry twice gives it up.
+
+    Raises:
+        BaseException: what a signal handler has raised meanwhile, such as SystemExit.
+    """
     now = time.monotonic()
     unsettled = [worker for worker in list(_workers) if not worker.settled]
     asked = [(worker, worker.ask(Haste.EXIT)) for worker in unsettled]
+    interrupted: BaseException | None = None
     for worker, number in asked:
-        worker.leave(number, now + worker.exit_timeout)
+        in_time = now + worker.exit_timeout
+        for until in (in_time, in_time, now):
+            try:
+                worker.leave(number, until)
+                break
+            except BaseException as error:  # noqa: BLE001 - it is raised when the others are done
+                interrupted = error
+    if interrupted is not None:
+        raise interrupted

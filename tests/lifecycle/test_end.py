@@ -147,3 +147,83 @@ def test_all_kinds_of_last_hooks_are_heard(stage: Stage) -> None:
         before="import atexit; atexit.register(lambda: log.error('mark-first'))",
     )
     assert sorted(result.mailed) == ["first", "hook", "script", "threading"]
+
+
+def test_an_email_handler_that_cannot_be_prepared_holds_the_end_up_once(stage: Stage) -> None:
+    result = stage.run(
+        "unprepared",
+        """
+        alerts()._email.prepare = threading.Event().wait
+        late()
+        """,
+        options={"exit_timeout": 1},
+    )
+    assert result.code == 0, result.error
+    assert "mark-late" in result.error
+    assert result.end < 5
+
+
+INTERRUPTED = """
+send = tocsin.SMTPEmailHandler.send
+
+def slowly(self, message, **options):
+    sending.set()
+    assert go_on.wait(20)
+    return send(self, message, **options)
+
+def interrupt():
+    assert sending.wait(20)
+    assert begun.wait(20)
+    threading.Event().wait(0.2)
+    for _ in range(times):
+        seen.clear()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert seen.wait(20)
+    go_on.set()
+
+def stop(*_):
+    seen.set()
+    sys.exit(143)
+
+begun, sending, seen, go_on = (threading.Event() for _ in range(4))
+atexit.register(begun.set)
+signal.signal(signal.SIGTERM, stop)
+tocsin.SMTPEmailHandler.send = slowly
+log.error("mark-old")
+logging.config.dictConfig(CONFIG)
+log.error("mark-new")
+threading.Thread(target=interrupt, daemon=True).start()
+"""
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_signals_that_come_while_the_end_waits_lose_nothing(times: int, stage: Stage) -> None:
+    """Also of a handler that logging has forgotten. Who insists isn't kept: the text is told."""
+    program = f"import tocsin\ntimes = {times}\n{INTERRUPTED}"
+    result = stage.run(f"interrupted{times}", program, options={"exit_timeout": 10})
+    told = {name for name in ("old", "new") if f"mark-{name}" in result.error}
+    assert {*result.mailed} | told == {"old", "new"}
+    if times == 1:
+        assert sorted(result.mailed) == ["new", "old"]
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_what_is_logged_after_the_end_was_seen_to_is_no_flood_of_mails(
+    store: str, stage: Stage
+) -> None:
+    result = stage.run(
+        f"flood{store}",
+        """
+        def old():
+            for number in range(98):
+                log.error("mark-x %d", number)
+
+        log.error("mark-first")
+        """,
+        store,
+        before="import atexit; atexit.register(lambda: old())",
+    )
+    assert result.code == 0, result.error
+    assert len(result.mailed) < 9
+    told = result.error.count("this alert could not be mailed")
+    assert stage.counted(f"flood{store}") + told == 99

@@ -262,3 +262,75 @@ def test_what_a_child_of_multiprocessing_raises_is_told_by_multiprocessing_alone
     )
     assert result.mailed == ()
     assert "mark-child" in result.error
+
+
+def test_a_thread_may_fork_while_another_one_configures_logging(stage: Stage) -> None:
+    """Both need the lock of the logging module, and that of the file."""
+    result = stage.run(
+        "configures",
+        """
+        import faulthandler
+
+        faulthandler.dump_traceback_later(15, exit=True)
+
+        def fork():
+            while not over.is_set():
+                if os.fork() == 0:
+                    log.error("mark-child")
+                    os._exit(len(logging.getLogger("of a child").handlers))
+                assert os.wait()[1] == 0
+
+        over = threading.Event()
+        thread = threading.Thread(target=fork)
+        thread.start()
+        for _ in range(100):
+            logging.config.dictConfig(CONFIG)
+        over.set()
+        thread.join()
+        """,
+        FILE,
+        flags=QUIET,
+    )
+    assert result.code == 0, result.error
+
+
+def test_a_fork_past_python_is_noticed_although_the_same_error_is_counted_already(
+    stage: Stage,
+) -> None:
+    """A repeated error wakes nobody, as its worker is at work: the parent's."""
+    result = stage.run(
+        "same",
+        """
+        import ctypes
+
+        log.error("mark-first")
+        alerts().flush()
+        fail = lambda: log.error("mark-same")
+        fail()
+        threading.Event().wait(0.2)  # the worker waits for the second to be over, and holds nothing
+        if ctypes.PyDLL(None).fork() == 0:
+            fail()
+            sys.exit(alerts().stats.seen - 1)
+        assert os.wait()[1] == 0
+        """,
+    )
+    assert result.code == 0, result.error
+    assert sorted(result.mailed) == ["first", "same", "same"]
+    assert stage.counted("same") == 3
+    assert result.error == ""
+
+
+def test_a_child_that_is_forked_after_the_end_was_seen_to_sends_its_own(stage: Stage) -> None:
+    result = stage.run(
+        "late fork",
+        """
+        def fork():
+            if os.fork() == 0:
+                log.error("mark-child")
+            else:
+                os.wait()
+        """,
+        before="import atexit; atexit.register(lambda: fork())",
+        flags=QUIET,
+    )
+    assert result.mailed == ("child",)

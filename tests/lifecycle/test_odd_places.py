@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -332,3 +333,122 @@ def test_the_folder_may_change_or_be_removed(removed: bool, store: str, stage: S
     assert (result.code, result.error) == (0, "")
     assert result.mailed == ("one",)
     assert b"the foot" in stage.server.messages[-1].data
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
+@pytest.mark.parametrize("end", ["logging.shutdown()", "alerts().close()"])
+@pytest.mark.parametrize("store", STORES)
+def test_a_signal_handler_may_see_to_the_end_while_its_thread_counts(
+    end: str, store: str, stage: Stage
+) -> None:
+    """The worker needs what that thread holds: what can't be mailed so is told, or in the file."""
+    result = stage.run(
+        f"counts {len(end)} {store}",
+        f"""
+        import faulthandler
+        from tocsin.intake import Slot
+
+        def term(*_):
+            log.error("mark-signal")
+            {end}
+            os._exit(7)
+
+        def adding(self, time):
+            os.kill(os.getpid(), signal.SIGTERM)
+            add(self, time)
+
+        faulthandler.dump_traceback_later(15, exit=True)
+        signal.signal(signal.SIGTERM, term)
+        log.error("mark-other")
+        add, Slot.add = Slot.add, adding
+        for _ in range(2):
+            log.error("mark-same")
+        """,
+        store,
+        options={"exit_timeout": 1},
+    )
+    assert result.code == 7, result.error
+    heard = {*result.mailed, *result.next, *re.findall(r"mark-(\w+)", result.error)}
+    assert {"signal", "other"} <= heard
+
+
+# Interpreters beside the main one
+
+BESIDE = """
+try:
+    import _interpreters
+except ImportError:
+    import _xxsubinterpreters as beside
+    one, run = beside.create(isolated={isolated}), beside.run_string
+else:
+    beside = _interpreters
+    one = beside.create("isolated" if {isolated} else "legacy")
+    run = lambda one, text: print(beside.exec(one, text) or "")
+run(one, '''
+import atexit, logging, logging.config
+logging.config.dictConfig({config!r})
+logging.getLogger("shop").error("mark-beside")
+atexit._run_exitfuncs()  # before 3.13 `destroy` looks for threads first
+''')
+beside.destroy(one)
+"""
+
+
+# Python 3.12.1 itself aborts where an isolated one imports `ssl`.
+@pytest.mark.parametrize("isolated", [False, True][: 1 + (sys.version_info[:2] != (3, 12))])
+def test_another_interpreter_of_the_process_ends_well(isolated: bool, stage: Stage) -> None:
+    """As those of mod_wsgi do; in an isolated one there are no daemons, since Python 3.12."""
+    app = f"beside{isolated}"
+    email = {"host": "127.0.0.1", "port": stage.server.port}
+    alerts = {"class": "tocsin.AlertHandler", "app": app, "to": "o@x.example", "email": email}
+    config = {
+        "version": 1,
+        "handlers": {"alerts": {**alerts, "from_addr": "a@x.example"}},
+        "root": {"handlers": ["alerts"]},
+    }
+    result = stage.run(app, BESIDE.format(isolated=isolated, config=config))
+    assert (result.code, result.error) == (0, "")
+    assert result.mailed == ("beside",)
+
+
+# Without files
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
+def test_a_program_that_runs_out_of_files_is_told_so(stage: Stage) -> None:
+    """It is its first error: what a mail needs can't be loaded until some are closed."""
+    result = stage.run(
+        "files",
+        """
+        import resource
+
+        files = []
+        limit = len(os.listdir("/proc/self/fd")) + 5
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+        try:
+            while True:
+                files.append(open("/dev/null"))
+        except OSError:
+            log.exception("mark-files")
+        until(lambda: alerts().stats.last_error)
+        files.clear()
+        """,
+    )
+    assert result.code == 0, result.error
+    assert result.mailed == ("files",)
+
+
+def test_an_alert_that_cannot_be_shown_is_told_in_short(stage: Stage) -> None:
+    """As after `chroot`: the program's modules are out of reach."""
+    result = stage.run(
+        "root",
+        """
+        sys.modules["tocsin.alerts.render"] = None
+        log.error("mark-root %d", 1)
+        log.error("mark-root %d", 2)
+        """,
+        options={"exit_timeout": 1},
+    )
+    assert result.code == 0
+    assert "this alert could not be mailed, nor be shown (ModuleNotFoundError(" in result.error
+    assert "2 x mark-root" in result.error

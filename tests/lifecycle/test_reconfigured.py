@@ -325,3 +325,68 @@ def test_a_store_that_is_busy_when_logging_is_configured_delays_nothing_but_that
     handler.handle(record())
     assert handler.send_now(SECONDS)
     handler.close()
+
+
+def test_logging_may_be_shut_down_while_another_thread_configures_it(stage: Stage) -> None:
+    """One holds the handler's lock, and one the logging module's: a mail takes its time."""
+    result = stage.run(
+        "both",
+        """
+        import faulthandler
+
+        faulthandler.dump_traceback_later(15, exit=True)
+        send, sending = alerts()._email.send, threading.Event()
+
+        def slowly(*args, **options):
+            sending.set()
+            threading.Event().wait(0.5)
+            return send(*args, **options)
+
+        def configure():
+            sending.wait(20)
+            logging.config.dictConfig(CONFIG)
+
+        alerts()._email.send = slowly
+        log.error("mark-one")
+        thread = threading.Thread(target=configure)
+        thread.start()
+        logging.shutdown()
+        thread.join()
+        """,
+    )
+    assert result.code == 0, result.error
+    assert result.mailed == ("one",)
+
+
+def test_send_now_says_false_while_it_is_not_known_who_gets_it() -> None:
+    answer = threading.Event()
+    asked: list[None] = []
+
+    def rota() -> list[str]:
+        asked.append(None)
+        if len(asked) > 1:
+            answer.wait(SECONDS)
+        return ["o@x.example"]
+
+    handler = make(to=rota)
+    handler.handle(record("one"))
+    assert handler.send_now(SECONDS)
+    handler.handle(record("two"))
+    assert not handler.send_now(0.3)
+    answer.set()
+    assert handler.send_now(SECONDS)
+    assert told(handler) == 2
+    handler.close()
+
+
+def test_send_now_says_false_while_another_process_leads(tmp_path: Path) -> None:
+    handler = make(store=f"sqlite:///{tmp_path}/alerts.db", name="alerts")
+    handler.handle(record("one"))
+    assert handler.send_now(SECONDS)
+    lease = handler._books.store.lead("another process", 60)
+    assert lease is not None
+    handler.handle(record("two"))
+    assert not handler.send_now(0.3)
+    lease.release()
+    assert handler.send_now(SECONDS)
+    handler.close()

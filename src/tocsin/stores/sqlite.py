@@ -8,12 +8,13 @@ at a time, and a fork waits for it: a child would inherit locks that nobody give
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sqlite3
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from tocsin.exceptions import ConfigError, LeaseLost, StoreError
@@ -262,7 +263,24 @@ _guard = threading.RLock()
 belong to a thread which it hasn't got, and could never write. It is re-entrant as other hooks may
 open a store in the child before this is released."""
 
+_logging: Any = getattr(logging, "_lock", None) or threading.RLock()
+"""Whoever holds it, as `dictConfig` does, may wait for the file; a fork waits for both, and so has
+to begin with this one. In the child it is logging that makes it new."""
+
+
+def _before_fork() -> None:
+    _logging.acquire()
+    _guard.acquire()
+
+
+def _after_fork_in_parent() -> None:
+    _guard.release()
+    _logging.release()
+
+
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=_guard.acquire, after_in_parent=_guard.release, after_in_child=_guard.release
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_guard.release,
     )
