@@ -25,12 +25,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
     from tocsin.alerts.grouping import Group
+    from tocsin.alerts.outgoing import Outgoing
     from tocsin.alerts.policy import Policy
     from tocsin.stores.base import Entry, Lease, Store
 
 _LEASE = 10.0  # seconds for merging and deciding, never for a send
-_BATCHES = 1000
+_MERGE = 3.0  # seconds of it for merging; then another one is taken for the rest
+_BATCHES = 200  # that are merged at once; each may have a megabyte of samples
 _AWAY = 60.0  # seconds until a store that failed is tried again
+_AGAIN = 1.0  # seconds in which an answer that failed is worth asking for once more
 
 
 class Page:
@@ -91,7 +94,7 @@ class Books:
         self._policies = policy, alone(policy, int.from_bytes(spread) / 0xFFFF)
         self._number = 0
         self._unsent: list[Batch] = []
-        self._facts: list[Batch] = []  # reports that wait for the store to come back
+        self._home: list[Batch] = []  # what waits for the store to come back
         self._sending = threading.RLock()  # held while batches go, in their order
         self._leading = threading.RLock()  # the state is one thread's at a time
         self._cached: tuple[bytes | None, State] | None = None
@@ -126,23 +129,36 @@ class Books:
         """
         with self._sending:
             if groups or dropped or report is not None:
-                self._number += 1
-                self._unsent.append(
-                    Batch(
-                        source=self.owner,
-                        number=self._number,
-                        groups=groups,
-                        reports=() if report is None else (report,),
-                        dropped=dropped,
-                    )
-                )
+                self._unsent.append(self._batch(groups, dropped, report))
             while self._unsent:
                 self._put(self._unsent[0])
                 del self._unsent[0]
 
+    def _batch(
+        self, groups: tuple[Group, ...], dropped: int, report: Report | None = None
+    ) -> Batch:
+        """Return the next batch of this process."""
+        self._number += 1
+        return Batch(
+            source=self.owner,
+            number=self._number,
+            groups=groups,
+            reports=() if report is None else (report,),
+            dropped=dropped,
+        )
+
     def _put(self, batch: Batch) -> None:
-        self._store.append(dump(batch))
+        self._append(self._store, batch)
         self.taken += sum(group.count for group in batch.groups)
+
+    def _append(self, store: Store, batch: Batch) -> None:
+        raw, started = dump(batch), self._ticks()
+        try:
+            store.append(raw)
+        except StoreError:
+            if self._ticks() - started > _AGAIN:
+                raise
+            store.append(raw)  # the answer may have been lost: it counts once
 
     @contextlib.contextmanager
     def lead(self) -> Generator[Page | None]:
@@ -153,16 +169,33 @@ class Books:
             StoreError: the store fails, or another release has written to it.
         """
         with self._leading:
-            lease = self._store.lead(self.owner, _LEASE)
-            if lease is None:
+            led = self._lead(self._store, self.policy)
+            if led is None:
                 yield None
                 return
-            try:
-                yield Page(self._merge(lease), lease, self)
-            except BaseException:
+            lease, state = led
+            with self._until_released(lease):
+                yield Page(state, lease, self)
+
+    def _lead(self, store: Store, policy: Policy) -> tuple[Lease, State] | None:
+        """Become the leader of a store, and merge what was appended to it; None if others lead."""
+        while (lease := store.lead(self.owner, _LEASE)) is not None:
+            with self._until_released(lease, only_if_it_fails=True):
+                state = self._merge(lease, policy)
+            if state is not None:
+                return lease, state
+        return None
+
+    @contextlib.contextmanager
+    def _until_released(self, lease: Lease, *, only_if_it_fails: bool = False) -> Generator[None]:
+        failed = True
+        try:
+            yield
+            failed = False
+        finally:
+            if failed:
                 self._cached = None  # it may be ahead of what the store has
-                raise
-            finally:
+            if failed or not only_if_it_fails:
                 with contextlib.suppress(StoreError):  # it ends by itself
                     lease.release()
 
@@ -172,21 +205,22 @@ class Books:
         lease.commit(raw, consumed)
         self._cached = raw, state
 
-    def _merge(self, lease: Lease) -> State:
+    def _merge(self, lease: Lease, policy: Policy) -> State | None:
+        """Return the state, with all merged that was appended; None if there was no time for it."""
+        started = self._ticks()
         while True:
             raw, entries = lease.read(_BATCHES)
-            if self._cached is not None and self._cached[0] == raw:
-                state = self._cached[1]
-            else:
-                state = State() if raw is None else load(State, raw)
+            if self._cached is None or self._cached[0] != raw:
+                self._cached = raw, State() if raw is None else load(State, raw)
+            state = self._cached[1]
             for entry in entries:
-                state.receive(load(Batch, entry.batch), self.policy, lease.now)
+                state.receive(load(Batch, entry.batch), policy, lease.now)
             if entries:
                 self.commit(lease, state, entries)
-            else:
-                self._cached = raw, state
             if len(entries) < _BATCHES:
                 return state
+            if self._ticks() - started > _MERGE:
+                return None
 
     def go_alone(self, error: StoreError) -> None:
         """Go on in memory, as the store fails."""
@@ -197,45 +231,78 @@ class Books:
             # What was counted is told by this process; what digests have come to is for the store
             # that has them.
             waiting, self._unsent = self._unsent, []
-            self._facts = [replace(one, groups=(), dropped=0) for one in waiting if one.reports]
+            self._home += [replace(one, groups=(), dropped=0) for one in waiting if one.reports]
             for batch in waiting:
                 self._put(replace(batch, reports=()))
 
-    def come_back(self) -> None:
+    @property
+    def owes(self) -> bool:
+        """Whether the store has still to be told something, such as what became of digests."""
+        return bool(self._home or self._unsent)
+
+    @property
+    def away(self) -> float:
+        """Seconds until the store that fails is tried again."""
+        return max(0.0, self._try_at - self._ticks())
+
+    def come_back(self, *, now: bool = False) -> list[Outgoing]:
         """Use the store again, if it works and no mail of this process alone is on its way.
+
+        Args:
+            now: whether it is tried although it is a short time since it failed.
+
+        Returns:
+            Digests of this process alone that some of their recipients still don't have.
 
         Raises:
             StoreError: it fails as before.
         """
-        if not self.trouble or self._ticks() < self._try_at:
-            return
+        if not self.trouble or (self._ticks() < self._try_at and not now):
+            return []
         self._try_at = self._ticks() + _AWAY
-        with self._leading, self._sending, self.lead() as page:
-            if page is None or page.state.outgoing or not self._usable():
-                return
-            self._number += 1
-            unmailed = Batch(
-                source=self.owner,
-                number=self._number,
-                groups=page.state.unmailed,
-                dropped=page.state.lost,
-            )
-            for batch in (*self._facts, unmailed):
-                self._usual.append(dump(batch))
-            page.state.withdraw()
-            page.commit()
-            self.trouble, self._facts = "", []
+        with self._leading, self._sending:
+            if not self._usable():
+                return []
+            with self.lead() as page:
+                if page is None or any(not one.counted for one in page.state.outgoing.values()):
+                    return []
+                groups, dropped = page.state.unmailed, page.state.lost
+            for batch in self._home:
+                self._append(self._usual, batch)
+            if groups or dropped:
+                self._append(self._usual, self._batch(groups, dropped))
+            left: list[Outgoing] = []
+            with self.lead() as page:  # again, as the store may have taken its time
+                if page is not None:  # nobody else leads in this process's memory
+                    left = list(page.state.outgoing.values())
+                    page.state.outgoing.clear()
+                    page.state.withdraw()
+                    page.commit()
+            self.trouble, self._home = "", []
             self._store, self._cached = self._usual, None
+            return left
+
+    def may_wait(self) -> bool:
+        """Whether something may wait in the store for somebody to send it. Nothing is merged.
+
+        Raises:
+            StoreError: the store fails, or another release has written to it.
+        """
+        lease = self._store.lead(self.owner, _LEASE)
+        if lease is None:
+            return True  # who leads knows; it may be dead
+        with self._until_released(lease):
+            raw, batches = lease.read(1)
+            state = State() if raw is None else load(State, raw)
+            return bool(batches or state.pending or state.outgoing)
 
     def _usable(self) -> bool:
-        """Whether the store that failed can be led again."""
-        lease = self._usual.lead(self.owner, _LEASE)
-        if lease is None:
-            return False
+        """Whether the store that failed can be led again, and all that is in it can be read."""
+        self._cached = None
         try:
-            raw, _ = lease.read(1)
-            if raw is not None:
-                load(State, raw)
+            led = self._lead(self._usual, self._policies[False])
+            if led is not None:
+                led[0].release()
+            return led is not None
         finally:
-            lease.release()
-        return True
+            self._cached = None

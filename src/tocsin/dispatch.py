@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 _BUSY = 1.0  # seconds until the next try to lead, while another process does
 _SEND = 300.0  # seconds for a mail to all its recipients, unless somebody waits for it
+_LEAST = 1.0  # seconds of the same, where there is no time left
+_TRY = 0.1  # seconds that a mail gets then
 _MARGIN = 60.0  # seconds more until another process may take it that it was not sent
 _LOGIN_PAUSE = 300.0  # after a refused login, so that the account isn't locked
 _NOBODY = 60.0  # seconds until the lists are asked again, when nobody is on them
@@ -143,6 +145,7 @@ class Dispatch:
         self._accounts: StoreStats | None = None
         self._done = 0  # records handed over when nothing was left to do
         self._asked = Audience()  # who got the latest digest
+        self._claims: dict[str, float] = {}  # Message-ID: when its claim here is over, but a margin
         self._left = True  # whether something is unmailed, as last seen
 
     @property
@@ -167,7 +170,7 @@ class Dispatch:
     @property
     def settled(self) -> bool:
         """Whether there is nothing to hand over, to send, or to wait for."""
-        return self._intake.seen - self._intake.dropped == self._done
+        return self._intake.seen - self._intake.dropped == self._done and not self._books.owes
 
     @property
     def nothing_left(self) -> bool:
@@ -184,10 +187,9 @@ class Dispatch:
         Returns:
             Seconds until there is something to do, if nothing happens before; None for never.
         """
-        with contextlib.suppress(StoreError):  # it fails as before
-            self._books.come_back()
+        self._come_back()
         try:
-            return self._round(haste, until)
+            pause = self._round(haste, until)
         except LeaseLost:
             return _BUSY
         except StoreError as error:
@@ -195,13 +197,24 @@ class Dispatch:
                 raise
             self.complain("store", f"the store can't be used, each process goes on alone: {error}")
             self._books.go_alone(error)
-            return self._round(haste, until)
+            pause = self._round(haste, until)
+        if self._books.owes and haste is Haste.EXIT:
+            self._come_back(now=True)
+        if self._books.trouble and (self._left or self._books.owes):
+            pause = min(self._books.away, float("inf") if pause is None else pause)
+        return pause
 
     def waiting(self) -> bool:
-        """Whether something in the store waits for somebody to send it."""
-        with contextlib.suppress(StoreError), self._books.lead() as page:
-            return page is not None and bool(page.state.pending or page.state.outgoing)
-        return False
+        """Whether something may wait in the store for somebody to send it, as far as is known."""
+        try:
+            return self._books.may_wait()
+        except StoreError:
+            return True
+
+    def _come_back(self, *, now: bool = False) -> None:
+        with contextlib.suppress(StoreError):  # it fails as before
+            for outgoing in self._books.come_back(now=now):
+                self._keep("this alert could not be mailed in time", outgoing)
 
     def abandon(self) -> None:
         """Give up what is unmailed, while a send hangs in another thread."""
@@ -349,8 +362,10 @@ class Dispatch:
     def _claim(self, outgoing: Outgoing, page: Page, until: float) -> None:
         """Let nobody else send it, for as long as that may take."""
         if outgoing.claimed_by != self._books.owner or outgoing.claimed_until <= page.now:
-            longest = max(0.0, min(_SEND, until - time.monotonic())) + _MARGIN
-            outgoing.claim(self._books.owner, page.now + longest)
+            now = time.monotonic()
+            longest = max(_LEAST, min(_SEND, until - now))
+            outgoing.claim(self._books.owner, page.now + longest + _MARGIN)
+            self._claims[outgoing.digest.message_id] = now + longest
             page.commit()
 
     def _ask(self) -> Audience:
@@ -379,13 +394,15 @@ class Dispatch:
         problem: BaseException | None = None
         receipts: Sequence[Receipt] = ()
         counted = outgoing.counted
+        claimed = self._claims.pop(digest.message_id, 0)
         try:
             # Made before: the application's finalizers may run, and log, where much is allocated.
             message = self._message(outgoing)
+            now = time.monotonic()
             with _sending_here():
                 self._email.send(
                     message,
-                    deadline=max(0.1, min(_SEND, until - time.monotonic())),
+                    deadline=max(0.0, min(claimed, max(until, now + _TRY)) - now),
                     on_transaction=lambda receipt: self._report(
                         _facts(digest.message_id, self._books.owner, receipt)
                     ),

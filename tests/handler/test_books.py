@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -406,12 +407,13 @@ def test_what_is_too_old_is_given_up_and_kept(capsys: pytest.CaptureFixture[str]
     assert "precious" in error
 
 
-def test_a_full_mailbox_is_given_up_after_a_day(capsys: pytest.CaptureFixture[str]) -> None:
-    def mood(them: list[str]) -> Receipt:
-        taken = [one for one in them if one != "b@x"]
-        return receipt(taken, deferred=["b@x"] if "b@x" in them else [])
+def full_for_b(them: list[str]) -> Receipt:
+    taken = [one for one in them if one != "b@x"]
+    return receipt(taken, deferred=["b@x"] if "b@x" in them else [])
 
-    (process,) = shared(Moody(mood), to="a@x,b@x")
+
+def test_a_full_mailbox_is_given_up_after_a_day(capsys: pytest.CaptureFixture[str]) -> None:
+    (process,) = shared(Moody(full_for_b), to="a@x,b@x")
     process.log("precious", times=4)
     for _ in range(24 * 12 + 2):
         process.run(after=300)
@@ -440,3 +442,224 @@ def test_an_empty_batch_is_not_appended() -> None:
     process.books.append()
     assert process.store.appended == []
     assert dump(Batch()).startswith(b'{"version"')
+
+
+# Coming back
+
+
+class Slow(Failing):
+    """A store whose answers take their time, or get lost."""
+
+    def __init__(self, clock: Callable[[], float] | None = None) -> None:
+        super().__init__(clock)
+        self.takes = 0.0
+        self.lose = 0
+
+    def append(self, batch: bytes) -> None:
+        super().append(batch)
+        self._clock.now += self.takes  # type: ignore[attr-defined]
+        if self.lose:
+            self.lose -= 1
+            raise StoreError("the answer was lost")
+
+
+def slow(sender: Any, **options: Any) -> Rounds:
+    process = Rounds(sender, store=Slow(), **options)
+    process.store._clock = process.clock  # type: ignore[attr-defined]
+    return process
+
+
+def gone_alone(process: Rounds, times: int = 1) -> Any:
+    """Let its store fail, and be good again; return that."""
+    store: Any = process.store
+    store.broken = True
+    process.log(times=times)
+    process.run()
+    assert process.books.trouble
+    store.broken = False
+    return store
+
+
+def test_a_store_that_answers_slowly_when_it_is_back_counts_once() -> None:
+    """For longer than a lease on the memory lasts."""
+    process = slow(TestEmailHandler())
+    store = gone_alone(process, 3)
+    store.takes = 11
+    process.run(after=61)
+    store.takes = 0
+    assert not process.books.trouble
+    process.run(haste=Haste.ALL)
+    stats = process.check()
+    assert stats is not None
+    assert (stats.received, stats.mailed) == (3, 3)
+
+
+def test_what_the_store_does_not_take_when_it_is_back_stays_and_is_mailed_alone() -> None:
+    email = TestEmailHandler()
+    process = slow(email)
+    store = gone_alone(process, 3)
+    store.lose = 2  # the second time is the second try
+    append = MemoryStore.append
+
+    def full(self: Any, batch: bytes) -> None:
+        if self is store:
+            raise StoreError("the disk is full")
+        append(self, batch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MemoryStore, "append", full)
+        process.run(after=61)
+        assert process.books.trouble
+        process.run(after=360)
+    assert counts(email) == [3]
+
+
+def test_an_append_whose_answer_is_lost_counts_once() -> None:
+    process = slow(TestEmailHandler())
+    store: Any = process.store
+    store.lose = 1
+    process.log(times=2)
+    process.run(haste=Haste.FLUSH)
+    assert not process.books.trouble
+    stats = process.check()
+    assert stats is not None
+    assert (stats.received, stats.mailed) == (2, 2)
+
+
+def test_a_batch_that_nobody_can_read_keeps_no_process_from_mailing_alone() -> None:
+    """It is behind others that are good: the store is left alone until all of it can be read."""
+    email = TestEmailHandler()
+    process = slow(email)
+    process.log("first")
+    process.run(haste=Haste.FLUSH)
+    process.store.append(dump(Batch(source="killed", number=1)))
+    process.store.append(json.dumps({"version": VERSION + 1, "data": {}}).encode())
+    for number in range(30):
+        process.log(f"news {chr(0x4E00 + number)}")
+        process.run(after=20)
+        assert process.books.trouble
+    assert len(email.outbox) > 1
+
+
+def test_alone_it_looks_each_minute_whether_the_store_is_back() -> None:
+    """Also when it has nothing else to do: the store must hear what it has sent."""
+    process = slow(TestEmailHandler())
+    store: Any = process.store
+
+    class Breaking(TestEmailHandler):
+        def send(self, messages: Any, **options: Any) -> list[Receipt]:
+            receipts = super().send(messages)
+            store.broken = True
+            return receipts
+
+    process.dispatch._email = Breaking()
+    process.log()
+    pause = process.run(haste=Haste.FLUSH)
+    assert process.books.trouble
+    store.broken = False
+    assert pause is not None
+    assert pause <= 60
+    process.run(after=pause)
+    assert not process.books.trouble
+    stats = process.check()
+    assert stats is not None
+    assert (stats.mailed, stats.pending) == (1, 0)
+
+
+def test_at_the_end_the_store_is_told_at_once_what_was_sent() -> None:
+    """Who comes next would send it again."""
+    process = slow(TestEmailHandler())
+    store: Any = process.store
+
+    class Breaking(TestEmailHandler):
+        def send(self, messages: Any, **options: Any) -> list[Receipt]:
+            receipts = super().send(messages)
+            store.broken = True
+            return receipts
+
+    process.dispatch._email = Breaking()
+    process.log()
+    process.run(haste=Haste.FLUSH)
+    store.broken = False
+    assert not process.dispatch.settled
+    process.run(after=1, haste=Haste.EXIT)
+    assert process.dispatch.settled
+    assert not process.books.trouble
+
+
+def test_a_full_mailbox_keeps_nobody_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    """Who has no mail of it is told where an alert goes that can't be mailed."""
+    process = slow(Moody(full_for_b), to="a@x,b@x")
+    gone_alone(process)
+    process.store.broken = True  # type: ignore[attr-defined]
+    process.run(after=360)
+    process.store.broken = False  # type: ignore[attr-defined]
+    process.run(after=61)
+    assert not process.books.trouble
+    assert "could not be mailed in time to b@x:" in capsys.readouterr().err
+
+
+# Much that waits
+
+
+def test_a_backlog_that_takes_long_is_merged_in_parts() -> None:
+    """A lease lasts ten seconds; what was merged in one part is kept if the next one fails."""
+
+    class Long(Failing):
+        def lead(self, owner: str, ttl: float) -> MemoryLease | None:
+            lease = super().lead(owner, ttl)
+            if lease is not None:
+                read = lease.read
+
+                def slowly(limit: int) -> Any:
+                    self._clock.now += 4  # type: ignore[attr-defined]
+                    return read(limit)
+
+                lease.read = slowly  # type: ignore[method-assign]
+            return lease
+
+    process = Rounds(TestEmailHandler(), store=Long())
+    process.store._clock = process.clock  # type: ignore[attr-defined]
+    for number in range(2500):
+        process.store.append(dump(Batch(source="killed", number=number + 1, dropped=1)))
+    process.run()
+    assert process.store.lead("me", 1).read(1)[1] == []  # type: ignore[union-attr]
+
+
+def test_to_look_whether_something_waits_merges_nothing() -> None:
+    """Whoever configures logging does so, with all threads waiting."""
+    (process,) = shared(TestEmailHandler())
+    assert not process.dispatch.waiting()
+    process.store.append(dump(Batch(source="killed", number=1)))
+    assert process.dispatch.waiting()
+    assert process.store.lead("me", 1).read(9)[0] is None  # type: ignore[union-attr]
+
+
+def test_while_another_process_leads_something_may_wait() -> None:
+    """It may have been killed just now."""
+    (process,) = shared(TestEmailHandler())
+    assert process.store.lead("another", 10) is not None
+    assert process.dispatch.waiting()
+
+
+def test_the_time_for_a_send_begins_with_its_claim() -> None:
+    """A process that was stopped in between must not send when another one may."""
+    given: list[float] = []
+
+    class Noting(TestEmailHandler):
+        def send(self, messages: Any, **options: Any) -> list[Receipt]:
+            given.append(options["deadline"])
+            return super().send(messages)
+
+    class Stopping(Failing):
+        def lead(self, owner: str, ttl: float) -> MemoryLease | None:
+            lease = super().lead(owner, ttl)
+            if lease is not None:
+                lease.release = lambda: threading.Event().wait(0.2)  # type: ignore[method-assign, assignment]
+            return lease
+
+    process = Rounds(Noting(), store=Stopping())
+    process.store._clock = process.clock  # type: ignore[attr-defined]
+    process.log()
+    process.run(haste=Haste.FLUSH)
+    assert 250 < given[0] <= 299.8

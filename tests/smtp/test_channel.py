@@ -139,6 +139,16 @@ def test_the_deadline_ends_a_wait_before_its_time_out() -> None:
         assert time.monotonic() - before < 2
 
 
+def test_nothing_is_sent_after_the_deadline() -> None:
+    """Somebody else may send the same by then, as this process was stopped for long."""
+    with hearing("220 hello") as channel:
+        channel.reply()
+        channel.deadline = time.monotonic()
+        with pytest.raises(TimeoutError):
+            channel.write(b"DATA\r\n")
+        assert channel.sent == 0
+
+
 def test_a_deadline_in_the_past_is_a_time_out() -> None:
     with hearing(Act.SILENCE) as channel:
         channel.deadline = time.monotonic() - 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import unicodedata
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import pytest
@@ -280,6 +281,37 @@ class IsForOneThread(PlainStore):
         super().append(batch)
 
 
+@breaks("much_may_wait")
+class KeepsTheLatestThousand(PlainStore):
+    @override
+    def append(self, batch: bytes) -> None:
+        super().append(batch)
+        self.place.entries = self.place.entries[-1000:]
+
+
+@lease_breaks("much_may_wait")
+class HasPagesOfItsOwn(PlainLease):
+    @override
+    def read(self, limit: int) -> tuple[bytes | None, list[Entry]]:
+        return super().read(min(limit, 500))
+
+
+@lease_breaks("much_may_wait")
+class ConsumesFewAtOnce(PlainLease):
+    @override
+    def commit(self, state: bytes, consumed: Sequence[Entry]) -> None:
+        if len(consumed) > 999:
+            raise StoreError("too many variables in a statement")
+        super().commit(state, consumed)
+
+
+@lease_breaks("what_is_large_comes_back")
+class EndsAtAMegabyte(PlainLease):
+    @override
+    def commit(self, state: bytes, consumed: Sequence[Entry]) -> None:
+        super().commit(state[: 1 << 20], consumed)
+
+
 # The state
 
 
@@ -358,6 +390,48 @@ class RemovesInTwoSteps(PlainLease):
 
 
 # The lease
+
+
+@lease_breaks("no_commit_comes_after_the_next_leader_has_read")
+class AsksBeforeItWrites(PlainLease):
+    @override
+    def commit(self, state: bytes, consumed: Sequence[Entry]) -> None:
+        if self.is_late():
+            raise LeaseLost("another one leads")
+        pause()
+        with self.place.lock:
+            self.place.state = state
+            self.remove(consumed)
+
+
+@breaks("a_lease_of_ones_own_is_lost_also_when_it_had_ended")
+class CountsForOthers(PlainStore):
+    @override
+    def take(self, owner: str, ttl: float) -> PlainLease:
+        ended = owner == self.place.owner and self.place.clock() >= self.place.ends
+        lease = super().take(owner, ttl)
+        if ended:
+            self.place.fence -= 1
+            lease.fence -= 1
+        return lease
+
+
+@breaks("nobody_waits_for_the_leader")
+class WaitsToLead(PlainStore):
+    @override
+    def lead(self, owner: str, ttl: float) -> PlainLease | None:
+        if not self.may_lead(owner):
+            threading.Event().wait(Contract.patience / 2)
+        return super().lead(owner, ttl)
+
+
+@breaks("what_is_kept_outlives_the_lease")
+class StateEndsWithTheLease(PlainStore):
+    @override
+    def lead(self, owner: str, ttl: float) -> PlainLease | None:
+        if self.place.clock() >= self.place.ends:
+            self.place.state = None
+        return super().lead(owner, ttl)
 
 
 @breaks("there_is_one_leader_at_a_time", "releasing_twice_or_late_does_nothing")
@@ -536,7 +610,19 @@ BROKEN["test_a_scope_is_any_text"] = [
     (PlainStore, str.strip),
     (PlainStore, lambda scope: scope.encode("ascii", "ignore").decode()),
     (PlainStore, lambda scope: scope or "shop"),
+    (PlainStore, lambda scope: scope[:255]),
+    (PlainStore, lambda scope: scope.replace("\0", "")),
+    (PlainStore, lambda scope: unicodedata.normalize("NFC", scope)),
+    (PlainStore, lambda scope: scope.encode(errors="replace").decode()),
 ]
+
+
+@breaks("closing_ends_nobody_elses_lease")
+class ClosesTheLease(PlainStore):
+    @override
+    def close(self) -> None:
+        super().close()
+        self.place.ends = 0.0
 
 
 @breaks("closing_is_ones_own")

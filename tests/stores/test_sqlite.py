@@ -20,7 +20,8 @@ import pytest
 from clocks import NOW, Clock
 from processes import all_at_once, in_child, locked
 
-from tocsin.exceptions import ConfigError, StoreError
+from tocsin.exceptions import ConfigError, LeaseLost, StoreError
+from tocsin.stores.base import Entry
 from tocsin.stores.sqlite import SQLiteStore
 
 if TYPE_CHECKING:
@@ -638,6 +639,22 @@ def test_who_starts_makes_a_removed_file_again_and_the_others_go_on_with_it(path
     SQLiteStore(path, "one").append(b"new")
     store.append(b"after")
     assert batches(store) == [b"new", b"after"]
+
+
+def test_who_leads_in_a_file_that_was_removed_does_not_lead_in_the_next_one(path: Path) -> None:
+    """There the leases are counted from one again, and the batches."""
+    first = lead(SQLiteStore(path, "one"))
+    for one in path.parent.iterdir():
+        one.unlink()
+    other = SQLiteStore(path, "one")
+    other.append(b"of another file")
+    second = other.lead("another process", 60)
+    assert second is not None
+    with pytest.raises(LeaseLost):
+        first.commit(b"old", [Entry(1, b"")])
+    first.release()
+    second.commit(b"new", ())
+    assert second.read(9) == (b"new", [Entry(1, b"of another file")])
 
 
 def test_a_damaged_file_has_errors_of_the_store_and_no_others(path: Path) -> None:

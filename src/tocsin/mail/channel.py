@@ -45,7 +45,7 @@ class Channel:
         timeout: seconds for each wait.
 
     Attributes:
-        deadline: the point of `time.monotonic` at which every wait ends.
+        deadline: the point of `time.monotonic` at which every wait ends, and nothing more is sent.
         encrypted: whether TLS is on.
         sent: how many bytes have left.
     """
@@ -96,6 +96,8 @@ class Channel:
         """
         view = memoryview(data)
         while view:
+            if time.monotonic() >= self.deadline:  # the process may have been stopped for long
+                raise TimeoutError("timed out")
             if until_reply and len(view) < len(data) and self.unread():
                 return False
             until = self._until(timeout)

@@ -103,7 +103,7 @@ class SQLiteStore:
                 "INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?, ?, ?)",
                 (self._scope, owner, fence + 1, now + ttl, now, ticks),
             )
-        return SQLiteLease(self._file, self._scope, fence + 1, now)
+        return SQLiteLease(self._file, self._scope, (owner, fence + 1), now)
 
     def close(self) -> None:
         """Do nothing: nothing is held open."""
@@ -115,10 +115,10 @@ class SQLiteStore:
 class SQLiteLease:
     """The lease of a `SQLiteStore`."""
 
-    def __init__(self, file: _File, scope: str, fence: int, now: float) -> None:
+    def __init__(self, file: _File, scope: str, fence: tuple[str, int], now: float) -> None:
         self._file = file
         self._scope = scope
-        self._fence = fence
+        self._fence = fence  # the owner belongs to it: a file that was made anew counts anew
         self.now = now
 
     def read(self, limit: int) -> tuple[bytes | None, list[Entry]]:
@@ -137,8 +137,8 @@ class SQLiteLease:
     def commit(self, state: bytes, consumed: Sequence[Entry]) -> None:
         """Replace the state and remove the batches."""
         with self._file.transaction() as sql:
-            fence = sql.execute("SELECT fence FROM leases WHERE scope = ?", (self._scope,))
-            if fence.fetchone() != (self._fence,):
+            fence = sql.execute("SELECT owner, fence FROM leases WHERE scope = ?", (self._scope,))
+            if fence.fetchone() != self._fence:
                 raise LeaseLost("another process leads")
             sql.execute("INSERT OR REPLACE INTO states VALUES (?, ?)", (self._scope, state))
             sql.executemany("DELETE FROM batches WHERE id = ?", [(one.key,) for one in consumed])
@@ -146,8 +146,10 @@ class SQLiteLease:
     def release(self) -> None:
         """Let somebody else lead."""
         with self._file.transaction() as sql:
-            mine = (self._scope, self._fence)
-            sql.execute("UPDATE leases SET ends = 0 WHERE scope = ? AND fence = ?", mine)
+            sql.execute(
+                "UPDATE leases SET ends = 0 WHERE scope = ? AND owner = ? AND fence = ?",
+                (self._scope, *self._fence),
+            )
 
 
 class _File:

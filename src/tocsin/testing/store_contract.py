@@ -12,6 +12,7 @@ time is tested as it is; where the clock can be set, `pass_time` sets it.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from typing import TYPE_CHECKING, ClassVar
@@ -97,6 +98,28 @@ class StoreContract:
         for state in batches:
             lease.commit(state, entries)
             assert lease.read(10) == (state, []), "an empty state is one, too"
+
+    def test_much_may_wait(self) -> None:
+        """After an outage; what is read at once may be consumed at once."""
+        store = self.open()
+        for number in range(1500):
+            store.append(b"%d" % number)
+        lease = _lead(store)
+        _, entries = lease.read(1000)
+        assert [entry.batch for entry in entries] == [b"%d" % number for number in range(1000)]
+        lease.commit(b"a thousand", entries)
+        assert _batches(lease, 1000)[-1] == b"1499"
+
+    def test_what_is_large_comes_back(self) -> None:
+        """A state may have some megabytes on a bad day."""
+        large = bytes(range(256)) * (1 << 14)
+        store = self.open()
+        store.append(large)
+        lease = _lead(store)
+        lease.commit(large, ())
+        state, entries = lease.read(1)
+        assert state == large
+        assert entries[0].batch == large
 
     def test_what_is_read_stays_until_it_is_committed(self) -> None:
         """A leader that dies after reading has changed nothing."""
@@ -251,6 +274,55 @@ class StoreContract:
         assert other.lead("two", 60) is None
         again.commit(b"in time", ())
 
+    def test_a_lease_of_ones_own_is_lost_also_when_it_had_ended(self) -> None:
+        """Two threads of a process, of which one slept, are two leaders."""
+        store = self.open()
+        first = _lead(store, "one", self.ttl)
+        self.pass_time(2 * self.ttl)
+        second = _lead(store, "one")
+        second.commit(b"second", ())
+        with _raises_lease_lost():
+            first.commit(b"first", ())
+        assert second.read(1)[0] == b"second"
+
+    def test_no_commit_comes_after_the_next_leader_has_read(self) -> None:
+        """Whether a lease is lost is asked where the state is written, not before."""
+        stores = [self.open() for _ in range(4)]
+        taken: list[int] = []
+
+        def count(name: int) -> None:
+            for _ in range(15):
+                lease = stores[name].lead("one", 60)
+                if lease is None:
+                    continue
+                state, _ = lease.read(1)
+                with contextlib.suppress(LeaseLost):
+                    lease.commit((state or b"") + b"x", ())
+                    taken.append(name)
+
+        _at_once(count, 4)
+        assert len(_lead(self.open(), "one").read(1)[0] or b"") == len(taken)
+
+    def test_nobody_waits_for_the_leader(self) -> None:
+        """What is logged is handed over while others decide."""
+        store, other = self.open(), self.open()
+        lease = _lead(store, "one")
+        began = time.monotonic()
+        other.append(b"a")
+        assert other.lead("two", 60) is None
+        assert time.monotonic() - began < self.patience / 5
+        assert _batches(lease, 10) == [b"a"]
+
+    def test_what_is_kept_outlives_the_lease(self) -> None:
+        """What has a time to live is the right to lead, and nothing else."""
+        store = self.open()
+        store.append(b"a")
+        _lead(store, "one", self.ttl).commit(b"state", ())
+        self.pass_time(2 * self.ttl)
+        lease = _lead(store, "two")
+        state, entries = lease.read(10)
+        assert (state, [entry.batch for entry in entries]) == (b"state", [b"a"])
+
     def test_a_lease_ends_by_itself(self) -> None:
         """A leader that was killed is followed by another one."""
         store, other = self.open(), self.open()
@@ -347,13 +419,23 @@ class StoreContract:
             "shop'\"",
             "caf\xe9",
             "cafe",
+            "cafe\u0301",
             "caf",
             "",
+            "shop\0",
+            "sho_",
+            "sho%",
+            "\u8b66\u5831",
+            "\U0001f6a8",
+            "\udc80",
+            "\udc81",
+            "shop" * 100 + "1",
+            "shop" * 100 + "2",
         ]
         for scope in scopes:
-            self.open(scope).append(scope.encode())
+            self.open(scope).append(ascii(scope).encode())
         for scope in scopes:
-            assert _batches(_lead(self.open(scope)), 100) == [scope.encode()]
+            assert _batches(_lead(self.open(scope)), 100) == [ascii(scope).encode()]
 
     def test_closing_is_ones_own(self) -> None:
         """A program's end is not always tidy, and the others go on."""
@@ -364,6 +446,14 @@ class StoreContract:
         if store is not other:
             other.append(b"b")
             assert _batches(_lead(other), 10) == [b"a", b"b"]
+
+    def test_closing_ends_nobody_elses_lease(self) -> None:
+        """One process ends while another one decides."""
+        store, other = self.open(), self.open()
+        if store is not other:
+            _lead(other, "two")
+            store.close()
+            assert self.open().lead("three", 60) is None
 
     def test_what_is_durable_outlives_who_kept_it(self) -> None:
         """All processes may end, and the next one finds what they left."""
