@@ -47,8 +47,8 @@ _TURN = 0.02  # seconds until the next try of somebody who is waited for
 _sending: set[int] = set()
 """The threads in which a mail is sent."""
 _fork = threading.local()
-_FORK = 5.0  # seconds that a fork waits at most
-_SOON = 0.2  # seconds that others wait: who hangs in there must not keep the program
+_FORK = 5.0  # seconds that a fork waits at most, and threads for each other
+_SOON = 0.2  # seconds that the main thread waits: who hangs in there must not keep the program
 _whole = threading.RLock()
 """Held with locks of modules and the like that a fork would leave locked in the child."""
 
@@ -77,7 +77,8 @@ def _sending_here() -> Generator[None]:
 def _undivided() -> Generator[None]:
     """Let forks wait for what is done now."""
     whole = _whole  # a child has another one
-    held = whole.acquire(timeout=_SOON)
+    main = threading.current_thread() is threading.main_thread()
+    held = whole.acquire(timeout=_SOON if main else _FORK)
     try:
         yield
     finally:
