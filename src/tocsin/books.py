@@ -95,6 +95,7 @@ class Books:
         self._number = 0
         self._unsent: list[Batch] = []
         self._home: list[Batch] = []  # what waits for the store to come back
+        self._last: Batch | None = None  # with which it came back, if the answer was clear
         self._sending = threading.RLock()  # held while batches go, in their order
         self._leading = threading.RLock()  # the state is one thread's at a time
         self._cached: tuple[bytes | None, State] | None = None
@@ -270,7 +271,11 @@ class Books:
             for batch in self._home:
                 self._append(self._usual, batch)
             if groups or dropped:
-                self._append(self._usual, self._batch(groups, dropped))
+                last = self._last
+                if last is None or (last.groups, last.dropped) != (groups, dropped):
+                    last = self._last = self._batch(groups, dropped)
+                self._append(self._usual, last)  # an unclear answer may have been a yes
+                self._last = None
             left: list[Outgoing] = []
             with self.lead() as page:  # again, as the store may have taken its time
                 if page is not None:  # nobody else leads in this process's memory

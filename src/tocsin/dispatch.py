@@ -19,6 +19,7 @@ from tocsin.alerts.digest import Audience
 from tocsin.alerts.policy import Decision, Haste, decide
 from tocsin.exceptions import LeaseLost, LoginError, SendError, StoreError
 from tocsin.fallback import say
+from tocsin.forks import undivided
 from tocsin.mail.address import AddressList
 from tocsin.stats import Stats, StoreStats
 
@@ -46,11 +47,6 @@ _NOBODY = 60.0  # seconds until the lists are asked again, when nobody is on the
 _TURN = 0.02  # seconds until the next try of somebody who is waited for
 _sending: set[int] = set()
 """The threads in which a mail is sent."""
-_fork = threading.local()
-_FORK = 5.0  # seconds that a fork waits at most, and threads for each other
-_SOON = 0.2  # seconds that the main thread waits: who hangs in there must not keep the program
-_whole = threading.RLock()
-"""Held with locks of modules and the like that a fork would leave locked in the child."""
 
 
 def sending_here() -> bool:
@@ -73,34 +69,8 @@ def _sending_here() -> Generator[None]:
             _sending.discard(ident)
 
 
-@contextlib.contextmanager
-def _undivided() -> Generator[None]:
-    """Let forks wait for what is done now."""
-    whole = _whole  # a child has another one
-    main = threading.current_thread() is threading.main_thread()
-    held = whole.acquire(timeout=_SOON if main else _FORK)
-    try:
-        yield
-    finally:
-        if held:
-            whole.release()
-
-
-def before_fork() -> None:
-    """Wait until nobody is in the middle of what a child could not go on with."""
-    _fork.waited = _whole.acquire(timeout=_FORK)
-
-
-def after_fork_in_parent() -> None:
-    """Let everybody go on."""
-    if _fork.waited:
-        _whole.release()
-
-
 def after_fork_in_child() -> None:
     """Forget the parent's threads; a thread here may have the number of one of those."""
-    global _whole  # noqa: PLW0603 - the lock is the parent's too
-    _whole = threading.RLock()
     _sending.intersection_update({threading.get_ident()})
 
 
@@ -178,6 +148,11 @@ class Dispatch:
         """Whether nothing is unmailed, as far as is known."""
         return not self._left and self.stats.pending == 0
 
+    @property
+    def may_give_way(self) -> bool:
+        """Whether all that waits is where another handler finds it."""
+        return not self._books.trouble and not self._books.owes
+
     def run(self, haste: Haste = Haste.NONE, until: float = float("inf")) -> float | None:
         """Do what is to be done now.
 
@@ -192,14 +167,16 @@ class Dispatch:
         try:
             pause = self._round(haste, until)
         except LeaseLost:
-            return _BUSY
+            if haste is not Haste.EXIT:
+                return _BUSY
+            pause = self._round(haste, until)  # there is no later
         except StoreError as error:
             if self._books.trouble:
                 raise
             self.complain("store", f"the store can't be used, each process goes on alone: {error}")
             self._books.go_alone(error)
             pause = self._round(haste, until)
-        if self._books.owes and haste is Haste.EXIT:
+        if self._books.owes and haste is Haste.EXIT and time.monotonic() < until:
             self._come_back(now=True)
         if self._books.trouble and (self._left or self._books.owes):
             pause = min(self._books.away, float("inf") if pause is None else pause)
@@ -231,7 +208,7 @@ class Dispatch:
         if self._books.durable:  # loading takes long for a process that is about to be killed
             with contextlib.suppress(StoreError):  # the round that follows meets it again
                 self._hand_over()
-        with _undivided():
+        with undivided():
             from tocsin.alerts import render, sections  # noqa: PLC0415 - what a mail needs, as said
 
             del render
@@ -284,11 +261,11 @@ class Dispatch:
 
     def _hand_over(self, haste: Haste = Haste.NONE) -> None:
         if haste is not Haste.EXIT:
-            with _undivided():
+            with undivided():
                 self._intake.prepare()
         taken = self._intake.take()
         self._left = self._left or bool(taken)
-        with _undivided():
+        with undivided():
             groups = self._intake.told(taken)
         dropped = self._intake.dropped - self._dropped
         self._dropped += dropped
@@ -362,7 +339,9 @@ class Dispatch:
 
     def _claim(self, outgoing: Outgoing, page: Page, until: float) -> None:
         """Let nobody else send it, for as long as that may take."""
-        if outgoing.claimed_by != self._books.owner or outgoing.claimed_until <= page.now:
+        # What isn't known any more was interrupted while it was sent.
+        ours = outgoing.claimed_by == self._books.owner and outgoing.claimed_until > page.now
+        if not ours or outgoing.digest.message_id not in self._claims:
             now = time.monotonic()
             longest = max(_LEAST, min(_SEND, until - now))
             outgoing.claim(self._books.owner, page.now + longest + _MARGIN)
@@ -502,7 +481,7 @@ class Dispatch:
 
     def _message(self, outgoing: Outgoing) -> Message:
         """Return a digest's message, for whom it is owed."""
-        with _undivided():
+        with undivided():
             from tocsin.alerts.render import render  # noqa: PLC0415 - loads with the first mail
 
             message = render(outgoing.digest, self._heading, self._sections)

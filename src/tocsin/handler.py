@@ -254,10 +254,9 @@ class AlertHandler(logging.Handler):
             if self._context is not None and record.levelno < self._alert_level:
                 self._context.note(record)
                 return
+            if record.process != self._process:  # it is new; or the record came from another one
+                self._notice_fork()
             wake = self._intake.add(record, self.formatter)
-            # A record that came from another process has that one's number.
-            if record.process != self._process and self._notice_fork():
-                wake = self._intake.add(record, self.formatter)
             if wake or not self._worker.started:
                 self._worker.wake(urgent=wake is Wake.NOW)
         except Exception:  # noqa: BLE001 - the application comes first
@@ -389,14 +388,13 @@ def _after_fork() -> None:
     for handler in list(_handlers):
         store = handler._books.store  # noqa: SLF001 - its own module
         retired = handler._worker.retired  # noqa: SLF001 - as above
-        handler._start(store if store.durable else None)  # noqa: SLF001 - as above
+        try:
+            handler._start(store if store.durable else None)  # noqa: SLF001 - as above
+        except Exception:  # noqa: BLE001 - a store of one's own; the others start all the same
+            handler._start(config.build_store("memory:", ""))  # noqa: SLF001 - as above
         if retired:
             handler._worker.retire()  # noqa: SLF001 - as above
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=dispatch.before_fork,
-        after_in_parent=dispatch.after_fork_in_parent,
-        after_in_child=_after_fork,
-    )
+    os.register_at_fork(after_in_child=_after_fork)

@@ -231,10 +231,12 @@ class Intake:
                 else:  # a signal handler sees to the end, in the middle of its thread's count
                     late.append((slot.identity.fingerprint, slot))
                     self._late += 1
-            changing = self._inside
-            taken = [item for item in self._slots.items() if item[1] is not changing]
-            self._slots = {name: slot for name, slot in self._slots.items() if slot is changing}
+            slots, self._slots = self._slots, {}  # at once: who logs meanwhile finds the new one
             self._room = _MAX_SAMPLES
+            changing = self._inside
+            taken = [item for item in slots.items() if item[1] is not changing]
+            if len(taken) < len(slots):
+                self._slots.update(item for item in slots.items() if item[1] is changing)
         return taken + late
 
     def told(self, taken: list[tuple[str, Slot]]) -> tuple[Group, ...]:

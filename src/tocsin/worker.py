@@ -85,8 +85,8 @@ class Worker:
         with self._condition:
             self._work = True
             self._urgent = self._urgent or urgent
-            started = self._start()
             self._condition.notify_all()
+        started = self._start()
         _finish_in_child()
         if started:
             return
@@ -133,9 +133,10 @@ class Worker:
             until = time.monotonic() + (self.exit_timeout if timeout is None else timeout)
             until = self._in_time(until)
             self._until = until if self._until == float("inf") else max(self._until, until)
-            self._start()
             self._condition.notify_all()
-            return self._asked
+            asked = self._asked
+        self._start()
+        return asked
 
     def wait(self, asked: int, until: float) -> bool:
         """Wait for a round that was asked for.
@@ -150,8 +151,8 @@ class Worker:
         if self.working:  # an email handler that flushes would wait for itself
             return True
         until = self._in_time(until)
-        with self._condition:
-            if self._start():
+        if self._start():
+            with self._condition:
                 return self._condition.wait_for(lambda: self._answered >= asked, _left(until))
         if not self._round.acquire(timeout=max(0, _left(until))):
             return False
@@ -193,17 +194,24 @@ class Worker:
         return until
 
     def _start(self) -> bool:
-        """Start the thread if there is none; whether there is one."""
+        """Start the thread if there is none; whether there is one. Nothing may be held.
+
+        A finalizer may run in a thread that is about to start, and log.
+        """
         if sys.is_finalizing() or _ended:
             return False  # it would never run: its start would wait for ever
-        if self._thread is None or not self._thread.is_alive():
-            # Since 3.12 none starts as the interpreter ends, and some others have no daemons.
-            try:
+        # Since 3.12 none starts as the interpreter ends, and some others have no daemons.
+        try:
+            with self._condition:
+                thread = self._thread
+                if thread is not None and (thread.ident is None or thread.is_alive()):
+                    return True
                 thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                thread.start()
-            except RuntimeError:
-                return False
-            self._thread = thread
+                self._thread = thread
+            thread.start()
+        except RuntimeError:
+            self._thread = None
+            return False
         return True
 
     def _run(self) -> None:
@@ -232,7 +240,8 @@ class Worker:
                     return False
                 if _is_left_over():
                     return self._end_process()
-                ends = [] if due is None or self._heir else [due]
+                heir = self._heir if self.dispatch.may_give_way else None
+                ends = [] if due is None or heir else [due]
                 if self._work:
                     ends.append(next_hand_over)
                 left = min(ends, default=now + self._idle) - time.monotonic()
@@ -242,8 +251,8 @@ class Worker:
                     break
                 else:
                     self._thread = None
-                    if self._heir and due is not None:
-                        self._heir.wake(urgent=False)
+                    if heir and due is not None:
+                        heir.wake(urgent=False)
                     return False
         return True
 
@@ -382,13 +391,14 @@ def finish_all() -> None:
     unsettled = [worker for worker in list(_workers) if not worker.settled]
     asked = [(worker, worker.ask(Haste.EXIT)) for worker in unsettled]
     interrupted: BaseException | None = None
-    for worker, number in asked:
-        in_time = now + worker.exit_timeout
+    for worker, first in asked:
+        number, in_time = first, now + worker.exit_timeout
         for until in (in_time, in_time, now):
             try:
                 worker.leave(number, until)
                 break
             except BaseException as error:  # noqa: BLE001 - it is raised when the others are done
                 interrupted = error
+                number = worker.ask(Haste.EXIT)  # a round that ran in this thread is over
     if interrupted is not None:
         raise interrupted

@@ -663,3 +663,57 @@ def test_the_time_for_a_send_begins_with_its_claim() -> None:
     process.log()
     process.run(haste=Haste.FLUSH)
     assert 250 < given[0] <= 299.8
+
+
+def test_a_lease_that_is_lost_at_the_end_is_taken_again() -> None:
+    """There is no later round."""
+    email = TestEmailHandler()
+    process = Rounds(email)
+    store: Any = process.store
+    lead, given = store.lead, []
+
+    def lost(owner: str, ttl: float) -> Any:
+        lease = lead(owner, ttl)
+        given.append(lease)
+        if len(given) == 1:
+            process.clock.now += 2 * ttl
+            lead("another", 0)
+        return lease
+
+    store.lead = lost
+    process.log()
+    process.run(haste=Haste.EXIT)
+    assert counts(email) == [1]
+
+
+def test_a_mail_that_was_interrupted_has_its_time_when_it_is_tried_again() -> None:
+    given: list[float] = []
+
+    class Interrupted(TestEmailHandler):
+        def send(self, messages: Any, **options: Any) -> list[Receipt]:
+            given.append(options["deadline"])
+            if len(given) == 1:
+                raise SystemExit
+            return super().send(messages)
+
+    process = Rounds(Interrupted())
+    process.log()
+    with pytest.raises(SystemExit):
+        process.run(haste=Haste.EXIT)
+    process.run(haste=Haste.EXIT)
+    assert given == pytest.approx([300, 300], abs=1)
+
+
+def test_an_answer_that_is_lost_when_the_store_is_back_counts_once() -> None:
+    """It took so long that nobody asks at once for another one."""
+    process = slow(TestEmailHandler())
+    store = gone_alone(process, 3)
+    store.takes, store.lose = 2, 1
+    process.run(after=61)
+    assert process.books.trouble
+    store.takes = 0
+    process.run(after=62)
+    process.run(haste=Haste.ALL)
+    stats = process.check()
+    assert stats is not None
+    assert (stats.received, stats.mailed) == (3, 3)

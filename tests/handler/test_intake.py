@@ -303,3 +303,20 @@ def test_of_ten_megabytes_only_slices_are_copied() -> None:
     assert peak < 500_000
     (_, group) = intake.drain()
     assert group.samples[0].message.endswith("[cut: first 10,000 of 10,000,000 characters]")
+
+
+def test_what_a_finalizer_logs_while_others_are_taken_waits_for_the_next_time() -> None:
+    """It runs in whatever thread collects."""
+    intake = make()
+
+    class Slots(dict[str, Any]):
+        def items(self) -> Any:
+            for item in super().items():
+                if intake.seen == 1:
+                    intake.add(record("of a finalizer"), None)
+                yield item
+
+    intake.add(record("boom"), None)
+    intake._slots = Slots(intake._slots)
+    assert [group.count for group in intake.drain()] == [1]
+    assert [group.text for group in intake.drain()] == ["of a finalizer"]

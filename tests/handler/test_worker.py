@@ -6,6 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+import pytest
 from parts import Clock, Moody, Rounds, record
 
 from tocsin import AlertHandler, StoreError, TestEmailHandler
@@ -15,8 +16,6 @@ from tocsin.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import pytest
 
 
 def soon() -> float:
@@ -152,4 +151,21 @@ def test_a_thread_that_holds_the_handlers_lock_keeps_nobody_from_logging() -> No
     finally:
         handler.release()
     assert handler.stats.seen == 1
+    handler.close()
+
+
+def test_a_finalizer_may_log_in_a_thread_that_is_just_started() -> None:
+    """Who starts it waits for it, and must not keep it waiting; since 3.12 finalizers run there."""
+    handler = AlertHandler(to="o@x.example", from_addr="a@x.example", email=TestEmailHandler())
+    bootstrap = threading.Thread._bootstrap  # type: ignore[attr-defined]
+
+    def finalizing(thread: threading.Thread) -> None:
+        handler.handle(record("finalized"))
+        bootstrap(thread)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading.Thread, "_bootstrap", finalizing)
+        handler.handle(record("boom"))
+    assert handler.send_now()
+    assert handler.stats.seen == 2
     handler.close()

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from lives import MEMORY, STORES, Stage
 
-from tocsin import AlertHandler, Message, TestEmailHandler
+from tocsin import AlertHandler, Message, StoreError, TestEmailHandler
+from tocsin.stores.memory import MemoryLease, MemoryStore
 from tocsin.testing import Act, ScriptedSMTPServer
 
 if TYPE_CHECKING:
@@ -390,3 +391,44 @@ def test_send_now_says_false_while_another_process_leads(tmp_path: Path) -> None
     lease.release()
     assert handler.send_now(SECONDS)
     handler.close()
+
+
+class Failing(MemoryStore):
+    """A store that outlives its process, and fails when it is told to."""
+
+    durable = True
+    broken = False
+
+    def append(self, batch: bytes) -> None:
+        if self.broken:
+            raise StoreError("the disk is full")
+        super().append(batch)
+
+    def lead(self, owner: str, ttl: float) -> MemoryLease | None:
+        if self.broken:
+            raise StoreError("the disk is full")
+        return super().lead(owner, ttl)
+
+
+def test_who_is_alone_keeps_what_it_has_when_logging_is_configured_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The next handler doesn't find it in the store."""
+    store, email = Failing(), TestEmailHandler()
+    options = {"store": lambda _: store, "email": email, "exit_timeout": SECONDS, "name": "alerts"}
+    first = make(**options)
+    store.broken = True
+    for text in ("one", "another one"):  # the second waits for the hour to be over
+        first.handle(record(text))
+        first.flush()
+    with logging._lock:  # type: ignore[attr-defined]
+        first.close()
+        second = make(**options)
+        second.name = "alerts"
+    thread = first._worker._thread
+    assert thread is not None
+    thread.join(0.3)
+    assert thread.is_alive()
+    first.close()
+    second.close()
+    assert told(first) == 2  # both have the same outbox

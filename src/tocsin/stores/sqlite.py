@@ -8,16 +8,15 @@ at a time, and a fork waits for it: a child would inherit locks that nobody give
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import sqlite3
-import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from tocsin.exceptions import ConfigError, LeaseLost, StoreError
+from tocsin.forks import file_guard
 from tocsin.stores.base import Entry
 
 if TYPE_CHECKING:
@@ -166,7 +165,7 @@ class _File:
         if not os.access(folder, os.W_OK | os.X_OK):
             raise StoreError(f"the folder '{folder}' can't be written to; SQLite makes files in it")
         # A file that is there isn't opened: closing it would drop the locks that SQLite has on it.
-        with _guard, contextlib.suppress(FileExistsError):
+        with file_guard, contextlib.suppress(FileExistsError):
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
             self.path.chmod(0o600)  # whatever the umask is; SQLite's other files do the same
         if not self.path.is_file():
@@ -180,7 +179,7 @@ class _File:
         until = time.monotonic() + self._busy
         try:
             while True:
-                with _guard, contextlib.closing(self._open()) as sql:
+                with file_guard, contextlib.closing(self._open()) as sql:
                     if self._begin(sql, kind, until):
                         yield sql
                         sql.execute("COMMIT")  # without it, closing takes everything back
@@ -258,31 +257,3 @@ def _is_busy(error: BaseException | None) -> bool:
 
 def _number(sql: sqlite3.Connection, query: str) -> int:
     return int(sql.execute(query).fetchone()[0])
-
-
-_guard = threading.RLock()
-"""Held while the file is open, also by a fork: else the child would have locks of SQLite's that
-belong to a thread which it hasn't got, and could never write. It is re-entrant as other hooks may
-open a store in the child before this is released."""
-
-_logging: Any = getattr(logging, "_lock", None) or threading.RLock()
-"""Whoever holds it, as `dictConfig` does, may wait for the file; a fork waits for both, and so has
-to begin with this one. In the child it is logging that makes it new."""
-
-
-def _before_fork() -> None:
-    _logging.acquire()
-    _guard.acquire()
-
-
-def _after_fork_in_parent() -> None:
-    _guard.release()
-    _logging.release()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork,
-        after_in_parent=_after_fork_in_parent,
-        after_in_child=_guard.release,
-    )
