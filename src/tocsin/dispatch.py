@@ -149,6 +149,11 @@ class Dispatch:
         return not self._left and self.stats.pending == 0
 
     @property
+    def taken(self) -> int:
+        """Records handed over."""
+        return self._books.taken
+
+    @property
     def may_give_way(self) -> bool:
         """Whether all that waits is where another handler finds it."""
         return not self._books.trouble and not self._books.owes

@@ -215,11 +215,14 @@ class Worker:
         return True
 
     def _run(self) -> None:
+        taken = self.dispatch.taken
         self._attempt(self.dispatch.load)
         while True:
             started = time.monotonic()
             pause = self._attempt(self._run_round)
-            if not self._pause(started + _HAND_OVER, pause):
+            before, taken = taken, self.dispatch.taken
+            quiet = taken == before  # what comes then is handed over at once
+            if not self._pause(started if quiet else started + _HAND_OVER, pause):
                 return
 
     def _attempt(self, part: Callable[[], float | None]) -> float | None:

@@ -169,3 +169,16 @@ def test_a_finalizer_may_log_in_a_thread_that_is_just_started() -> None:
     assert handler.send_now()
     assert handler.stats.seen == 2
     handler.close()
+
+
+def test_what_comes_after_a_round_without_anything_is_handed_over_at_once() -> None:
+    """As at a start that found something left: who crashes then may have a few milliseconds."""
+    handler = AlertHandler(to="o@x.example", from_addr="a@x.example", email=TestEmailHandler())
+    worker = handler._worker
+    worker.wait(worker.ask(Haste.FLUSH), soon())
+    started = time.monotonic()
+    handler.handle(record())
+    while not handler.stats.handed_over and time.monotonic() < started + 20:
+        threading.Event().wait(0.001)
+    assert time.monotonic() - started < 0.7
+    handler.close()
