@@ -19,9 +19,7 @@ _PATIENCE = 5.0  # seconds that a fork waits at most, and threads for each other
 _SOON = 0.2  # seconds that the main thread waits: who hangs in there must not keep the program
 _whole = threading.RLock()
 _logging: Any = getattr(logging, "_lock", None) or threading.RLock()
-file_guard = threading.RLock()
-"""Held while a file is open: a child would have locks on it that belong to a thread which it hasn't
-got. It is re-entrant as other hooks may open one in the child before this is released."""
+_file = threading.RLock()  # re-entrant, as other hooks may open one in the child before it is free
 _fork = threading.local()
 
 
@@ -38,14 +36,24 @@ def undivided() -> Generator[None]:
             whole.release()
 
 
+@contextlib.contextmanager
+def file_open() -> Generator[None]:
+    """Let forks wait while a file is open, and one thread at a time have one.
+
+    A child would have locks on it that belong to a thread which it hasn't got.
+    """
+    with _file:
+        yield
+
+
 def _before() -> None:
     _fork.waited = _whole.acquire(timeout=_PATIENCE)
     _logging.acquire()
-    file_guard.acquire()
+    _file.acquire()
 
 
 def _in_parent() -> None:
-    file_guard.release()
+    _file.release()
     _logging.release()
     if _fork.waited:
         _whole.release()
@@ -53,7 +61,7 @@ def _in_parent() -> None:
 
 def _in_child() -> None:
     global _whole  # noqa: PLW0603 - the lock is the parent's too
-    file_guard.release()
+    _file.release()
     _whole = threading.RLock()  # logging makes its own anew
 
 

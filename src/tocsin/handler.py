@@ -25,6 +25,7 @@ from tocsin.uncaught import Uncaught
 from tocsin.worker import Worker
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Iterable, Mapping
     from contextvars import ContextVar
     from email.headerregistry import Address
@@ -241,7 +242,7 @@ class AlertHandler(logging.Handler):
         `logging.shutdown` holds it while a mail takes its time, and needs the module's lock then;
         `dictConfig` holds that one, and would wait for this.
         """
-        self.lock = None
+        self.lock: threading.RLock | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
 
     @override
     def emit(self, record: logging.LogRecord) -> None:

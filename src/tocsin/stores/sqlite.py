@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from tocsin.exceptions import ConfigError, LeaseLost, StoreError
-from tocsin.forks import file_guard
+from tocsin.forks import file_open
 from tocsin.stores.base import Entry
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ class _File:
         if not os.access(folder, os.W_OK | os.X_OK):
             raise StoreError(f"the folder '{folder}' can't be written to; SQLite makes files in it")
         # A file that is there isn't opened: closing it would drop the locks that SQLite has on it.
-        with file_guard, contextlib.suppress(FileExistsError):
+        with file_open(), contextlib.suppress(FileExistsError):
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
             self.path.chmod(0o600)  # whatever the umask is; SQLite's other files do the same
         if not self.path.is_file():
@@ -179,7 +179,7 @@ class _File:
         until = time.monotonic() + self._busy
         try:
             while True:
-                with file_guard, contextlib.closing(self._open()) as sql:
+                with file_open(), contextlib.closing(self._open()) as sql:
                     if self._begin(sql, kind, until):
                         yield sql
                         sql.execute("COMMIT")  # without it, closing takes everything back

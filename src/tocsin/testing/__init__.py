@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-if (pytest := sys.modules.get("pytest")) is not None:  # a rule that is broken shows the values
-    pytest.register_assert_rewrite("tocsin.testing.store_contract")
+if "pytest" in sys.modules:  # a rule that is broken shows the values
+    sys.modules["pytest"].register_assert_rewrite("tocsin.testing.store_contract")
 
 from tocsin.testing.script import Act, Drip, ReceivedMessage, SMTPConnection
 from tocsin.testing.simulate import SimulatedMail, simulate
