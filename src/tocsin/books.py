@@ -74,6 +74,7 @@ class Books:
         owner: this process's name for itself.
         trouble: why it goes on alone; "" if it doesn't.
         taken: how many events the store has, of those that were counted here.
+        dropped: how many were lost on the way, as they can't be written.
     """
 
     def __init__(
@@ -88,12 +89,13 @@ class Books:
         self.owner: str = f"{host}-{os.getpid()}-{secrets.token_hex(4)}"
         self.trouble: str = ""
         self.taken: int = 0
+        self.dropped: int = 0
         self._usual, self._spare = store, spare
         self._store = store
         spread = hashlib.blake2b(f"{host} {os.getpid()}".encode(), digest_size=2).digest()
         self._policies = policy, alone(policy, int.from_bytes(spread) / 0xFFFF)
         self._number = 0
-        self._unsent: list[Batch] = []
+        self._unsent: list[tuple[Batch, bytes]] = []
         self._home: list[Batch] = []  # what waits for the store to come back
         self._last: Batch | None = None  # with which it came back, if the answer was clear
         self._sending = threading.RLock()  # held while batches go, in their order
@@ -117,22 +119,39 @@ class Books:
         """When mails go, now."""
         return self._policies[bool(self.trouble)]
 
+    @property
+    def unsent(self) -> list[Group]:
+        """What was counted and not taken by the store so far."""
+        return [group for batch, _ in list(self._unsent) for group in batch.groups]
+
     def append(
         self,
         groups: tuple[Group, ...] = (),
         dropped: int = 0,
         report: Report | None = None,
+        *,
+        alone: bool = False,
     ) -> None:
         """Hand over what was counted, or what a digest has come to.
+
+        Args:
+            groups: what was counted.
+            dropped: how many events were lost.
+            report: what a digest has come to.
+            alone: whether the digest is one that this process has sent while it went on alone.
 
         Raises:
             StoreError: the store doesn't take it; it is kept, and goes first the next time.
         """
         with self._sending:
             if groups or dropped or report is not None:
-                self._unsent.append(self._batch(groups, dropped, report))
+                batch, raw = self._written(self._batch(groups, dropped, report))
+                if self.trouble and report is not None and not alone:
+                    self._home.append(batch)  # it was on its way when the store failed
+                    return
+                self._unsent.append((batch, raw))
             while self._unsent:
-                self._put(self._unsent[0])
+                self._put(*self._unsent[0])
                 del self._unsent[0]
 
     def _batch(
@@ -148,12 +167,23 @@ class Books:
             dropped=dropped,
         )
 
-    def _put(self, batch: Batch) -> None:
-        self._append(self._store, batch)
+    def _written(self, batch: Batch) -> tuple[Batch, bytes]:
+        """Return a batch and its bytes; groups that can't be written are counted as dropped."""
+        try:
+            return batch, dump(batch)
+        except (TypeError, ValueError, RecursionError):
+            good = tuple(group for group in batch.groups if _is_writable(group))
+            lost = sum(group.count for group in batch.groups if group not in good)
+            self.dropped += lost
+            batch = replace(batch, groups=good, dropped=batch.dropped + lost)
+            return batch, dump(batch)
+
+    def _put(self, batch: Batch, raw: bytes) -> None:
+        self._append(self._store, raw)
         self.taken += sum(group.count for group in batch.groups)
 
-    def _append(self, store: Store, batch: Batch) -> None:
-        raw, started = dump(batch), self._ticks()
+    def _append(self, store: Store, raw: bytes) -> None:
+        started = self._ticks()
         try:
             store.append(raw)
         except StoreError:
@@ -231,10 +261,11 @@ class Books:
             self._try_at = self._ticks() + _AWAY
             # What was counted is told by this process; what digests have come to is for the store
             # that has them.
-            waiting, self._unsent = self._unsent, []
+            waiting, self._unsent = [batch for batch, _ in self._unsent], []
             self._home += [replace(one, groups=(), dropped=0) for one in waiting if one.reports]
             for batch in waiting:
-                self._put(replace(batch, reports=()))
+                counted = replace(batch, reports=())
+                self._put(counted, dump(counted))
 
     @property
     def owes(self) -> bool:
@@ -269,12 +300,12 @@ class Books:
                     return []
                 groups, dropped = page.state.unmailed, page.state.lost
             for batch in self._home:
-                self._append(self._usual, batch)
+                self._append(self._usual, dump(batch))
             if groups or dropped:
                 last = self._last
                 if last is None or (last.groups, last.dropped) != (groups, dropped):
                     last = self._last = self._batch(groups, dropped)
-                self._append(self._usual, last)  # an unclear answer may have been a yes
+                self._append(self._usual, dump(last))  # an unclear answer may have been a yes
                 self._last = None
             left: list[Outgoing] = []
             with self.lead() as page:  # again, as the store may have taken its time
@@ -311,3 +342,11 @@ class Books:
             return led is not None
         finally:
             self._cached = None
+
+
+def _is_writable(group: Group) -> bool:
+    try:
+        dump(group)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True

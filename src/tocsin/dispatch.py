@@ -1,4 +1,7 @@
-"""One round of all I/O: hand over, merge, decide, send, report. It knows no thread.
+"""One round of all I/O: hand over, merge, decide, send, report.
+
+A send never holds up the rest: while the sending thread is at it, what is logged is handed over and
+merged as always, and other processes decide.
 
 What is decided is committed, and claimed, before it is sent; what became of it is appended like
 events are, after each transaction with the server. So the store always knows what is on its way,
@@ -12,19 +15,20 @@ import secrets
 import threading
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tocsin.alerts.batch import Report
 from tocsin.alerts.digest import Audience
 from tocsin.alerts.policy import Decision, Haste, decide
 from tocsin.exceptions import LeaseLost, LoginError, SendError, StoreError
 from tocsin.fallback import say
-from tocsin.forks import undivided
+from tocsin.forks import imports, rendering
 from tocsin.mail.address import AddressList
+from tocsin.sending import Call, silent
 from tocsin.stats import Stats, StoreStats
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
 
     from tocsin.alerts.heading import Heading
     from tocsin.alerts.outgoing import Outgoing
@@ -45,33 +49,8 @@ _MARGIN = 60.0  # seconds more until another process may take it that it was not
 _LOGIN_PAUSE = 300.0  # after a refused login, so that the account isn't locked
 _NOBODY = 60.0  # seconds until the lists are asked again, when nobody is on them
 _TURN = 0.02  # seconds until the next try of somebody who is waited for
-_sending: set[int] = set()
-"""The threads in which a mail is sent."""
-
-
-def sending_here() -> bool:
-    """Whether this thread sends a mail: what it logs meanwhile must not cause another one.
-
-    By thread, not by handler: two handlers that alert of each other's mails would never end.
-    """
-    return bool(_sending) and threading.get_ident() in _sending
-
-
-@contextlib.contextmanager
-def _sending_here() -> Generator[None]:
-    ident = threading.get_ident()
-    new = ident not in _sending
-    _sending.add(ident)
-    try:
-        yield
-    finally:
-        if new:
-            _sending.discard(ident)
-
-
-def after_fork_in_child() -> None:
-    """Forget the parent's threads; a thread here may have the number of one of those."""
-    _sending.intersection_update({threading.get_ident()})
+_INSTANT = 0.5  # seconds that a lock is waited for once the time is over
+T = TypeVar("T")
 
 
 class Dispatch:
@@ -118,12 +97,14 @@ class Dispatch:
         self._asked = Audience()  # who got the latest digest
         self._claims: dict[str, float] = {}  # Message-ID: when its claim here is over, but a margin
         self._left = True  # whether something is unmailed, as last seen
+        self._handing = threading.RLock()  # held while events go from the intake to the store
+        self._call: Call[Any] | None = None  # what the sending thread does
 
     @property
     def stats(self) -> Stats:
         """The accounts, now."""
         handed_over = self._books.taken
-        dropped = self._intake.dropped
+        dropped = self._dropped_so_far
         seen = self._intake.seen
         return Stats(
             seen=seen,
@@ -141,12 +122,16 @@ class Dispatch:
     @property
     def settled(self) -> bool:
         """Whether there is nothing to hand over, to send, or to wait for."""
-        return self._intake.seen - self._intake.dropped == self._done and not self._books.owes
+        return self._intake.seen - self._dropped_so_far == self._done and not self._books.owes
+
+    @property
+    def _dropped_so_far(self) -> int:
+        return self._intake.dropped + self._books.dropped
 
     @property
     def nothing_left(self) -> bool:
-        """Whether nothing is unmailed, as far as is known."""
-        return not self._left and self.stats.pending == 0
+        """Whether nothing is unmailed; a store that can't be used may have something."""
+        return not (self._left or self._books.trouble or self.stats.pending)
 
     @property
     def taken(self) -> int:
@@ -176,16 +161,24 @@ class Dispatch:
                 return _BUSY
             pause = self._round(haste, until)  # there is no later
         except StoreError as error:
-            if self._books.trouble:
-                raise
-            self.complain("store", f"the store can't be used, each process goes on alone: {error}")
-            self._books.go_alone(error)
+            self._go_alone(error)
             pause = self._round(haste, until)
         if self._books.owes and haste is Haste.EXIT and time.monotonic() < until:
             self._come_back(now=True)
         if self._books.trouble and (self._left or self._books.owes):
             pause = min(self._books.away, float("inf") if pause is None else pause)
         return pause
+
+    def _go_alone(self, error: StoreError) -> None:
+        if self._books.trouble:
+            raise error
+        self.complain("store", f"the store can't be used, each process goes on alone: {error}")
+        self._books.go_alone(error)
+
+    def hurry(self) -> None:
+        """Hand over at once, while a mail is being sent."""
+        if self._call is not None:
+            self._call.hurry()
 
     def waiting(self) -> bool:
         """Whether something may wait in the store for somebody to send it, as far as is known."""
@@ -200,20 +193,32 @@ class Dispatch:
                 self._keep("this alert could not be mailed in time", outgoing)
 
     def abandon(self) -> None:
-        """Give up what is unmailed, while a send hangs in another thread."""
-        try:
-            self._hand_over(Haste.EXIT)
-        except StoreError as error:
-            self._books.go_alone(error)
+        """Give up what is unmailed, as the time is over, while another thread may hang."""
+        if self._handing.acquire(timeout=_INSTANT):
+            try:
+                self._hand_over(Haste.EXIT)
+            except StoreError as error:
+                self._books.go_alone(error)
+            finally:
+                self._handing.release()
+        else:
+            self._tell_unkept()
         if not self._books.durable:
             self._give_up_all()
+
+    def _tell_unkept(self) -> None:
+        """Tell what the store may not have, as it doesn't answer."""
+        groups = [*self._books.unsent, *self._intake.drain()]
+        if groups:
+            lines = [f"\n{group.count} x {group.level_name} {group.text}" for group in groups]
+            say(f"the store has not taken these errors in time:{''.join(lines)}")
 
     def load(self) -> None:
         """Load what a mail needs, before it is needed."""
         if self._books.durable:  # loading takes long for a process that is about to be killed
             with contextlib.suppress(StoreError):  # the round that follows meets it again
                 self._hand_over()
-        with undivided():
+        with imports:
             from tocsin.alerts import render, sections  # noqa: PLC0415 - what a mail needs, as said
 
             del render
@@ -225,7 +230,7 @@ class Dispatch:
         self._last_error = text
         if kind not in self._complaints:
             self._complaints.add(kind)
-            with _sending_here():  # standard error may be a logger
+            with silent():  # standard error may be a logger
                 say(text)
 
     def _round(self, haste: Haste, until: float) -> float | None:
@@ -265,16 +270,41 @@ class Dispatch:
             time.sleep(_TURN)
 
     def _hand_over(self, haste: Haste = Haste.NONE) -> None:
-        if haste is not Haste.EXIT:
-            with undivided():
-                self._intake.prepare()
-        taken = self._intake.take()
-        self._left = self._left or bool(taken)
-        with undivided():
+        with self._handing:
+            if haste is not Haste.EXIT:
+                with imports:
+                    self._intake.prepare()
+            taken = self._intake.take()
+            self._left = self._left or bool(taken)
             groups = self._intake.told(taken)
-        dropped = self._intake.dropped - self._dropped
-        self._dropped += dropped
-        self._books.append(groups, dropped)
+            dropped = self._intake.dropped - self._dropped
+            self._dropped += dropped
+            lost = self._books.dropped
+            self._books.append(groups, dropped)
+        if self._books.dropped > lost:
+            self.complain("record", "errors were lost, as their records can't be stored")
+
+    def _meanwhile(self) -> None:
+        """Hand over and merge what has come, while a mail is being sent."""
+        if not self.stats.pending:
+            return
+        try:
+            self._hand_over()
+            with self._books.lead() as page:
+                if page is not None:
+                    self._account(page.state)
+        except LeaseLost:
+            pass
+        except StoreError as error:
+            self._go_alone(error)
+
+    def _beside(self, call: Callable[[], T]) -> T:
+        """Make a call that may take long, in the sending thread."""
+        self._call = made = Call(call)
+        try:
+            return made.run(self._meanwhile)
+        finally:
+            self._call = None
 
     def _decide(
         self, page: Page, haste: Haste, audience: Audience | None, until: float
@@ -355,7 +385,7 @@ class Dispatch:
 
     def _ask(self) -> Audience:
         """Return who gets a digest now, and what it has to say about the alerts themselves."""
-        self._asked = audience = self._audience()
+        self._asked = audience = self._beside(self._audience)
         if not self._books.trouble:
             return audience
         note = f"The store can't be used; these counts are one process's: {self._books.trouble}"
@@ -374,35 +404,14 @@ class Dispatch:
 
     def _send(self, outgoing: Outgoing, until: float, *, last: bool = False) -> None:
         """Send a digest to whom it is owed, and report what became of it; `last` if for ever."""
-        digest, everybody = outgoing.digest, outgoing.owed
+        digest, everybody, counted = outgoing.digest, outgoing.owed, outgoing.counted
         self._retries += outgoing.frozen
-        problem: BaseException | None = None
-        receipts: Sequence[Receipt] = ()
-        counted = outgoing.counted
-        claimed = self._claims.pop(digest.message_id, 0)
-        try:
-            # Made before: the application's finalizers may run, and log, where much is allocated.
-            message = self._message(outgoing)
-            now = time.monotonic()
-            with _sending_here():
-                self._email.send(
-                    message,
-                    deadline=max(0.0, min(claimed, max(until, now + _TRY)) - now),
-                    on_transaction=lambda receipt: self._report(
-                        _facts(digest.message_id, self._books.owner, receipt)
-                    ),
-                )
-        except SendError as error:
-            problem, receipts = error, error.receipts
-        except BaseException as error:
-            # Whatever an email handler raises; but in the main thread somebody may end the program.
-            main = threading.current_thread() is threading.main_thread()
-            if main and not isinstance(error, Exception):
-                raise
-            problem = error
+        alone = bool(self._books.trouble)
+        problem = self._attempt(outgoing, until)
+        receipts = problem.receipts if isinstance(problem, SendError) else ()
         report = _outcome(digest.message_id, self._books.owner, everybody, problem, receipts)
         owed = {*everybody} - {*report.accepted, *report.refused}
-        self._report(report)
+        self._report(report, alone=alone)
         if report.accepted:
             self._complaints.clear()
             self._sent += not counted
@@ -414,10 +423,42 @@ class Dispatch:
         if not (report.accepted or owed or counted):
             self._keep("this alert was refused for good", outgoing)
 
-    def _report(self, report: Report) -> None:
-        """Append what became of a digest; if the store fails, it is told it later."""
+    def _attempt(self, outgoing: Outgoing, until: float) -> BaseException | None:
+        """Send a digest in the sending thread; return what went wrong, or None.
+
+        Args:
+            outgoing: the digest.
+            until: the point of `time.monotonic` at which sending has to be over.
+        """
+        message_id, owner = outgoing.digest.message_id, self._books.owner
+        claimed = self._claims.pop(message_id, 0)
+        alone = bool(self._books.trouble)
+
+        def note(receipt: Receipt) -> None:
+            self._report(_facts(message_id, owner, receipt), alone=alone)
+
+        def send() -> None:
+            with silent():
+                self._email.send(message, deadline=max(0.0, left), on_transaction=note)
+
         try:
-            self._books.append(report=report)
+            # Made before: the application's finalizers may run, and log, where much is allocated.
+            message = self._message(outgoing)
+            now = time.monotonic()
+            left = min(claimed, max(until, now + _TRY)) - now
+            self._beside(send)
+        except BaseException as error:
+            # Whatever an email handler raises; but in the main thread a signal may end the program.
+            main = threading.current_thread() is threading.main_thread()
+            if main and not isinstance(error, Exception):
+                raise
+            return error
+        return None
+
+    def _report(self, report: Report, *, alone: bool) -> None:
+        """Append what became of a digest; if the store fails, the report waits for it."""
+        try:
+            self._books.append(report=report, alone=alone)
         except StoreError as error:
             self.complain("store", f"the store can't be used: {error}")
 
@@ -486,7 +527,7 @@ class Dispatch:
 
     def _message(self, outgoing: Outgoing) -> Message:
         """Return a digest's message, for whom it is owed."""
-        with undivided():
+        with rendering:
             from tocsin.alerts.render import render  # noqa: PLC0415 - loads with the first mail
 
             message = render(outgoing.digest, self._heading, self._sections)
@@ -499,9 +540,9 @@ def _facts(message_id: str, owner: str, receipt: Receipt) -> Report:
     return Report(
         message_id=message_id,
         owner=owner,
-        accepted=receipt.accepted,
-        refused=tuple(receipt.refused),
-        unknown=receipt.unknown,
+        accepted=_texts(receipt.accepted),
+        refused=_texts(receipt.refused),
+        unknown=_texts(receipt.unknown),
         final=False,
     )
 
@@ -515,13 +556,19 @@ def _outcome(
 ) -> Report:
     """Return what an attempt has come to: without receipts a problem is everybody's, not final."""
     login = problem is not None and isinstance(problem.__cause__ or problem, LoginError)
-    accepted = [one for receipt in receipts for one in receipt.accepted]
     return Report(
         message_id=message_id,
         owner=owner,
-        accepted=everybody if problem is None else tuple(accepted),
-        refused=tuple(one for receipt in receipts for one in receipt.refused),
-        unknown=tuple(one for receipt in receipts for one in receipt.unknown),
+        accepted=everybody
+        if problem is None
+        else _texts(one for receipt in receipts for one in receipt.accepted),
+        refused=_texts(one for receipt in receipts for one in receipt.refused),
+        unknown=_texts(one for receipt in receipts for one in receipt.unknown),
         pause=_LOGIN_PAUSE if login else 0,
         problem="" if problem is None else str(problem),
     )
+
+
+def _texts(addresses: Iterable[str]) -> tuple[str, ...]:
+    """Return addresses as they can be stored, whatever an email handler has put in a receipt."""
+    return tuple(f"{address}" for address in addresses)

@@ -1,68 +1,119 @@
-"""What a fork waits for: a child has no use for locks whose holder it doesn't have.
+"""Work that a fork must not cut in two: a fork waits a moment for it, and a child knows if it was.
 
-A fork takes them in the order in which threads do, one after the other: what is done undivided may
-need the logging module's lock, as imports do, and who has that, as `dictConfig` does, a file.
+A thread in such work may need any lock, as a finalizer may run in it and log. So there is no lock
+here, and a fork waits while it holds none. Only when no such work is going on, it takes the lock of
+the logging module, as logging itself does next, so that none is begun by a thread that has it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from types import TracebackType
 
-_PATIENCE = 5.0  # seconds that a fork waits at most, and threads for each other
-_SOON = 0.2  # seconds that the main thread waits: who hangs in there must not keep the program
-_whole = threading.RLock()
+_PATIENCE = 1.0  # seconds that a fork waits for such work in all
+_MOMENT = 0.1  # seconds that new work waits for a fork
+_TURN = 0.001  # seconds between two looks
 _logging: Any = getattr(logging, "_lock", None) or threading.RLock()
-_file = threading.RLock()  # re-entrant, as other hooks may open one in the child before it is free
 _fork = threading.local()
+_forking: list[int] = []
+"""The threads that fork."""
 
 
-@contextlib.contextmanager
-def undivided() -> Generator[None]:
-    """Let forks wait for what is done now: it imports, or calls what has locks of its own."""
-    whole = _whole  # a child has another one
-    main = threading.current_thread() is threading.main_thread()
-    held = whole.acquire(timeout=_SOON if main else _PATIENCE)
-    try:
-        yield
-    finally:
-        if held:
-            whole.release()
+class Undivided:
+    """A kind of work that a fork lets end; a context manager, for any thread and re-entrant.
 
+    Args:
+        waits: whether a fork waits for it. If not, a child can make up for it.
 
-@contextlib.contextmanager
-def file_open() -> Generator[None]:
-    """Let forks wait while a file is open, and one thread at a time have one.
-
-    A child would have locks on it that belong to a thread which it hasn't got.
+    Attributes:
+        cut: whether this process was forked while another thread of its parent was in it.
     """
-    with _file:
-        yield
+
+    def __init__(self, *, waits: bool = True) -> None:
+        self.cut: bool = False
+        self._waits = waits
+        self._threads: list[int] = []  # one operation of a list is whole in itself
+        _kinds.append(self)
+
+    def __enter__(self) -> None:
+        """Begin; if a fork is about to happen, after it."""
+        ident = threading.get_ident()
+        # A fork waits for a thread that has the lock of logging.
+        if _forking and self._waits and ident not in self._threads and not holds_logging_lock():
+            until = time.monotonic() + _MOMENT
+            while _forking and time.monotonic() < until:
+                time.sleep(_TURN)
+        self._threads.append(ident)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End."""
+        self._threads.remove(threading.get_ident())
+
+    @property
+    def holds_up(self) -> bool:
+        """Whether a fork in this thread has to wait for another one."""
+        return self._waits and self._is_elsewhere()
+
+    def begin_in_child(self) -> None:
+        """Forget the parent's threads."""
+        self.cut = self.cut or self._is_elsewhere()
+        self._threads = [one for one in self._threads if one == threading.get_ident()]
+
+    def _is_elsewhere(self) -> bool:
+        ident = threading.get_ident()
+        return any(one != ident for one in self._threads)
+
+
+_kinds: list[Undivided] = []
+imports = Undivided()
+"""Imports: a child would wait for ever for a module that a thread of its parent was loading."""
+files = Undivided()
+"""Uses of an SQLite file: a child would have locks of a thread that it hasn't got."""
+rendering = Undivided(waits=False)
+"""Rendering: the cache of templates has a lock, and a child loads them anew."""
+
+
+def holds_logging_lock() -> bool:
+    """Whether this thread holds the lock of the logging module, as `dictConfig` does."""
+    owned = getattr(_logging, "_is_owned", None)
+    return owned is None or bool(owned())
 
 
 def _before() -> None:
-    _fork.waited = _whole.acquire(timeout=_PATIENCE)
-    _logging.acquire()
-    _file.acquire()
+    _forking.append(threading.get_ident())
+    until = time.monotonic() + _PATIENCE
+    while True:
+        while any(kind.holds_up for kind in _kinds) and time.monotonic() < until:
+            time.sleep(_TURN)
+        left = until - time.monotonic()
+        _fork.holds_lock = _logging.acquire(timeout=max(0, left))
+        if left <= 0 or not any(kind.holds_up for kind in _kinds):
+            return
+        if _fork.holds_lock:
+            _logging.release()
 
 
 def _in_parent() -> None:
-    _file.release()
-    _logging.release()
-    if _fork.waited:
-        _whole.release()
+    if _fork.holds_lock:
+        _logging.release()
+    _forking.remove(threading.get_ident())
 
 
 def _in_child() -> None:
-    global _whole  # noqa: PLW0603 - the lock is the parent's too
-    _file.release()
-    _whole = threading.RLock()  # logging makes its own anew
+    _forking.clear()  # the lock of logging has been made anew by logging
+    for kind in _kinds:
+        kind.begin_in_child()
 
 
 if hasattr(os, "register_at_fork"):

@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any, Never
 
 from typing_extensions import override
 
-from tocsin import config, dispatch, options, recipients, worker
+from tocsin import config, options, recipients, sending, worker
 from tocsin.alerts.frames import OwnCode
 from tocsin.alerts.heading import Heading
 from tocsin.alerts.policy import Haste
 from tocsin.alerts.text import short
 from tocsin.books import Books
-from tocsin.dispatch import Dispatch, sending_here
+from tocsin.dispatch import Dispatch
+from tocsin.forks import holds_logging_lock, rendering
 from tocsin.intake import Intake, Wake
+from tocsin.sending import sending_here
 from tocsin.uncaught import Uncaught
 from tocsin.worker import Worker
 
@@ -147,7 +149,7 @@ class AlertHandler(logging.Handler):
         super().__init__(level)
         if name is not None:
             self.set_name(name)
-        if name is not None or not _logging_is_locked():  # else dictConfig names it next
+        if name is not None or not holds_logging_lock():  # else dictConfig names it next
             self._resume()
         _handlers.add(self)
         if watch:
@@ -326,7 +328,7 @@ class AlertHandler(logging.Handler):
         self._notice_fork()
         if self._worker.settled and haste is not Haste.ALL:
             return
-        if _logging_is_locked():  # nobody waits, and nothing is given up: the program goes on
+        if holds_logging_lock():  # nobody waits, and nothing is given up: the program goes on
             self._worker.ask(Haste.FLUSH)
             return
         timeout = self._exit_timeout if timeout is None else timeout
@@ -375,17 +377,13 @@ def _optional(key: str, value: str) -> str:
     return "" if value in ("", None) else short(options.text(key, value), 100)
 
 
-def _logging_is_locked() -> bool:
-    """Whether this thread holds the logging module's lock, as `dictConfig` does."""
-    owned = getattr(getattr(logging, "_lock", None), "_is_owned", None)
-    return owned is None or bool(owned())
-
-
 def _after_fork() -> None:
     # What the parent has gathered is the parent's to send.
-    dispatch.after_fork_in_child()
+    sending.after_fork_in_child()
     recipients._asking.clear()  # noqa: SLF001 - as with the threads that send
     worker.forget_all()
+    if rendering.cut and (sections := sys.modules.get("tocsin.alerts.sections")) is not None:
+        sections.forget()
     for handler in list(_handlers):
         store = handler._books.store  # noqa: SLF001 - its own module
         retired = handler._worker.retired  # noqa: SLF001 - as above

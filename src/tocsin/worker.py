@@ -17,6 +17,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 from tocsin.alerts.policy import Haste
+from tocsin.sending import sending_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -67,8 +68,8 @@ class Worker:
 
     @property
     def working(self) -> bool:
-        """Whether the calling thread runs a round, of this handler or another one."""
-        return threading.get_ident() in _working
+        """Whether the calling thread runs a round or sends, for this handler or another one."""
+        return threading.get_ident() in _working or sending_here()
 
     @property
     def started(self) -> bool:
@@ -86,6 +87,8 @@ class Worker:
             self._work = True
             self._urgent = self._urgent or urgent
             self._condition.notify_all()
+        if urgent:
+            self.dispatch.hurry()
         started = self._start()
         _finish_in_child()
         if started:
@@ -135,6 +138,7 @@ class Worker:
             self._until = until if self._until == float("inf") else max(self._until, until)
             self._condition.notify_all()
             asked = self._asked
+        self.dispatch.hurry()
         self._start()
         return asked
 

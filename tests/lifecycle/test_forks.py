@@ -22,10 +22,10 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 QUIET = ("-W", "ignore::DeprecationWarning")  # since 3.12 a fork with threads is warned about
 
 IN_A_SEND = """
-import tocsin.dispatch
+import tocsin.sending
 
 log.critical("mark-parent")
-until(lambda: tocsin.dispatch._sending)
+until(lambda: tocsin.sending._sending)
 if os.fork() == 0:
     # The first thread of the child has the number of the parent's worker.
     thread = threading.Thread(target=lambda: log.error("mark-child"))
@@ -51,13 +51,15 @@ make = tocsin.alerts.render.render
 
 def slowly(*args):
     started.set()
-    assert not forked.wait(0.2)  # a fork waits for it
+    assert forked.wait(20)  # no fork waits for it
     return make(*args)
 
 tocsin.alerts.render.render = slowly
 log.critical("mark-parent")
 assert started.wait(20)
+before = time.monotonic()
 child = os.fork()
+assert time.monotonic() - before < 0.5
 if child == 0:
     tocsin.alerts.render.render = make
     log.error("mark-child")
@@ -82,6 +84,130 @@ def test_a_fork_sends_nothing_twice_and_loses_nothing(
     assert sorted(result.mailed) == ["child", "parent"]
     assert result.next == ()
     assert result.seconds < 10
+
+
+def test_a_child_has_templates_of_its_own_where_a_fork_came_while_one_was_rendered(
+    stage: Stage,
+) -> None:
+    """The cache of templates has a lock, which is taken here for ever in the child."""
+    result = stage.run(
+        "cache",
+        """
+        from tocsin.alerts import sections
+
+        sections.prepare()
+        cache = sections._environment().cache
+        make, held, forked = sections._environment, threading.Event(), threading.Event()
+
+        def hold():
+            from tocsin.forks import rendering
+            with rendering, cache._wlock:
+                held.set()
+                assert forked.wait(20)
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        assert held.wait(20)
+        if os.fork() == 0:
+            log.error("mark-child")
+            sys.exit()
+        forked.set()
+        os.wait()
+        thread.join()
+        """,
+        flags=QUIET,
+    )
+    assert result.code == 0, result.error
+    assert result.mailed == ("child",)
+
+
+@pytest.mark.parametrize("collects", ["gc.collect()", "pass"])
+def test_forks_finalizers_that_log_and_a_store_in_a_file_do_not_wait_for_each_other(
+    collects: str, stage: Stage
+) -> None:
+    """A finalizer that runs while the worker uses the file needs the lock of logging."""
+    result = stage.run(
+        f"finalizers {collects}",
+        f"""
+        import faulthandler
+
+        faulthandler.dump_traceback_later(25, exit=True)
+        over = threading.Event()
+
+        class Cyclic:
+            def __init__(self):
+                self.me, self.more = self, [[] for _ in range(50)]
+            def __del__(self):
+                logging.getLogger(f"shop.{{id(self)}}").error("mark-dropped")
+
+        def work():
+            while not over.is_set():
+                Cyclic()
+                log.error("mark-%s", "working")
+                {collects}
+
+        def fork():
+            for _ in range(10):
+                child = os.fork()
+                if child == 0:
+                    os._exit(len(logging.getLogger("of a child").handlers))
+                assert os.waitpid(child, 0)[1] == 0
+            over.set()
+
+        threads = [threading.Thread(target=target) for target in (work, fork, work)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        print("over")
+        os._exit(0)
+        """,
+        FILE,
+        flags=QUIET,
+        again=False,
+    )
+    assert (result.code, result.out) == (0, "over\n"), result.error
+
+
+def test_a_child_that_was_forked_in_the_middle_of_a_use_of_the_file_goes_on_alone(
+    stage: Stage,
+) -> None:
+    """A fork waits a second for it. The child has locks that a thread of its parent has taken.
+
+    It mails what it logs from memory, and says so.
+    """
+    result = stage.run(
+        "cut",
+        """
+        early()
+        held, forked = threading.Event(), threading.Event()
+
+        def use():
+            with alerts()._books.store._file.transaction():
+                held.set()
+                forked.wait(20)
+
+        thread = threading.Thread(target=use)
+        thread.start()
+        assert held.wait(20)
+        started = time.monotonic()
+        child = os.fork()
+        if child == 0:
+            log.critical("mark-child")
+            sys.exit()
+        print(time.monotonic() - started)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        forked.set()
+        thread.join()
+        log.error("mark-parent")
+        """,
+        FILE,
+        flags=QUIET,
+    )
+    assert result.code == 0, result.error
+    assert sorted(result.mailed) == ["child", "early", "parent"]
+    assert 0.9 < float(result.out) < 1.5
+    assert "it was forked while another thread wrote to the file" in result.error
 
 
 def test_a_child_of_a_thread_ends_with_it_and_not_when_the_worker_has_been_idle(

@@ -54,6 +54,12 @@ def names(folder: Path) -> set[str]:
     return {entry.name for entry in folder.iterdir()}
 
 
+def fold(path: Path) -> None:
+    """Have all that is in the log moved into the file, and the log removed."""
+    with contextlib.closing(sqlite3.connect(path)) as file:
+        file.execute("SELECT * FROM sqlite_master")
+
+
 def pragma(path: Path, name: str) -> object:
     with contextlib.closing(sqlite3.connect(path)) as file:
         (value,) = file.execute(f"PRAGMA {name}").fetchone()
@@ -212,13 +218,63 @@ def test_it_is_its_owners_alone_whatever_the_umask_is(path: Path, mask: int) -> 
     assert modes == dict.fromkeys(NAMES, 0o600)
 
 
-def test_a_file_that_was_made_for_a_group_stays_so(path: Path) -> None:
-    """An administrator may let two users share it."""
-    path.touch()
-    path.chmod(0o660)
-    with SQLiteStore(path, "one")._file.transaction():
-        modes = {stat.S_IMODE((path.parent / name).stat().st_mode) for name in NAMES}
-    assert modes == {0o660}
+def test_a_file_of_ones_own_that_others_may_use_becomes_private(path: Path) -> None:
+    """A digest that is found in it is mailed, to the recipients that stand in it."""
+    SQLiteStore(path, "one").append(b"a")
+    for name in NAMES:
+        (path.parent / name).chmod(0o666)
+    SQLiteStore(path, "one").append(b"b")
+    assert {stat.S_IMODE((path.parent / name).stat().st_mode) for name in NAMES} == {0o600}
+
+
+@pytest.mark.parametrize("name", [*NAMES, "alerts.db-journal"])
+def test_a_file_of_another_user_is_refused(path: Path, name: str) -> None:
+    """SQLite takes the content of the database also from the files beside it."""
+    store = SQLiteStore(path, "one")
+    store.append(b"a")
+    foreign = path.parent / name
+    foreign.touch()
+    os.chown(foreign, NOBODY, NOBODY)
+    text = f"'{foreign}' belongs to the user {NOBODY}, and this process to {os.geteuid()}"
+    assert refusal(path) == f"store: {text}"
+    with pytest.raises(StoreError) as caught:
+        store.append(b"b")
+    assert str(caught.value) == text
+
+
+def test_a_digest_that_another_user_has_prepared_is_not_read(public: Path) -> None:
+    """The attack: to be the first to make the file, in a folder that all may write to."""
+    public.parent.chmod(0o1777)
+    as_nobody(lambda: SQLiteStore(public, "one").append(b"prepared"))
+    assert refusal(public) == (
+        f"store: '{public}' belongs to the user {NOBODY}, and this process to {os.geteuid()}"
+    )
+
+
+def test_a_file_of_root_is_used_where_it_is_private(public: Path) -> None:
+    """An administrator may have made it; that others may use it is for them to end."""
+    public.touch()
+    public.chmod(0o666)
+    assert as_nobody(lambda: refusal(public)) == (
+        f"store: '{public}' belongs to root, and others may use it"
+    )
+
+
+def test_a_link_in_a_folder_that_all_may_write_to_is_refused(public: Path, path: Path) -> None:
+    """Any user can put it there, and exchange it; also where it is the folder that is a link."""
+    public.parent.chmod(0o1777)
+    public.symlink_to(path)
+    (public.parent / "folder").symlink_to(path.parent)
+    for link, store in ((public, public), (public.parent / "folder",) * 2):
+        named = store if store == public else store / "alerts.db"
+        assert refusal(named) == f"store: '{link}' is a link in a folder that any user can write to"
+    assert not path.exists()
+
+
+def test_a_link_in_a_folder_of_ones_own_is_followed(path: Path) -> None:
+    (path.parent / "link.db").symlink_to(path)
+    SQLiteStore(path.parent / "link.db", "one").append(b"a")
+    assert batches(SQLiteStore(path, "one")) == [b"a"]
 
 
 def test_it_says_what_it_is(path: Path) -> None:
@@ -244,7 +300,7 @@ def test_it_says_what_it_is(path: Path) -> None:
 def test_any_name_is_a_name(tmp_path: Path, name: str) -> None:
     SQLiteStore(tmp_path / name, "one").append(b"a")
     assert batches(SQLiteStore(tmp_path / name, "one")) == [b"a"]
-    assert names(tmp_path) == {name}
+    assert names(tmp_path) == {name, f"{name}-wal", f"{name}-shm"}
 
 
 def test_a_path_may_begin_with_two_slashes(path: Path) -> None:
@@ -617,6 +673,7 @@ def test_what_becomes_of_the_file_is_an_error_of_the_next_use(
     path = tmp_path / "folder" / "alerts.db"
     store = SQLiteStore(path, "one", busy=0.1)
     lease = lead(store)
+    fold(path)
     happens(path)
     assert fails(path, store, lease) == {text}
 
@@ -664,6 +721,7 @@ def test_a_damaged_file_has_errors_of_the_store_and_no_others(path: Path) -> Non
         store.append(b"%d" % number * 500)
     lease = lead(store)
     lease.commit(b"state" * 3000, lease.read(10)[1])
+    fold(path)
     good = path.read_bytes()
     spots = [100, 107, *range(60, 72), *range(120, 400, 7)]  # the header, and the tables' text
     pages = range(0, len(good), 4096)
@@ -673,6 +731,8 @@ def test_a_damaged_file_has_errors_of_the_store_and_no_others(path: Path) -> Non
     damages += [(page + offset, b"\x0d\xb0") for page in pages for offset in (0, 5, 8, 4000, 4090)]
     failed = 0
     for place, damage in damages:
+        for name in NAMES:
+            (path.parent / name).unlink(missing_ok=True)
         path.write_bytes(good[:place] + damage + good[place + len(damage) :])
         try:
             lease = lead(SQLiteStore(path, "one", busy=0.1))

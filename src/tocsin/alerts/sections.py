@@ -41,11 +41,10 @@ class Sections:
     """
 
     def __init__(self, folder: str | None = None) -> None:
-        self._own: jinja2.Environment | None = None
+        self._folder = folder
         self._names: tuple[str, ...] = ()
         if folder is not None:
-            self._own = _environment(folder)
-            self._names = _checked(self._own, folder)
+            self._names = _checked(_environment(folder), folder)
 
     def render(self, name: str, **values: Any) -> str:
         """Return a section of a mail; behind a built-in one that took a user's place, why.
@@ -69,9 +68,9 @@ class Sections:
             values: what it shows.
         """
         trouble = ""
-        if self._own is not None and name in self._names:
+        if name in self._names:
             try:
-                text = self._own.get_template(name).render(values)
+                text = _environment(self._folder).get_template(name).render(values)
             except Exception as error:  # noqa: BLE001 - whatever somebody's template does
                 trouble = _trouble(name, error)
             else:
@@ -88,6 +87,11 @@ def prepare() -> None:
     """Load what rendering needs."""
     for name in NAMES:
         _environment().get_template(name)
+
+
+def forget() -> None:
+    """Load templates anew: this process was forked while another thread rendered one."""
+    _environment.cache_clear()
 
 
 def _checked(environment: jinja2.Environment, folder: str) -> tuple[str, ...]:

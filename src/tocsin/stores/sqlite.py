@@ -1,8 +1,13 @@
 """A file that all processes of one machine share: SQLite, with a write-ahead log.
 
 The file is opened for each use, about once a second: what became of it meanwhile, removed,
-replaced, out of space, is met as an error of the next use. Within a process one thread uses SQLite
-at a time, and a fork waits for it: a child would inherit locks that nobody gives back.
+replaced, out of space, is met as an error of the next use. A fork waits for a use to end, as a
+child would inherit locks that nobody gives back; a child of a fork that could not wait long enough
+leaves the file alone.
+
+What is committed survives the process without a sync of the disk; the machine may lose the latest.
+The disk is synced only where the log is moved into the file: by background threads about every
+4 MB; by the main thread, which has handlers to build and a program to end, only after 16 MB.
 """
 
 from __future__ import annotations
@@ -10,13 +15,15 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import stat
+import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from tocsin.exceptions import ConfigError, LeaseLost, StoreError
-from tocsin.forks import file_open
+from tocsin.forks import files
 from tocsin.stores.base import Entry
 
 if TYPE_CHECKING:
@@ -43,6 +50,9 @@ _SLICE = 0.05  # seconds of it that SQLite waits at once: a fork has to wait for
 _PAUSE = 0.005  # seconds between tries
 _NO_SPACE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
 _LOG = 16 << 20  # bytes of the write-ahead log: 16 writers without a pause made it 400 MB in 5 s
+_PAGES = 1000  # of the log, after which it is moved into the file
+_NO_CHECKPOINT_ON_CLOSE = getattr(sqlite3, "SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE", None)  # since 3.12
+_FILES = "", "-wal", "-shm", "-journal"  # SQLite believes what it finds in any of them
 
 
 class SQLiteStore:
@@ -155,6 +165,7 @@ class _File:
     """The file, opened for one transaction at a time; what SQLite finds wrong is a `StoreError`."""
 
     def __init__(self, path: Path, busy: float) -> None:
+        _refuse_links(path.absolute())
         # The same after a `chdir`. `Path.resolve` raises RuntimeError for links that go in circles.
         self.path: Path = Path(os.path.realpath(path))
         self._busy = busy
@@ -164,10 +175,8 @@ class _File:
             raise StoreError(f"the folder '{folder}' does not exist")
         if not os.access(folder, os.W_OK | os.X_OK):
             raise StoreError(f"the folder '{folder}' can't be written to; SQLite makes files in it")
-        # A file that is there isn't opened: closing it would drop the locks that SQLite has on it.
-        with file_open(), contextlib.suppress(FileExistsError):
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-            self.path.chmod(0o600)  # whatever the umask is; SQLite's other files do the same
+        with files:
+            _make(self.path)
         if not self.path.is_file():
             raise StoreError(f"'{self.path}' is no file")
         if not os.access(self.path, os.R_OK | os.W_OK):
@@ -179,27 +188,68 @@ class _File:
         until = time.monotonic() + self._busy
         try:
             while True:
-                with file_open(), contextlib.closing(self._open()) as sql:
+                with files, contextlib.closing(self._open()) as sql:
                     if self._begin(sql, kind, until):
                         yield sql
                         sql.execute("COMMIT")  # without it, closing takes everything back
                         self._shorten(sql)
+                        self._leave_log(sql)
                         return
+                    self._leave_log(sql)
                 time.sleep(_PAUSE)
         # Where the file is damaged, values are of wrong types, and messages in no encoding.
-        except (sqlite3.Error, OverflowError, TypeError, ValueError) as error:
+        except (sqlite3.Error, OSError, OverflowError, TypeError, ValueError) as error:
             raise StoreError(f"'{self.path}' can't be used: {error}") from error
 
     def _open(self) -> sqlite3.Connection:
+        if files.cut:
+            raise StoreError(
+                f"'{self.path}' can't be used in this process: it was forked while another thread "
+                "wrote to the file"
+            )
+        self._refuse_foreign()
         place = quote(os.fsencode(self.path.as_posix()).lstrip(b"/"))
         where = f"file:///{place}?mode=rw"
-        return sqlite3.connect(where, uri=True, timeout=_SLICE, isolation_level=None)
+        sql = sqlite3.connect(where, uri=True, timeout=_SLICE, isolation_level=None)
+        if _NO_CHECKPOINT_ON_CLOSE is not None:
+            configure: Any = sql  # the types are those of Python 3.11
+            configure.setconfig(_NO_CHECKPOINT_ON_CLOSE)
+        return sql
+
+    def _refuse_foreign(self) -> None:
+        """Refuse what another user has made, or may write to; keep others out of one's own files.
+
+        A digest that is found in the file is mailed, to the recipients that stand in it.
+        """
+        if (user := _user()) is None:
+            return
+        for ending in _FILES:
+            name = f"{self.path}{ending}"
+            try:
+                found = os.lstat(name)
+            except FileNotFoundError:
+                continue
+            if found.st_uid not in {user, 0}:
+                raise StoreError(
+                    f"'{name}' belongs to the user {found.st_uid}, and this process to {user}"
+                )
+            if found.st_mode & 0o077 and stat.S_ISREG(found.st_mode):
+                if found.st_uid != user:
+                    raise StoreError(f"'{name}' belongs to root, and others may use it")
+                Path(name).chmod(0o600)
+
+    def _leave_log(self, sql: sqlite3.Connection) -> None:
+        """Have the log left as it is when the file is closed, without waiting for the disk."""
+        if _NO_CHECKPOINT_ON_CLOSE is None:  # an interrupted checkpoint changes nothing
+            with contextlib.suppress(sqlite3.Error):
+                sql.execute("PRAGMA synchronous = OFF")
+                sql.interrupt()
 
     def _begin(self, sql: sqlite3.Connection, kind: str, until: float) -> bool:
         """Begin, or return False while others are in the way and there is time left."""
         try:
-            # What a process has written is safe when it ends; the machine may lose the latest.
             sql.execute("PRAGMA synchronous = NORMAL")
+            sql.execute(f"PRAGMA wal_autocheckpoint = {0 if _in_main_thread() else _PAGES}")
             if not self._prepared:
                 self._prepare(sql)
             sql.execute(f"BEGIN {kind}")
@@ -217,6 +267,7 @@ class _File:
         if made:
             self._check(sql)
         else:
+            sql.execute("PRAGMA synchronous = OFF")  # where nothing is in it, nothing can be lost
             sql.execute("PRAGMA auto_vacuum = FULL")  # it is small again after a backlog
         # SQLite doesn't wait here. A copy that was made with VACUUM INTO needs it as well.
         (mode,) = sql.execute("PRAGMA journal_mode = WAL").fetchone()
@@ -229,6 +280,7 @@ class _File:
             for statement in _TABLES.split(";"):
                 sql.execute(statement)
         sql.execute("COMMIT")
+        sql.execute("PRAGMA synchronous = NORMAL")
 
     def _check(self, sql: sqlite3.Connection) -> None:
         """See whether the file is ours: it may have been replaced since."""
@@ -241,10 +293,44 @@ class _File:
             )
 
     def _shorten(self, sql: sqlite3.Connection) -> None:
-        """Begin the log anew when it is long: SQLite itself can't while somebody always reads."""
+        """Begin the log anew when it is long: SQLite itself can't while a process always reads."""
         with contextlib.suppress(sqlite3.Error, OSError):  # what was committed stays so
             if Path(f"{self.path}-wal").stat().st_size > _LOG:
                 sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _make(path: Path) -> None:
+    """Make an empty file for its owner alone, whatever the umask is, unless there is one.
+
+    It isn't opened, where that can be: closing it would drop the locks that SQLite has on it, if
+    another thread was faster.
+    """
+    with contextlib.suppress(FileExistsError):
+        try:
+            os.mknod(path, stat.S_IFREG | 0o600)
+        except (AttributeError, PermissionError):  # Windows; macOS
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        path.chmod(0o600)  # SQLite's other files do the same
+
+
+def _refuse_links(path: Path) -> None:
+    """Refuse a path with a link that another user may have put there, or can exchange."""
+    for part in (path, *path.parents):
+        if part.is_symlink() and _is_open_to_all(part.parent):
+            raise StoreError(f"'{part}' is a link in a folder that any user can write to")
+
+
+def _is_open_to_all(folder: Path) -> bool:
+    return _user() is not None and bool(folder.stat().st_mode & stat.S_IWOTH)
+
+
+def _user() -> int | None:
+    """Return the user that this process acts for; None on Windows."""
+    return os.geteuid() if hasattr(os, "geteuid") else None
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def _code(error: BaseException | None) -> int:
