@@ -65,6 +65,7 @@ class Dispatch:
         email: sends it.
         fallback: takes what can't be mailed.
         give_up_after: seconds after which it is that.
+        inherited: whether something may be in the store from before.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Dispatch:
         email: EmailHandler,
         fallback: Fallback,
         give_up_after: float,
+        inherited: bool = False,
     ) -> None:
         self._intake = intake
         self._books = books
@@ -96,7 +98,7 @@ class Dispatch:
         self._done = 0  # records handed over when nothing was left to do
         self._asked = Audience()  # who got the latest digest
         self._claims: dict[str, float] = {}  # Message-ID: when its claim here is over, but a margin
-        self._left = True  # whether something is unmailed, as last seen
+        self._left = inherited or books.durable  # whether something is unmailed, as last seen
         self._handing = threading.RLock()  # held while events go from the intake to the store
         self._call: Call[Any] | None = None  # what the sending thread does
 
@@ -122,7 +124,9 @@ class Dispatch:
     @property
     def settled(self) -> bool:
         """Whether there is nothing to hand over, to send, or to wait for."""
-        return self._intake.seen - self._dropped_so_far == self._done and not self._books.owes
+        waits = self._left and not self._books.durable
+        handed_over = self._intake.seen - self._dropped_so_far == self._done
+        return handed_over and not waits and not self._books.owes
 
     @property
     def _dropped_so_far(self) -> int:

@@ -143,6 +143,7 @@ class AlertHandler(logging.Handler):
         self._give_up_after = options.seconds("give_up_after", give_up_after)
         self._exit_timeout = options.seconds("exit_timeout", exit_timeout)
         self._label = "" if name is None else options.text("name", name)
+        self._leaves = True
         self._start()
         # At last, as it makes itself known to logging: that must not find half a handler when it
         # closes all at the next `dictConfig`, while somebody holds on to the error.
@@ -185,20 +186,27 @@ class AlertHandler(logging.Handler):
 
     def _resume(self) -> None:
         """Send what an earlier process has left in the store, or an earlier handler in this one."""
-        if not self._books.durable:
+        if not (self._books.durable or self._inherited):
             return
         for other in list(_handlers):
-            if other is not self and other._place == self._place:  # noqa: SLF001 - its own kind
+            if other is not self and other._shares_store_with(self):  # noqa: SLF001 - its own kind
                 other._worker.give_way(self._worker)  # noqa: SLF001 - as above
         if self._dispatch.waiting():
             self._worker.wake(urgent=False)
+
+    def _shares_store_with(self, other: AlertHandler) -> bool:
+        if self._books.durable:
+            return self._place == other._place
+        return self._books.store is other._books.store
 
     def _start(self, store: Store | None = None) -> None:
         """Set up what belongs to this process; a store in a file may be one that it has forked."""
         self._process = os.getpid()
         host = platform.node() or "localhost"
+        left = None if store is not None or not self._label else _left_by(self._place)
+        self._inherited = left is not None
         if store is None:
-            store = config.build_store(self._store, self._scope)
+            store = left or config.build_store(self._store, self._scope)
         self._books = Books(
             store=store,
             spare=config.build_store("memory:", self._scope) if store.durable else store,
@@ -223,6 +231,7 @@ class AlertHandler(logging.Handler):
             email=self._email,
             fallback=self._fallback,
             give_up_after=self._give_up_after,
+            inherited=self._inherited,
         )
         self._worker = Worker(self._dispatch, name="tocsin-worker", exit_timeout=self._exit_timeout)
 
@@ -289,6 +298,9 @@ class AlertHandler(logging.Handler):
         if self._uncaught is not None:
             self._uncaught.stop()
         self._hurry(Haste.EXIT)
+        if self._leaves and self._label and not (self._worker.retired or self._books.durable):
+            _left.append((self._place, self._books.store))
+            del _left[:-_MAX_LEFT]
         self._worker.retire()
         super().close()
 
@@ -369,6 +381,31 @@ _KNOWN = (
 _handlers: weakref.WeakSet[AlertHandler] = weakref.WeakSet()
 
 
+_left: list[tuple[tuple[object, str], Store]] = []
+"""Where named handlers that were closed had their events in memory: the next one of that name, as
+after another `dictConfig`, goes on with what has been told, and with what is left of the budget."""
+_MAX_LEFT = 20
+
+
+def _left_by(place: tuple[object, str]) -> Store | None:
+    """Return the store of a closed handler, if there is one."""
+    for index, (left, store) in enumerate(_left):
+        if left == place:
+            del _left[index]
+            return store
+    return None
+
+
+def forget_alerts() -> None:
+    """Let each handler that is built from now on begin anew, whatever handlers there were before.
+
+    For tests: in a program, a new configuration must not mail again what has been told.
+    """
+    _left.clear()
+    for handler in list(_handlers):
+        handler._leaves = False  # noqa: SLF001 - its own module
+
+
 def _in_memory(store: object) -> bool:
     return isinstance(store, str) and store.startswith("memory")
 
@@ -379,6 +416,7 @@ def _optional(key: str, value: str) -> str:
 
 def _after_fork() -> None:
     # What the parent has gathered is the parent's to send.
+    _left.clear()
     sending.after_fork_in_child()
     recipients._asking.clear()  # noqa: SLF001 - as with the threads that send
     worker.forget_all()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _HAND_OVER = 1.0  # seconds between two, unless something urgent comes
 _IDLE = 30.0
 _AFTER = 5  # mails a handler may send of what is logged after the end has been seen to
+_MOMENT = 1.0  # seconds that a thread of the application waits to note something
 _LOOK = 0.2  # between two looks whether the thread that has forked this process is over
 
 
@@ -49,7 +50,8 @@ class Worker:
         self._idle = idle
         self._round = threading.RLock()  # held during a round
         # Guards what follows: held to look and to note, never during a round. Re-entrant, as a
-        # signal handler may log while its thread is in here.
+        # signal handler may log while its thread is in here. The application's threads take it
+        # by `_noting`, as they may hold the lock of logging.
         self._condition = threading.Condition()
         self._thread: threading.Thread | None = None
         self._busy = False  # a round runs
@@ -81,12 +83,27 @@ class Worker:
         """Whether there is nothing to do, nor to wait for."""
         return not (self._work or self._busy) and self.dispatch.settled
 
+    @contextlib.contextmanager
+    def _noting(self) -> Generator[None]:
+        """Hold the condition, and wake the worker at the end.
+
+        A finalizer that runs while the worker holds it may wait for a lock of this thread: what is
+        noted is noted without it then, and seen as the worker looks next.
+        """
+        held = self._condition.acquire(timeout=_MOMENT)
+        try:
+            yield
+            if held:
+                self._condition.notify_all()
+        finally:
+            if held:
+                self._condition.release()
+
     def wake(self, *, urgent: bool) -> None:
         """Say that there is something to hand over: within a second, or at once."""
-        with self._condition:
+        with self._noting():
             self._work = True
             self._urgent = self._urgent or urgent
-            self._condition.notify_all()
         if urgent:
             self.dispatch.hurry()
         started = self._start()
@@ -108,17 +125,15 @@ class Worker:
 
     def retire(self) -> None:
         """Don't wait for more once all is done."""
-        with self._condition:
+        with self._noting():
             self.retired = True
             self._idle = 0
-            self._condition.notify_all()
 
     def give_way(self, heir: Worker) -> None:
         """Leave to another one, of the same store, what isn't due yet, if this one is retired."""
-        with self._condition:
+        with self._noting():
             if self.retired:
                 self._heir = heir
-                self._condition.notify_all()
 
     def ask(self, haste: Haste, timeout: float | None = None) -> int:
         """Ask for a round in a hurry, without waiting for it.
@@ -130,13 +145,12 @@ class Worker:
         Returns:
             A number to wait for.
         """
-        with self._condition:
+        with self._noting():
             self._asked += 1
             self._haste = max(self._haste, haste)
             until = time.monotonic() + (self.exit_timeout if timeout is None else timeout)
             until = self._in_time(until)
             self._until = until if self._until == float("inf") else max(self._until, until)
-            self._condition.notify_all()
             asked = self._asked
         self.dispatch.hurry()
         self._start()
@@ -186,8 +200,8 @@ class Worker:
     def dismiss(self) -> None:
         """End the thread, unless it is busy: another interpreter must not end before it does."""
         thread = self._thread
-        with self._condition:
-            self._condition.notify_all()
+        with self._noting():
+            pass
         if thread is not None and not self._busy:
             thread.join(_LOOK)
 
@@ -206,7 +220,7 @@ class Worker:
             return False  # it would never run: its start would wait for ever
         # Since 3.12 none starts as the interpreter ends, and some others have no daemons.
         try:
-            with self._condition:
+            with self._noting():
                 thread = self._thread
                 if thread is not None and (thread.ident is None or thread.is_alive()):
                     return True

@@ -47,6 +47,7 @@ from sybil.parsers.markdown.lexers import FencedCodeBlockLexer
 from sybil.parsers.myst import PythonCodeBlockParser
 
 from tocsin import AlertHandler, SMTPEmailHandler, get_handler_class
+from tocsin.testing import forget_alerts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -165,6 +166,7 @@ def _only_loopback(patch: pytest.MonkeyPatch) -> list[object]:
 @contextlib.contextmanager
 def fresh_logging() -> Generator[None]:
     """Take back, at the end, what is configured in the block; its handlers are closed."""
+    forget_alerts()
     before = {logger.name: _settings(logger) for logger in _loggers()}
     unset: dict[str, Any] = {
         "handlers": [],

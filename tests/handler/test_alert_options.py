@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tocsin import AlertHandler, ConfigError, TestEmailHandler
+from tocsin.testing import forget_alerts
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -147,6 +148,7 @@ def test_redaction_can_be_extended_and_turned_off(email: TestEmailHandler) -> No
     handler.flush()
     assert "customer [redacted] has password=[redacted]" in only(email).text
     email.outbox.clear()
+    forget_alerts()
     logger, handler = configured(email, redact=False)
     logger.error("customer 4711 has password=hunter2hunter2")
     handler.flush()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +19,8 @@ from tocsin.stores.memory import MemoryLease, MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tocsin.alerts.grouping import Group
 
 
 class Failing(MemoryStore):
@@ -717,3 +721,68 @@ def test_an_answer_that_is_lost_when_the_store_is_back_counts_once() -> None:
     stats = process.check()
     assert stats is not None
     assert (stats.received, stats.mailed) == (3, 3)
+
+
+def test_a_store_that_cannot_be_led_leaves_something_to_be_sent() -> None:
+    """What was appended is in it, although this process has nothing left in memory."""
+
+    class Headless(Failing):
+        def lead(self, owner: str, ttl: float) -> MemoryLease | None:
+            raise StoreError("the table of leases is broken")
+
+    rounds = Rounds(TestEmailHandler(), store=Headless())
+    rounds.log(times=3)
+    rounds.run(haste=Haste.ALL)
+    assert rounds.dispatch.stats.pending == 0
+    assert not rounds.dispatch.nothing_left
+
+
+def test_errors_that_cannot_be_stored_are_dropped_counted_and_told_and_the_next_ones_go(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    email = TestEmailHandler()
+    rounds = Rounds(email)
+    rounds.log("good", times=2)
+    rounds.log("bad", times=3)
+    drain = rounds.intake.told
+
+    def told(taken: Any) -> tuple[Group, ...]:
+        # A field of a kind that JSON doesn't know, as a sample might bring it.
+        groups = drain(taken)
+        return tuple(replace(g, first=Decimal(1)) if g.text == "bad" else g for g in groups)  # type: ignore[arg-type]
+
+    rounds.intake.told = told  # type: ignore[method-assign]
+    rounds.run(haste=Haste.FLUSH)
+    assert counts(email) == [2]
+    stats = rounds.dispatch.stats
+    assert (stats.seen, stats.handed_over, stats.pending, stats.dropped) == (5, 2, 0, 3)
+    assert rounds.dispatch.settled
+    assert capsys.readouterr().err.count("their records can't be stored") == 1
+    rounds.log("good again")
+    rounds.run(after=1, haste=Haste.FLUSH)
+    assert counts(email) == [2, 1]
+    mail: Any = email.outbox[0]
+    assert "3 events were lost" in mail.text
+
+
+def test_what_a_digest_came_to_waits_for_the_store_that_failed_while_it_was_sent() -> None:
+    """The digest is in that store: in this process's memory nobody knows it."""
+    store = Failing()
+
+    def mood(_: list[str]) -> Receipt:
+        store.broken = True
+        rounds.books.go_alone(StoreError("the disk is full"))  # as the keeping thread does
+        return receipt("a@x.example")
+
+    rounds = Rounds(Moody(mood), store=store)
+    store._clock = rounds.clock
+    rounds.log()
+    rounds.run(after=10, haste=Haste.FLUSH)
+    owed = [rounds.books.owes]
+    store.broken = False
+    rounds.run(after=61)
+    owed.append(rounds.books.owes)
+    assert owed == [True, False]
+    stats = rounds.check()
+    assert stats is not None
+    assert (stats.received, stats.mailed, stats.pending) == (1, 1, 0)

@@ -7,6 +7,7 @@ import logging
 import logging.config
 import subprocess
 import sys
+import threading
 import time
 import tomllib
 from typing import TYPE_CHECKING, Any
@@ -218,8 +219,8 @@ def test_a_new_configuration_sends_what_the_old_one_had() -> None:
     logging.getLogger("shop").error("after")
     found().close()
     handler.close()
-    counts = [mail.headers["X-Tocsin-Count"] for mail in TEST_EMAIL.outbox]  # type: ignore[union-attr]
-    assert counts == ["1", "1"]
+    counts = [int(mail.headers["X-Tocsin-Count"]) for mail in TEST_EMAIL.outbox]  # type: ignore[union-attr]
+    assert sum(counts) == 2
 
 
 def test_a_new_configuration_does_not_wait_for_a_silent_server(
@@ -536,3 +537,26 @@ def test_a_program_without_a_script_has_a_name() -> None:
             [sys.executable, "-c", code.format(name)], capture_output=True, text=True, check=True
         )
         assert result.stdout.strip() == expected
+
+
+def test_a_handler_goes_on_with_what_an_earlier_one_of_its_name_has_told() -> None:
+    """Its state and budget: the same error beside 60 configurations was 60 mails."""
+    for number in range(60):
+        handler = configured({"app": "again", "email": TEST_EMAIL})
+        logging.getLogger("shop").error("boom %d", number)
+    assert threading.active_count() < 20
+    assert handler.send_now()
+    mails: list[Any] = TEST_EMAIL.outbox
+    assert sum(int(mail.headers["X-Tocsin-Count"]) for mail in mails) == 60
+    assert len(mails) <= 3
+
+
+def test_a_handler_without_a_name_begins_anew() -> None:
+    """Two of them can't be told apart, and may be for different people."""
+    for _ in range(2):
+        options = {"to": "ops@example.com", "from_addr": "a@example.com", "app": "unnamed"}
+        handler = AlertHandler(email=TEST_EMAIL, **options)  # type: ignore[arg-type]
+        handler.handle(logging.makeLogRecord({"name": "shop", "levelno": 40, "msg": "boom"}))
+        handler.close()
+    mails: list[Any] = TEST_EMAIL.outbox
+    assert [mail.headers["X-Tocsin-Count"] for mail in mails] == ["1", "1"]

@@ -182,3 +182,30 @@ def test_what_comes_after_a_round_without_anything_is_handed_over_at_once() -> N
         threading.Event().wait(0.001)
     assert time.monotonic() - started < 0.7
     handler.close()
+
+
+def test_a_thread_that_notes_something_does_not_wait_for_the_worker_for_ever() -> None:
+    """A finalizer that runs in the worker may wait for a lock of that thread, as logging's."""
+    outbox = TestEmailHandler()
+    rounds = Rounds(outbox)
+    worker = worker_of(rounds)
+    held, release = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with worker._condition:
+            held.set()
+            release.wait(20)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(20)
+    rounds.log()
+    started = time.monotonic()
+    worker.wake(urgent=True)
+    number = worker.ask(Haste.FLUSH)
+    waited = time.monotonic() - started
+    release.set()
+    thread.join()
+    assert waited < 10
+    assert worker.wait(number, soon())
+    assert len(outbox.outbox) == 1
