@@ -1,4 +1,4 @@
-"""The only thread: when a round runs, and who waits for it.
+"""The keeping thread: when a round runs, and which calls wait for it.
 
 It is a daemon that starts when there is something to do, and ends when there has been nothing for a
 while. Where no thread can be started any more, as the interpreter ends, a round runs in the thread
