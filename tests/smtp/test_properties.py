@@ -81,11 +81,11 @@ scripts = st.fixed_dictionaries(
     script=scripts,
     counts=st.lists(st.integers(1, 5), min_size=1, max_size=4),
     size=st.one_of(st.none(), st.integers(1, 3)),
-    pipelining=st.booleans(),
+    pipelining=st.sampled_from(["", "PIPELINING", "and behind the dot"]),
     kept=st.booleans(),
 )
 def test_nobody_is_lost_and_nobody_gets_it_twice(
-    script: dict[str, Any], counts: list[int], size: int | None, pipelining: bool, kept: bool
+    script: dict[str, Any], counts: list[int], size: int | None, pipelining: str, kept: bool
 ) -> None:
     """Receipts partition the recipients, and say what the server has; in bounded time.
 
@@ -102,7 +102,12 @@ def test_nobody_is_lost_and_nobody_gets_it_twice(
     reports = Counter[tuple[str, str]]()
     started = time.monotonic()
     with ScriptedSMTPServer(script, features=features) as server:
-        handler = handler_for(server, timeout=0.05, recipients_per_message=size)
+        handler = handler_for(
+            server,
+            timeout=0.05,
+            recipients_per_message=size,
+            pipeline_messages=pipelining == "and behind the dot",
+        )
         options: dict[str, Any] = {
             "deadline": 0.3,
             "on_transaction": lambda report: reports.update(
