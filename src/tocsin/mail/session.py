@@ -203,6 +203,10 @@ class Session(Conversation):
         if too_early:
             return {}
         named = self._learnt(answers.verdicts(script))
+        taken = [verdict.fate for verdict in named.values()].count(Fate.ACCEPTED)
+        if self.farewell is not None and 0 < taken == len(named) < len(script.recipients):
+            # It may close at one recipient too many. If not, half as many cost little.
+            self.limit = max(taken, len(script.recipients) // 2)
         stands = (Fate.REFUSED, Fate.DEFERRED)
         return {one: verdict for one, verdict in named.items() if verdict.fate in stands}
 

@@ -189,22 +189,27 @@ def out_of_sequence(reply: Reply) -> bool:
 def of_recipients(replies: Mapping[str, Reply]) -> dict[str, Verdict]:
     """Return what the replies to RCPT mean.
 
-    A limit on their number shows in 452 for all that come after the last one that was accepted.
-    A full mailbox (RFC 3463: X.2.2) is its owner's alone.
+    A limit on their number is said by a reply (see `says_too_many`), or shows in 452 for all that
+    come after the last one that was accepted. A full mailbox (RFC 3463: X.2.2) is its owner's
+    alone. Nobody is too many who is named first: each transaction decides about somebody.
 
     Args:
         replies: recipient → reply, in the order in which they were named.
     """
     verdicts: dict[str, Verdict] = {}
     full: dict[str, Verdict] = {}
+    others = False  # whether something else was said to somebody before
     for recipient, reply in replies.items():
         if reply.positive:
             verdicts[recipient] = Verdict(Fate.ACCEPTED, reply)
             full = {}
-            continue
-        verdicts[recipient] = refused(reply)
-        if reply.code in _TOO_MANY_CODES and not (reply.enhanced or "")[1:].startswith(".2."):
-            full[recipient] = Verdict(Fate.TOO_MANY, reply)
+        elif others and says_too_many(reply):
+            verdicts[recipient] = Verdict(Fate.TOO_MANY, reply)
+        else:
+            verdicts[recipient] = refused(reply)
+            if reply.code in _TOO_MANY_CODES and not (reply.enhanced or "")[1:].startswith(".2."):
+                full[recipient] = Verdict(Fate.TOO_MANY, reply)
+        others = others or reply.positive or not says_too_many(reply)
     if any(verdict.fate is Fate.ACCEPTED for verdict in verdicts.values()):
         verdicts.update(full)
     return verdicts
