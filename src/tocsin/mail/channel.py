@@ -29,6 +29,10 @@ _MAX_REPLY_BYTES = 65536
 _MAX_REPLY_LINES = 100
 _MAX_UNREAD = 1 << 22  # the replies to some 40,000 pipelined recipients
 _DAY = 86_400.0  # seconds; what is longer overflows in some system's call
+# A server that writes its replies one by one, without TCP_NODELAY, holds each back until the one
+# before it is acknowledged (RFC 896), which a system may put off by 40 ms (RFC 1122 §4.2.3.2). The
+# option holds until the next delay begins, so it is set after each receive (Linux: tcp(7)).
+_QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 _REPLY_LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?")
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?: |$)")  # RFC 3463 §2
 
@@ -179,6 +183,9 @@ class Channel:
             data = b""
         self._buffer += data
         self._eof = not data
+        if _QUICK_ACK is not None:
+            with contextlib.suppress(OSError):
+                self._sock.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
         if len(self._buffer) > _MAX_UNREAD:
             raise OutOfStepError("more replies than commands")
         return True
