@@ -29,10 +29,7 @@ _MAX_REPLY_BYTES = 65536
 _MAX_REPLY_LINES = 100
 _MAX_UNREAD = 1 << 22  # the replies to some 40,000 pipelined recipients
 _DAY = 86_400.0  # seconds; what is longer overflows in some system's call
-# A server that writes its replies one by one, without TCP_NODELAY, holds each back until the one
-# before it is acknowledged (RFC 896), which a system may put off by 40 ms (RFC 1122 §4.2.3.2). The
-# option holds until the next delay begins, so it is set after each receive (Linux: tcp(7)).
-_QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)
+_QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux; it doesn't last: tcp(7)
 _REPLY_LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?")
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?: |$)")  # RFC 3463 §2
 
@@ -60,6 +57,7 @@ class Channel:
         self._timeout = min(timeout, _DAY)
         self._buffer = bytearray()
         self._eof = False
+        self._owed = False  # whether something came that isn't acknowledged, as far as is known
         self.deadline: float = float("inf")
         self.encrypted: bool = False
         self.sent: int = 0
@@ -110,6 +108,7 @@ class Channel:
                 taken: int = self._retry(lambda chunk=chunk: self._sock.send(chunk), until)  # type: ignore[misc]
             except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
                 raise ConnectionResetError("the server closed the connection") from error
+            self._owed = False
             view = view[taken:]
             self.sent += taken
         return True
@@ -166,10 +165,22 @@ class Channel:
             if self._eof:
                 raise ConnectionResetError("the server closed the connection")
             if not self._receive():
+                self._acknowledge()
                 self._wait(selectors.EVENT_READ, until)
         line = bytes(self._buffer[:end]).removesuffix(b"\r")
         del self._buffer[: end + 1]
         return line
+
+    def _acknowledge(self) -> None:
+        """Tell the other side at once what has come, if nothing that was sent since has done so.
+
+        A server that writes its replies one by one, without TCP_NODELAY, holds each back until the
+        one before it is acknowledged (RFC 896), which systems put off by 40 ms (RFC 1122 §4.2.3.2).
+        """
+        if self._owed and _QUICK_ACK is not None:
+            with contextlib.suppress(OSError):
+                self._sock.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
+        self._owed = False
 
     def _receive(self) -> bool:
         """Take in what is there; False if that is nothing."""
@@ -183,9 +194,7 @@ class Channel:
             data = b""
         self._buffer += data
         self._eof = not data
-        if _QUICK_ACK is not None:
-            with contextlib.suppress(OSError):
-                self._sock.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
+        self._owed = bool(data)
         if len(self._buffer) > _MAX_UNREAD:
             raise OutOfStepError("more replies than commands")
         return True
