@@ -172,10 +172,10 @@ class Channel:
         return line
 
     def _acknowledge(self) -> None:
-        """Tell the other side at once what has come, if nothing that was sent since has done so.
+        """Acknowledge what has come, at once, unless bytes that were sent since have done so.
 
         A server that writes its replies one by one, without TCP_NODELAY, holds each back until the
-        one before it is acknowledged (RFC 896), which systems put off by 40 ms (RFC 1122 §4.2.3.2).
+        one before it is acknowledged (RFC 896). Systems delay that by 40 ms (RFC 1122 §4.2.3.2).
         """
         if self._owed and _QUICK_ACK is not None:
             with contextlib.suppress(OSError):

@@ -133,7 +133,7 @@ class Delivery:
         return job, transaction
 
     def _put_back(self, jobs: deque[_Job], job: _Job, transaction: Transaction) -> None:
-        """Let them wait again of whom nothing was said yet."""
+        """Return a transaction's recipients to the queue: its commands have not left."""
         job.waiting.extendleft(reversed(transaction.recipients))
         if job not in jobs:
             jobs.appendleft(job)

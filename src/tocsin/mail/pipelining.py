@@ -1,14 +1,14 @@
 """What a server bears of PIPELINING (RFC 2920): which commands may leave ahead of replies.
 
 A transaction's own commands leave in one flight wherever PIPELINING is offered. If the server loses
-them, nobody has the message yet, and it is sent again.
+them, it has no message yet, and they are sent again.
 
 The next transaction's commands may ride behind the final dot of this one (RFC 2920 §3.1), but not
 every server that offers PIPELINING bears that: Haraka refuses such commands (GHSA-rp4q-8m6x-c43c),
-and Dovecot 2.3's submission proxy crashes at them before it has answered the dot, so that nobody
-knows what became of the message. To find out by trying could cost just that. So commands ride only
-where the greeting names a server that bears it, or where the user says so, and never again with a
-handler that has seen it go wrong.
+and Dovecot 2.3's submission proxy crashes at them before it has answered the dot, which leaves the
+message's outcome unknown. Trying it out could cost just that. So commands ride only where the
+greeting names a server that bears it, or where the user says so, and never again with a handler
+that has seen it go wrong.
 """
 
 from __future__ import annotations

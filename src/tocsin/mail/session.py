@@ -151,7 +151,7 @@ class Session(Conversation):
             verdicts.update(self._cut_off(answers, script, announced=announced))
             raise
         if announced and answers.too_early:
-            # Nothing is decided: it is said again, when the replies have been waited for.
+            # Nothing is decided: the commands are said again, after the reply to a final dot.
             self._target.pipelining.rides = False
             if answers.asked:
                 raise OutOfStepError("the server asks for a message of which it refused a part")
@@ -191,9 +191,9 @@ class Session(Conversation):
             answers.go_ahead = next(replies)
 
     def _cut_off(self, answers: Answers, script: Plan, *, announced: bool) -> dict[str, Verdict]:
-        """Return what stands though the connection was lost, and learn what the server can't bear.
+        """Return what is decided though the connection was lost; learn what the server can't bear.
 
-        Who was refused stays refused; who was accepted has no message yet.
+        A refused recipient stays refused; an accepted one has no message yet.
         """
         too_early = announced and answers.too_early
         if too_early or (announced and self.farewell is None):
@@ -264,7 +264,7 @@ class Session(Conversation):
         if reply.positive:
             verdicts.update(dict.fromkeys(accepted, Verdict(Fate.ACCEPTED, reply)))
         elif ahead is not None and out_of_sequence(reply):
-            self._target.pipelining.rides = False  # nobody has it: it is said again, in step
+            self._target.pipelining.rides = False  # the message is sent again, in step
         else:
             verdicts.update(self._learnt(of_all(reply, accepted)))
         self._ahead = ahead

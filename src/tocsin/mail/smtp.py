@@ -60,8 +60,8 @@ class SMTPEmailHandler(EmailHandler):
             them is sent in several; each sees all of To and Cc.
         pipeline_messages: whether the commands of the next message leave together with the end of
             this one, where the server offers PIPELINING; by default with Postfix, Exim and
-            Sendmail, as their greetings name them. Not every server bears it; it ends at the first
-            sign of that.
+            Sendmail, as their greetings name them. Some servers fail at it; after the first sign
+            of that the handler waits for each reply.
         local_hostname: the name to greet the server with; by default the host's.
         dangerous_plaintext_login: send credentials over a connection that isn't encrypted.
 

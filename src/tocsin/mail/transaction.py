@@ -191,14 +191,15 @@ def of_recipients(replies: Mapping[str, Reply]) -> dict[str, Verdict]:
 
     A limit on their number is said by a reply (see `says_too_many`), or shows in 452 for all that
     come after the last one that was accepted. A full mailbox (RFC 3463: X.2.2) is its owner's
-    alone. Nobody is too many who is named first: each transaction decides about somebody.
+    alone. The first recipient is never one too many, so that each transaction decides about one
+    recipient at least.
 
     Args:
         replies: recipient → reply, in the order in which they were named.
     """
     verdicts: dict[str, Verdict] = {}
     full: dict[str, Verdict] = {}
-    others = False  # whether something else was said to somebody before
+    others = False  # whether a recipient before was answered otherwise
     for recipient, reply in replies.items():
         if reply.positive:
             verdicts[recipient] = Verdict(Fate.ACCEPTED, reply)
