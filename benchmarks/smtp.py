@@ -42,6 +42,7 @@ FROM = "alerts@example.com"
 MANY = 500  # recipients, where the pipelined client has to be 50 times as fast as smtplib
 MOST_TRIPS = 4
 TRIPS_A_MESSAGE = 1.1
+TRIPS_IN_STEP = 2.2  # with a server of which it isn't known what it bears
 
 
 @contextlib.contextmanager
@@ -88,9 +89,15 @@ def mime(to: list[str]) -> EmailMessage:
 TEXT = "PaymentError: card gateway refused the connection\n" * 5
 
 
-def with_tocsin(port: int, mails: list[list[str]]) -> None:
-    """Send a mail to each list of recipients, over one connection."""
-    handler = tocsin.SMTPEmailHandler(host="127.0.0.1", port=port, default_from=FROM)
+def with_tocsin(port: int, mails: list[list[str]], *, ahead: bool | None = True) -> None:
+    """Send a mail to each list of recipients, over one connection.
+
+    The server bears the next message's commands behind the final dot, as Postfix does, but it
+    doesn't greet as Postfix: so the option says it. Without the option, the reply is awaited.
+    """
+    handler = tocsin.SMTPEmailHandler(
+        host="127.0.0.1", port=port, default_from=FROM, pipeline_messages=ahead
+    )
     handler.send([tocsin.Message(to=to, subject="shop: 12 errors", text=TEXT) for to in mails])
 
 
@@ -152,6 +159,12 @@ CLIENTS: dict[str, Callable[[int, list[list[str]]], None]] = {
 }
 
 
+UNKNOWN = "tocsin, unknown"
+IN_STEP: dict[str, Callable[[int, list[list[str]]], None]] = {
+    UNKNOWN: partial(with_tocsin, ahead=None)
+}
+
+
 def timed(work: Callable[[], Any], *, clock: Callable[[], float] = time.perf_counter) -> float:
     """Return the seconds that something takes."""
     gc.collect()
@@ -179,10 +192,11 @@ class Table:
 
 def slow_line(table: Table, port: int, mails: list[list[str]], *, to_all: bool, times: int) -> None:
     """Compare over a line of 40 ms each way; print seconds and round trips, the best of `times`."""
+    clients = CLIENTS if to_all else {**CLIENTS, **IN_STEP}
     with Link(port, delay=DELAY) as link:
         figures = {
             name: min(timed(partial(send, link.port, mails)) for _ in range(times))
-            for name, send in CLIENTS.items()
+            for name, send in clients.items()
         }
     base = figures["smtplib"]
     for name, seconds in figures.items():
@@ -190,9 +204,10 @@ def slow_line(table: Table, port: int, mails: list[list[str]], *, to_all: bool, 
         within = None
         if name == "tocsin" and to_all:
             within = trips <= MOST_TRIPS and (len(mails[0]) < MANY or seconds <= base / 50)
-        elif name == "tocsin":
+        elif name in {"tocsin", UNKNOWN}:
             # The greeting, EHLO and the first envelope are the connection's.
-            within = (trips - 3) / len(mails) <= TRIPS_A_MESSAGE
+            most = TRIPS_A_MESSAGE if name == "tocsin" else TRIPS_IN_STEP
+            within = (trips - 3) / len(mails) <= most
         figure = f"{seconds:7.2f} s {trips:7.1f} round trips  {seconds / base:6.3f} x smtplib"
         table.row(name, figure, within=within)
 

@@ -168,6 +168,7 @@ def test_from_config_forgets_no_option(name: str, certificates: Certificates) ->
         "access_token": SECRET,
         "default_from": "d@example.com",
         "recipients_per_message": 3,
+        "pipeline_messages": True,
         "local_hostname": "client.example.com",
         "dangerous_plaintext_login": True,
     }
@@ -238,6 +239,10 @@ def test_user_name_that_is_an_address_is_the_default_sender() -> None:
         ({"default_from": "nonsense"}, r"^email\.default_from: 'nonsense' is not an address"),
         ({"default_from": 5}, r"^email\.default_from: expected an address, got int"),
         ({"recipients_per_message": 0}, r"^email\.recipients_per_message: .* at least 1, got 0"),
+        (
+            {"pipeline_messages": "always"},
+            r"^email\.pipeline_messages: expected true or false, got str",
+        ),
         ({"local_hostname": "a b"}, r"^email\.local_hostname: expected a name"),
         ({"dangerous_plaintext_login": 1}, r"^email\.dangerous_plaintext_login: .* got int"),
         (

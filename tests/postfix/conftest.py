@@ -1,8 +1,9 @@
-"""A real Postfix with a configuration, a queue and ports of its own, on loopback.
+"""A real Postfix with a configuration, a queue and ports of its own, on loopback; and Dovecot.
 
-What it takes it relays to a server of the tests, where it can be looked at. It needs Debian's
-packages `postfix` and `sasl2-bin`, and root, as Postfix's master process does; where these are
-missing the tests are skipped with the reason, but in CI they fail.
+What Postfix takes it relays to a server of the tests, where it can be looked at; Dovecot's
+submission proxy stands in front of it. They need Debian's packages `postfix`, `sasl2-bin` and
+`dovecot-submissiond`, and root, as their master processes do; where these are missing the tests
+are skipped with the reason, but in CI they fail.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from aiosmtpd.controller import Controller
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PROGRAMS = ("postfix", "postconf", "postmap", "saslpasswd2")
+POSTFIX = ("postfix", "postconf", "postmap", "saslpasswd2")
+DOVECOT = ("dovecot", "doveadm", "/usr/lib/dovecot/submission")
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin"
 
 MAIN = """
@@ -81,6 +83,32 @@ retry unix - - n - - error
 anvil unix - - n - 1 anvil
 scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd
+"""
+PROXY = """
+base_dir = {folder}/run
+state_dir = {folder}/state
+log_path = {folder}/dovecot.log
+protocols = submission
+listen = 127.0.0.1
+ssl = no
+disable_plaintext_auth = no
+hostname = mail.example.com
+submission_relay_host = 127.0.0.1
+submission_relay_port = {relay}
+mail_location = maildir:{folder}/home/mail
+passdb {{
+  driver = static
+  args = password=secret
+}}
+userdb {{
+  driver = static
+  args = uid=nobody gid=nogroup home={folder}/home
+}}
+service submission-login {{
+  inet_listener submission {{
+    port = {port}
+  }}
+}}
 """
 
 
@@ -142,15 +170,19 @@ def _free_port() -> int:
         return port
 
 
-@pytest.fixture(scope="session")
-def postfix() -> Iterator[Postfix]:
-    """Run Postfix for the session."""
-    missing = [name for name in PROGRAMS if shutil.which(name, path=PATH) is None]
+def _need(name: str, programs: tuple[str, ...]) -> None:
+    missing = [program for program in programs if shutil.which(program, path=PATH) is None]
     if missing or os.getuid() != 0:
-        reason = f"Postfix can't run here: missing {missing}, or not root"
+        reason = f"{name} can't run here: missing {missing}, or not root"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def postfix() -> Iterator[Postfix]:
+    """Run Postfix for the session."""
+    _need("Postfix", POSTFIX)
     mailbox = Mailbox()
     sink = Controller(mailbox, hostname="127.0.0.1", port=_free_port())
     sink.start()
@@ -159,6 +191,36 @@ def postfix() -> Iterator[Postfix]:
         yield from _run(folder, sink.port, mailbox)
     finally:
         sink.stop()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def dovecot(postfix: Postfix) -> Iterator[int]:
+    """Run Dovecot's submission proxy in front of Postfix; yield its port.
+
+    Everybody can log in, with the password "secret".
+    """
+    _need("Dovecot", DOVECOT)
+    folder = Path(tempfile.mkdtemp(prefix="tocsin-dovecot-"))
+    folder.chmod(0o755)
+    (folder / "home").mkdir()
+    shutil.chown(folder / "home", "nobody")
+    port = _free_port()
+    config = folder / "dovecot.conf"
+    config.write_text(PROXY.format(folder=folder, port=port, relay=postfix.plain))
+    try:
+        # It listens when the command ends. What it leaves behind would hold a pipe open.
+        subprocess.run(
+            ["dovecot", "-c", config],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=True,
+            timeout=30,
+            env={**os.environ, "PATH": PATH},
+        )
+        yield port
+    finally:
+        _tell("doveadm", "-c", str(config), "stop")
         shutil.rmtree(folder)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
     from tocsin.mail import Receipt
     from tocsin.mail.base import AnyMessage
-    from tocsin.testing import ScriptedSMTPServer
+    from tocsin.testing import ReceivedMessage, ScriptedSMTPServer
+
+    class Server(Protocol):
+        """What takes messages at a port."""
+
+        port: int
+        messages: list[ReceivedMessage]
+
 
 PLAIN = tuple(feature for feature in FEATURES if feature != "PIPELINING")
 
@@ -35,9 +42,10 @@ LOSSES: dict[str, Any] = {
 """What ends a connection, in the words of a script."""
 
 
-def handler_for(server: ScriptedSMTPServer, **options: Any) -> SMTPEmailHandler:
-    """Return a handler that waits for no longer than a test can."""
-    return SMTPEmailHandler(**{"host": "127.0.0.1", "port": server.port, "timeout": 5, **options})
+def handler_for(server: Server, **options: Any) -> SMTPEmailHandler:
+    """Return a handler that waits for no longer than a test can, and waits for no reply in vain."""
+    given = {"host": "127.0.0.1", "port": server.port, "timeout": 5, "pipeline_messages": True}
+    return SMTPEmailHandler(**{**given, **options})
 
 
 def people(count: int, prefix: str = "p") -> list[str]:
@@ -71,7 +79,7 @@ def message_id(data: bytes) -> str:
     return found[1].decode()
 
 
-def deliveries(server: ScriptedSMTPServer) -> Counter[tuple[str, str]]:
+def deliveries(server: Server) -> Counter[tuple[str, str]]:
     """Return how often the server has taken which message for whom."""
     return Counter(
         (message_id(taken.data), recipient)
@@ -80,7 +88,7 @@ def deliveries(server: ScriptedSMTPServer) -> Counter[tuple[str, str]]:
     )
 
 
-def transactions(server: ScriptedSMTPServer) -> list[tuple[str, ...]]:
+def transactions(server: Server) -> list[tuple[str, ...]]:
     """Return for whom the server has taken messages, message by message."""
     return [taken.recipients for taken in server.messages]
 
@@ -90,7 +98,7 @@ def commands(server: ScriptedSMTPServer) -> list[list[str]]:
     return [connection.commands for connection in server.connections]
 
 
-def everybody_once(server: ScriptedSMTPServer, receipts: Iterable[Receipt]) -> None:
+def everybody_once(server: Server, receipts: Iterable[Receipt]) -> None:
     """Check that all were accepted, and have the message exactly once."""
     expected: Counter[tuple[str, str]] = Counter()
     for receipt in receipts:

@@ -9,9 +9,12 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from conversations import everybody_once, handler_for, message, people
 from peers import on_a_host_of_its_own
+from twins import Haraka
 
 from tocsin import Reply
+from tocsin.mail import channel as channels
 from tocsin.mail.channel import Channel, OutOfStepError, dial
 from tocsin.testing import Act, Drip, ScriptedSMTPServer
 
@@ -336,6 +339,24 @@ with socket.create_server(("127.0.0.2", 25)):
 def test_a_closed_or_silent_address_leaves_time_for_the_next_one(tmp_path: Path) -> None:
     """RFC 5321 §5.1: all addresses are tried; each gets its share of the time that is left."""
     assert on_a_host_of_its_own(tmp_path, SECOND_ADDRESS) == "127.0.0.2 0.0\n127.0.0.2 0.4\n"
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_QUICKACK"), reason="Linux has it")
+def test_replies_that_are_written_one_by_one_are_acknowledged_at_once() -> None:
+    """A server without TCP_NODELAY holds the second one back: 45 ms a transaction, 2.2 s for 50."""
+    with Haraka() as server:
+        before = time.monotonic()
+        receipts = handler_for(server, pipeline_messages=False).send(
+            [message(name) for name in people(50)]
+        )
+        assert time.monotonic() - before < 1
+        everybody_once(server, receipts)
+
+
+def test_a_system_without_quick_acknowledgements(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channels, "_QUICK_ACK", None)
+    with Haraka() as server:
+        everybody_once(server, handler_for(server, pipeline_messages=False).send(message("a@x")))
 
 
 SILENT_NAME_SERVER = """

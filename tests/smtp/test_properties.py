@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tocsin import ConfigError, Message, SendError
 from tocsin.mail import Attachment
 from tocsin.mail.address import one_line
-from tocsin.testing import Act, ScriptedSMTPServer
+from tocsin.testing import Act, ScriptedSMTPServer, SMTPConnection
 from tocsin.testing.smtp import FEATURES
 
 bounded = settings(
@@ -81,11 +81,11 @@ scripts = st.fixed_dictionaries(
     script=scripts,
     counts=st.lists(st.integers(1, 5), min_size=1, max_size=4),
     size=st.one_of(st.none(), st.integers(1, 3)),
-    pipelining=st.booleans(),
+    pipelining=st.sampled_from(["", "PIPELINING", "and behind the dot"]),
     kept=st.booleans(),
 )
 def test_nobody_is_lost_and_nobody_gets_it_twice(
-    script: dict[str, Any], counts: list[int], size: int | None, pipelining: bool, kept: bool
+    script: dict[str, Any], counts: list[int], size: int | None, pipelining: str, kept: bool
 ) -> None:
     """Receipts partition the recipients, and say what the server has; in bounded time.
 
@@ -102,7 +102,12 @@ def test_nobody_is_lost_and_nobody_gets_it_twice(
     reports = Counter[tuple[str, str]]()
     started = time.monotonic()
     with ScriptedSMTPServer(script, features=features) as server:
-        handler = handler_for(server, timeout=0.05, recipients_per_message=size)
+        handler = handler_for(
+            server,
+            timeout=0.05,
+            recipients_per_message=size,
+            pipeline_messages=pipelining == "and behind the dot",
+        )
         options: dict[str, Any] = {
             "deadline": 0.3,
             "on_transaction": lambda report: reports.update(
@@ -148,6 +153,74 @@ def test_nobody_is_lost_and_nobody_gets_it_twice(
         for receipt in receipts
         for name in (*receipt.accepted, *receipt.unknown)
     }
+
+
+limits = st.sampled_from(
+    [
+        "452 4.5.3 too many recipients",
+        "452 no",
+        "552 too many",
+        "451 4.5.3 Too many recipients",
+        "550 5.5.3 no",
+        "554 too many recipients",
+        ("421 4.3.2 bye", Act.CLOSE),
+        ("421 4.5.3 too many recipients", Act.CLOSE),
+    ]
+)
+
+
+@settings(bounded, max_examples=80)
+@given(
+    reply=limits,
+    limit=st.integers(0, 6),
+    counts=st.lists(st.integers(1, 15), min_size=1, max_size=3),
+    bad=st.sets(st.integers(0, 14)),
+    size=st.one_of(st.none(), st.integers(1, 10)),
+    pipelining=st.sampled_from(["", "PIPELINING", "and behind the dot"]),
+)
+def test_any_limit_of_recipients_takes_a_bounded_number_of_transactions(  # noqa: PLR0917
+    reply: Any,
+    limit: int,
+    counts: list[int],
+    bad: set[int],
+    size: int | None,
+    pipelining: str,
+) -> None:
+    """However it is said: the bad are refused, the others have it once; if it can be, all of them.
+
+    Each transaction decides about somebody, or is followed by one of about half the size.
+    """
+
+    def script(command: str, connection: SMTPConnection) -> Any:
+        if int(command.partition(".p")[2].partition("@")[0]) in bad:
+            return "550 5.1.1 nobody"
+        return reply if len(connection.recipients) >= limit else None
+
+    messages = [
+        message(*(f"m{number}.p{one}@example.com" for one in range(count)))
+        for number, count in enumerate(counts)
+    ]
+    features = FEATURES if pipelining else FEATURES[1:]
+    with ScriptedSMTPServer({"RCPT": script}, features=features) as server:
+        handler = handler_for(
+            server,
+            recipients_per_message=size,
+            pipeline_messages=pipelining == "and behind the dot",
+        )
+        receipts = send(handler, messages)
+        said = [line for connection in server.connections for line in connection.commands]
+    got = deliveries(server)
+    for receipt, sent in zip(receipts, messages, strict=True):
+        parts = [*receipt.accepted, *receipt.refused, *receipt.deferred, *receipt.unknown]
+        assert sorted(parts) == sorted(one.addr_spec for one in sent.to)
+        assert all(got[receipt.message_id, name] == 1 for name in receipt.accepted)
+        if limit:
+            assert not receipt.deferred
+            assert not receipt.unknown
+            numbers = {int(name.partition(".p")[2].partition("@")[0]) for name in receipt.refused}
+            assert numbers <= bad
+    assert set(got.values()) <= {1}
+    assert sum(line.startswith("MAIL") for line in said) <= sum(counts) + 8
 
 
 # --- Any input --------------------------------------------------------------------------------

@@ -155,7 +155,17 @@ def limited(limit: int, reply: str) -> Callable[[str, SMTPConnection], str | Non
 
 
 @with_and_without_pipelining
-@pytest.mark.parametrize("reply", ["452 4.5.3 too many recipients", "452 no", "552 too many"])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "452 4.5.3 too many recipients",
+        "452 no",
+        "552 too many",
+        "451 4.5.3 Too many recipients",  # OpenSMTPD, Dovecot
+        "550 5.5.3 no",
+        "554 too many recipients",
+    ],
+)
 def test_the_rest_follows_in_further_transactions(features: Sequence[str], reply: str) -> None:
     """RFC 5321 §4.5.3.1.10: 452 (552 by old servers) is about the transaction, not the person."""
     with ScriptedSMTPServer({"RCPT": limited(3, reply)}, features=features) as server:
@@ -163,6 +173,36 @@ def test_the_rest_follows_in_further_transactions(features: Sequence[str], reply
     everybody_once(server, receipts)
     assert [len(taken) for taken in transactions(server)] == [3, 3, 2]
     assert len(server.connections) == 1
+
+
+@with_and_without_pipelining
+@pytest.mark.parametrize("limit", [1, 3, 5, 7])
+def test_a_server_that_closes_at_one_recipient_too_many(
+    features: Sequence[str], limit: int
+) -> None:
+    """421 instead of 452: fewer over the next connection, until they fit."""
+
+    def script(_: str, connection: SMTPConnection) -> Action | None:
+        return LOSSES["421"] if len(connection.recipients) >= limit else None
+
+    with ScriptedSMTPServer({"RCPT": script}, features=features) as server:
+        receipts = handler_for(server).send([message(*people(12)), message(*people(12, "q"))])
+    everybody_once(server, receipts)
+    lost = {1: 3, 3: 2, 5: 2, 7: 1}[limit]  # sizes: 12, 6, 3, 1; 12, 6, 3; 12, 6, 5; 12, 7
+    assert len(server.connections) == 1 + lost
+    assert max(map(len, transactions(server))) == limit
+
+
+@with_and_without_pipelining
+def test_421_to_the_first_recipient_is_not_about_the_number(features: Sequence[str]) -> None:
+    """Nor is one after a refusal, as of a server that counts errors: nothing is learned."""
+    script: dict[str, Any] = {"RCPT": [LOSSES["421"], None, "550 5.1.1 nobody", LOSSES["421"]]}
+    with ScriptedSMTPServer(script, features=features) as server:
+        (receipt,) = send(handler_for(server), message(*people(9)))
+    first, refused, *rest = people(9)
+    assert list(receipt.refused) == [refused]
+    assert transactions(server) == [(first, *rest)]
+    assert len(server.connections) == 3
 
 
 @with_and_without_pipelining

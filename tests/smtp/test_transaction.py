@@ -173,6 +173,24 @@ def test_5yz_is_final_but_for_a_quota(reply: Reply, fate: Fate) -> None:
         ([OK, MANY, MANY], ["accepted", "too many", "too many"]),
         ([OK, Reply(552, None, "too many")], ["accepted", "too many"]),
         ([OK, Reply(452, None, "no"), NOBODY], ["accepted", "too many", "refused"]),
+        # Said in so many words, or by the enhanced code, whatever the code (OpenSMTPD, Dovecot).
+        ([OK, Reply(451, "4.5.3", "Too many recipients")], ["accepted", "too many"]),
+        ([OK, Reply(550, "5.5.3", "no")], ["accepted", "too many"]),
+        (
+            [OK, Reply(554, None, "Too many recipients"), NOBODY],
+            ["accepted", "too many", "refused"],
+        ),
+        # Those who were refused count, too; one more may be taken where a domain has a limit.
+        ([NOBODY, MANY, MANY], ["refused", "too many", "too many"]),
+        (
+            [NOBODY, Reply(554, None, "too many recipients"), BUSY],
+            ["refused", "too many", "deferred"],
+        ),
+        ([OK, MANY, OK], ["accepted", "too many", "accepted"]),
+        ([MANY, OK, MANY], ["deferred", "accepted", "too many"]),
+        # The first one isn't too many: another transaction would be the same.
+        ([Reply(550, "5.5.3", "no"), Reply(550, "5.5.3", "no")], ["refused", "refused"]),
+        ([Reply(451, "4.5.3", "no"), MANY], ["deferred", "deferred"]),
         # Somebody who comes later was accepted: the number isn't it.
         ([OK, Reply(452, None, "no"), OK], ["accepted", "deferred", "accepted"]),
         ([OK, Reply(552, None, "full"), OK], ["accepted", "refused", "accepted"]),

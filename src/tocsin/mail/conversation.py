@@ -23,6 +23,8 @@ from tocsin.mail.receipt import Reply
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tocsin.mail.pipelining import Pipelining
+
 _OPENING = 10.0  # seconds for look-up, connection, TLS and greeting together
 _LOGIN = 60.0  # seconds for what follows: EHLO, STARTTLS, login
 _CLOSING = 421
@@ -52,7 +54,9 @@ class Target:
         access_token: gives an OAuth token instead, at each login.
         login_hint: what to do about a refused login; "" if nothing is known.
         plaintext_login: whether credentials may be sent without TLS.
-        pipelining: whether to use it where it is offered.
+        pipelining: what is known of the server's; it is written to.
+        pipeline_messages: whether the next message's commands leave with the end of this one; None
+            where the greeting decides.
     """
 
     host: str
@@ -66,7 +70,8 @@ class Target:
     access_token: Callable[[], str] | None = field(repr=False)
     login_hint: str
     plaintext_login: bool
-    pipelining: bool
+    pipelining: Pipelining
+    pipeline_messages: bool | None
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -76,6 +81,7 @@ class Conversation:
     """Commands and replies over a channel, and how to get to where mail can be sent.
 
     Attributes:
+        greeting: what the server says of itself.
         features: the server's extensions (RFC 5321 §4.1.1.1): upper-case keyword → parameters.
         farewell: the 421 with which the server ended it, if it did.
     """
@@ -83,6 +89,7 @@ class Conversation:
     def __init__(self, channel: Channel, target: Target) -> None:
         self._channel = channel
         self._target = target
+        self.greeting: str = ""
         self.features: dict[str, str] = {}
         self.farewell: Reply | None = None
 
@@ -152,6 +159,7 @@ class Conversation:
     def _greeted(self, reply: Reply) -> None:
         if not reply.positive:
             raise self._refusal("the server refuses the connection", reply)
+        self.greeting = reply.text
 
     def _hello(self) -> None:
         name = self._target.local_hostname or _own_name(self._channel)

@@ -87,9 +87,12 @@ class Delivery:
             if session is None:
                 break
             job, transaction = current or self._next(jobs)
-            current = self._next(jobs) if jobs and session.pipelining else None
+            current = self._next(jobs) if jobs and session.rides else None
             following = None if current is None else current[1]
             verdicts = session.transact(transaction, following, self._until)
+            if current is not None and session.announced is not following:
+                self._put_back(jobs, *current)
+                current = None
             if job.note(transaction, verdicts) and job not in jobs:
                 jobs.appendleft(job)
             decided = any(verdict.fate is not Fate.TOO_MANY for verdict in verdicts.values())
@@ -98,8 +101,7 @@ class Delivery:
             if self._on_transaction is not None and decided:
                 self._on_transaction(job.receipt(verdicts))
         if current is not None:
-            current[0].waiting.extendleft(reversed(current[1].recipients))
-            jobs.appendleft(current[0])
+            self._put_back(jobs, *current)
         for job in jobs:
             job.defer(self._hopeless or _LOST)
 
@@ -129,6 +131,12 @@ class Delivery:
         if not job.waiting:
             jobs.popleft()
         return job, transaction
+
+    def _put_back(self, jobs: deque[_Job], job: _Job, transaction: Transaction) -> None:
+        """Return a transaction's recipients to the queue: its commands have not left."""
+        job.waiting.extendleft(reversed(transaction.recipients))
+        if job not in jobs:
+            jobs.appendleft(job)
 
     def _learn(self, session: Session) -> bool:
         """Note how many recipients the server takes; return whether that is news."""

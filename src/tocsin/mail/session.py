@@ -3,8 +3,9 @@
 What is said of a recipient is said by the server or, where it said nothing, by us. A connection
 that is lost says nothing: before the final dot nobody has the message, after it nobody knows.
 
-Where the server offers PIPELINING, a transaction's commands leave in one flight, and those of the
-following transaction ride with the final dot. The policy is to deliver to whoever was accepted.
+Where the server offers PIPELINING, a transaction's commands leave in one flight, and where it bears
+it (pipelining.py), those of the following transaction ride with the final dot. The policy is to
+deliver to whoever was accepted.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from typing_extensions import override
 
 from tocsin.mail.channel import Channel, OutOfStepError
 from tocsin.mail.conversation import Conversation, Target
+from tocsin.mail.pipelining import bears_rides
 from tocsin.mail.receipt import Reply
-from tocsin.mail.transaction import Fate, Verdict, of_all, of_recipients, plan, refused
+from tocsin.mail.transaction import Answers, Fate, Verdict, of_all, out_of_sequence, plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,7 +32,6 @@ _SLOW_LINE = 16_384  # bytes a second; a larger message gets more time
 _FINAL_DOT = 300.0  # seconds for the reply to it; RFC 5321 §4.5.3.2.6 gives servers ten minutes
 _IDLE = 240.0  # seconds after which a server may be about to close: RFC 5321 §4.5.3.2.7
 _MOST = 100  # transactions over one connection
-_GO_AHEAD = 354
 _PACKET = 16_384  # bytes that leave at once; a record of TLS holds as many (RFC 8446 §5.1)
 
 
@@ -41,23 +42,33 @@ class Session(Conversation):
         alive: whether it can be used for another transaction.
         limit: how many recipients the server has turned out to take in a transaction; None if it
             has refused none for their number.
-        misled: whether it was lost in the way of a server that offers PIPELINING and then loses
-            what comes early.
     """
 
     def __init__(self, channel: Channel, target: Target) -> None:
         super().__init__(channel, target)
+        self._flights = target.pipelining.flights
         self._ahead: Plan | None = None  # its commands have left already
         self._count = 0
         self._used_at = time.monotonic()
         self.alive: bool = True
         self.limit: int | None = None
-        self.misled: bool = False
 
     @property
     def pipelining(self) -> bool:
         """Whether commands leave without waiting for replies."""
-        return self._target.pipelining and "PIPELINING" in self.features
+        return self._flights and "PIPELINING" in self.features
+
+    @property
+    def rides(self) -> bool:
+        """Whether the next transaction's commands may leave with the final dot of this one."""
+        asked = self._target.pipeline_messages
+        allowed = bears_rides(self.greeting) if asked is None else asked
+        return self.pipelining and self._target.pipelining.rides and allowed
+
+    @property
+    def announced(self) -> Transaction | None:
+        """The transaction whose commands have left already."""
+        return None if self._ahead is None else self._ahead.transaction
 
     def stale(self, transaction: Transaction | None = None) -> bool:
         """Whether it had better not be used: lost, old, or the server says something by itself.
@@ -66,7 +77,7 @@ class Session(Conversation):
             transaction: for what; if commands have left already, they have to be those.
         """
         if self.alive and self._ahead is not None:
-            return self._ahead.transaction is not transaction
+            return self.announced is not transaction
         if self.alive:
             try:
                 self.alive = not self._channel.unread()
@@ -133,29 +144,24 @@ class Session(Conversation):
         self, script: Plan, verdicts: dict[str, Verdict], *, announced: bool
     ) -> list[str]:
         """Say from whom and to whom, and ask to send the message; return who was accepted."""
-        replies: dict[str, Reply] = {}
+        answers = Answers()
         try:
-            answers = self._answers(script.commands, announced=announced)
-            sender = next(answers)
-            if not sender.positive:
-                verdicts.update(dict.fromkeys(script.recipients, refused(sender)))
-                self._skip(answers, len(script.recipients))
-                return []
-            for recipient in script.recipients:
-                replies[recipient] = next(answers)
-            named = of_recipients(replies)
-            accepted = [one for one, verdict in named.items() if verdict.fate is Fate.ACCEPTED]
-            go_ahead = next(answers) if accepted or self.pipelining else None
-        except OSError as error:
-            # Who hangs up when commands have ridden with a dot may just take one message at a time.
-            lost = not announced or isinstance(error, TimeoutError)
-            self.misled = self.pipelining and self.farewell is None and lost
-            # Who was refused stays refused; who was accepted has no message yet.
-            stands = (Fate.REFUSED, Fate.DEFERRED)
-            named = self._learnt(of_recipients(replies))
-            verdicts.update({one: found for one, found in named.items() if found.fate in stands})
+            self._hear(answers, script, announced=announced)
+        except OSError:
+            verdicts.update(self._cut_off(answers, script, announced=announced))
             raise
-        if go_ahead is not None and go_ahead.code == _GO_AHEAD:
+        if announced and answers.too_early:
+            # Nothing is decided: the commands are said again, after the reply to a final dot.
+            self._target.pipelining.rides = False
+            if answers.asked:
+                raise OutOfStepError("the server asks for a message of which it refused a part")
+            self._command("RSET")
+            return []
+        if answers.go_ahead is not None and answers.go_ahead.positive:
+            raise OutOfStepError(f"the server doesn't ask for the message: {answers.go_ahead}")
+        named = answers.verdicts(script)
+        accepted = [one for one, verdict in named.items() if verdict.fate is Fate.ACCEPTED]
+        if answers.asked and answers.named:
             self._learnt(named)
             verdicts.update(
                 {one: found for one, found in named.items() if found.fate is not Fate.ACCEPTED}
@@ -163,14 +169,46 @@ class Session(Conversation):
             if not accepted:
                 self._command(".")  # nobody is to get it: RFC 2920 §3.1
             return accepted
-        if go_ahead is not None:
-            if go_ahead.positive:
-                raise OutOfStepError(f"the server doesn't ask for the message: {go_ahead}")
+        if answers.go_ahead is not None and accepted:
             full = any(verdict.fate is Fate.TOO_MANY for verdict in named.values())
-            named.update(of_all(go_ahead, accepted, full=full))
+            named.update(of_all(answers.go_ahead, accepted, full=full))
         verdicts.update(self._learnt(named))
-        self._command("RSET")  # some servers still hold the sender or the recipients
+        if answers.asked:
+            raise OutOfStepError("the server takes a message without a sender")
+        if answers.named:
+            self._command("RSET")  # some servers still hold the sender or the recipients
         return []
+
+    def _hear(self, answers: Answers, script: Plan, *, announced: bool) -> None:
+        """Say the commands and take in the replies, as far as both make sense."""
+        replies = self._answers(script.commands, announced=announced)
+        answers.sender = next(replies)
+        if not (answers.named or self.pipelining):
+            return
+        for recipient in script.recipients:
+            answers.recipients[recipient] = next(replies)
+        if self.pipelining or any(reply.positive for reply in answers.recipients.values()):
+            answers.go_ahead = next(replies)
+
+    def _cut_off(self, answers: Answers, script: Plan, *, announced: bool) -> dict[str, Verdict]:
+        """Return what is decided though the connection was lost; learn what the server can't bear.
+
+        A refused recipient stays refused; an accepted one has no message yet.
+        """
+        too_early = announced and answers.too_early
+        if too_early or (announced and self.farewell is None):
+            self._target.pipelining.rides = False
+        elif self.pipelining and self.farewell is None:
+            self._target.pipelining.flights = False
+        if too_early:
+            return {}
+        named = self._learnt(answers.verdicts(script))
+        taken = [verdict.fate for verdict in named.values()].count(Fate.ACCEPTED)
+        if self.farewell is not None and 0 < taken == len(named) < len(script.recipients):
+            # It may close at one recipient too many. If not, half as many cost little.
+            self.limit = max(taken, len(script.recipients) // 2)
+        stands = (Fate.REFUSED, Fate.DEFERRED)
+        return {one: verdict for one, verdict in named.items() if verdict.fate in stands}
 
     def _answers(self, commands: Sequence[str], *, announced: bool) -> Iterator[Reply]:
         """Return the replies to the commands: to one flight, or to each when it is its turn."""
@@ -185,14 +223,6 @@ class Session(Conversation):
             with contextlib.suppress(ConnectionError):
                 self._channel.write(_flight(commands))
         return (self._reply(continues=command is last) for command in commands)
-
-    def _skip(self, answers: Iterator[Reply], recipients: int) -> None:
-        """Take in the replies to RCPT and DATA, if these have left, after a refused MAIL."""
-        if self.pipelining:
-            for _ in range(recipients):
-                next(answers)
-            if next(answers).code == _GO_AHEAD:
-                raise OutOfStepError("the server takes a message without a sender")
 
     def _message(
         self,
@@ -229,15 +259,26 @@ class Session(Conversation):
                     self._channel.write(flight, timeout=_FINAL_DOT)
             reply = self._reply(timeout=_FINAL_DOT)
         except OSError as error:
-            if self.farewell is None:
-                lost = Reply(None, None, f"no reply to the message: {error}")
-                verdicts.update(dict.fromkeys(accepted, Verdict(Fate.UNKNOWN, lost)))
+            verdicts.update(self._unanswered(accepted, error, rode=ahead is not None))
             raise
         if reply.positive:
             verdicts.update(dict.fromkeys(accepted, Verdict(Fate.ACCEPTED, reply)))
+        elif ahead is not None and out_of_sequence(reply):
+            self._target.pipelining.rides = False  # the message is sent again, in step
         else:
             verdicts.update(self._learnt(of_all(reply, accepted)))
         self._ahead = ahead
+
+    def _unanswered(
+        self, accepted: Sequence[str], error: OSError, *, rode: bool
+    ) -> dict[str, Verdict]:
+        """Return what it means that the connection was lost after the final dot."""
+        if rode:
+            self._target.pipelining.rides = False
+        if self.farewell is not None:
+            return {}
+        lost = Reply(None, None, f"no reply to the message: {error}")
+        return dict.fromkeys(accepted, Verdict(Fate.UNKNOWN, lost))
 
     def _learnt(self, verdicts: dict[str, Verdict]) -> dict[str, Verdict]:
         """Note how many recipients the server takes, if it says that these are too many."""
@@ -248,7 +289,7 @@ class Session(Conversation):
 
     def _planned(self, following: Transaction | None) -> Plan | None:
         """Return what can leave before it is known what became of the message."""
-        if following is None or not self.pipelining or self._count >= _MOST:
+        if following is None or not self.rides or self._count >= _MOST:
             return None
         script = plan(following, self.features)
         return script if script.commands else None

@@ -21,6 +21,7 @@ from tocsin.mail.delivery import Delivery
 from tocsin.mail.endpoint import ENDPOINTS, endpoint, login_hint
 from tocsin.mail.envelope import envelopes
 from tocsin.mail.login import separates
+from tocsin.mail.pipelining import Pipelining
 
 if TYPE_CHECKING:
     import ssl
@@ -57,6 +58,10 @@ class SMTPEmailHandler(EmailHandler):
             address.
         recipients_per_message: how many recipients a transaction has at most. A message to more of
             them is sent in several; each sees all of To and Cc.
+        pipeline_messages: whether the commands of the next message leave together with the end of
+            this one, where the server offers PIPELINING; by default with Postfix, Exim and
+            Sendmail, as their greetings name them. Some servers fail at it; after the first sign
+            of that the handler waits for each reply.
         local_hostname: the name to greet the server with; by default the host's.
         dangerous_plaintext_login: send credentials over a connection that isn't encrypted.
 
@@ -78,6 +83,7 @@ class SMTPEmailHandler(EmailHandler):
         access_token: Secret | None = None,
         default_from: str | Address | None = None,
         recipients_per_message: int | None = None,
+        pipeline_messages: bool | None = None,
         local_hostname: str | None = None,
         dangerous_plaintext_login: bool = False,
     ) -> None:
@@ -105,6 +111,11 @@ class SMTPEmailHandler(EmailHandler):
         self.recipients_per_message: int | None = recipients_per_message
         if recipients_per_message is not None:
             options.whole("recipients_per_message", recipients_per_message, low=1)
+        self.pipeline_messages: bool | None = (
+            None
+            if pipeline_messages is None
+            else options.boolean("pipeline_messages", pipeline_messages)
+        )
         self.local_hostname: str | None = (
             None if local_hostname is None else _word("local_hostname", local_hostname)
         )
@@ -114,7 +125,7 @@ class SMTPEmailHandler(EmailHandler):
         self._lock = threading.Lock()
         self._kept: list[Session] = []
         self._keeping = 0
-        self._pipelining = True  # until a server turns out to offer it and not to bear it
+        self._pipelining = Pipelining()
         _handlers.add(self)
 
     _OPTIONS = (
@@ -129,6 +140,7 @@ class SMTPEmailHandler(EmailHandler):
         "access_token",
         "default_from",
         "recipients_per_message",
+        "pipeline_messages",
         "local_hostname",
         "dangerous_plaintext_login",
     )
@@ -291,12 +303,12 @@ class SMTPEmailHandler(EmailHandler):
             login_hint=login_hint(self.host),
             plaintext_login=self.dangerous_plaintext_login,
             pipelining=self._pipelining,
+            pipeline_messages=self.pipeline_messages,
         )
         return Session.open(target, until)
 
     def _give_back(self, session: Session) -> None:
         with self._lock:
-            self._pipelining = self._pipelining and not session.misled
             keep = self._keeping > 0 and not session.stale()
             if keep:
                 self._kept.append(session)

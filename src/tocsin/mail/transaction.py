@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tocsin.mail.receipt import Reply
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from tocsin.mail.envelope import Envelope
 
 _MANY = re.compile(r"too many recipients|recipient count|recipients exceed", re.IGNORECASE)
+_SEQUENCE = re.compile(r"pipelin|synchroni", re.IGNORECASE)
 _SIZE = re.compile(r"[0-9]{1,20}")  # RFC 1870 §4
+_GO_AHEAD = 354
+_BAD_SEQUENCE = 503
 _TOO_MANY_CODES = (452, 552)  # 552 is an old way of saying 452: RFC 5321 §4.5.3.1.10
 
 
@@ -63,6 +66,52 @@ class Plan:
     commands: Sequence[str]
     data: bytes
     verdicts: Mapping[str, Verdict]
+
+
+@dataclass(slots=True)
+class Answers:
+    """The replies to a transaction's commands, as far as they have come.
+
+    Attributes:
+        sender: the reply to MAIL.
+        recipients: recipient → the reply to RCPT, in the order in which they were named.
+        go_ahead: the reply to DATA.
+    """
+
+    sender: Reply | None = None
+    recipients: dict[str, Reply] = field(default_factory=dict[str, Reply])
+    go_ahead: Reply | None = None
+
+    @property
+    def named(self) -> bool:
+        """Whether the sender was accepted, so that recipients can be named."""
+        return self.sender is not None and self.sender.positive
+
+    @property
+    def asked(self) -> bool:
+        """Whether the server asks for the message."""
+        return self.go_ahead is not None and self.go_ahead.code == _GO_AHEAD
+
+    @property
+    def too_early(self) -> bool:
+        """Whether a command was refused for the moment at which it came.
+
+        503 is to be expected after a refused sender, and at DATA where nobody was accepted, or
+        where the recipients are too many.
+        """
+        if self.sender is None or not self.sender.positive:
+            return self.sender is not None and out_of_sequence(self.sender)
+        fates = [verdict.fate for verdict in of_recipients(self.recipients).values()]
+        replies = list(self.recipients.values())
+        if self.go_ahead is not None and Fate.ACCEPTED in fates and Fate.TOO_MANY not in fates:
+            replies.append(self.go_ahead)
+        return any(map(out_of_sequence, replies))
+
+    def verdicts(self, script: Plan) -> dict[str, Verdict]:
+        """Return what the replies to MAIL and RCPT mean."""
+        if self.sender is None or self.sender.positive:
+            return of_recipients(self.recipients)
+        return dict.fromkeys(script.recipients, refused(self.sender))
 
 
 def plan(transaction: Transaction, features: Mapping[str, str]) -> Plan:
@@ -125,25 +174,43 @@ def refused(reply: Reply) -> Verdict:
     return Verdict(Fate.REFUSED if reply.final else Fate.DEFERRED, reply)
 
 
+def out_of_sequence(reply: Reply) -> bool:
+    """Whether a negative reply says that a command came at a wrong moment.
+
+    By its code (RFC 5321 §4.2.2: 503), its enhanced code (RFC 3463 §3.6: X.5.1), or its words.
+    """
+    return not (reply.positive or reply.intermediate) and (
+        reply.code == _BAD_SEQUENCE
+        or (reply.enhanced or "").endswith(".5.1")
+        or _SEQUENCE.search(reply.text) is not None
+    )
+
+
 def of_recipients(replies: Mapping[str, Reply]) -> dict[str, Verdict]:
     """Return what the replies to RCPT mean.
 
-    A limit on their number shows in 452 for all that come after the last one that was accepted.
-    A full mailbox (RFC 3463: X.2.2) is its owner's alone.
+    A limit on their number is said by a reply (see `says_too_many`), or shows in 452 for all that
+    come after the last one that was accepted. A full mailbox (RFC 3463: X.2.2) is its owner's
+    alone. The first recipient is never one too many, so that each transaction decides about one
+    recipient at least.
 
     Args:
         replies: recipient → reply, in the order in which they were named.
     """
     verdicts: dict[str, Verdict] = {}
     full: dict[str, Verdict] = {}
+    others = False  # whether a recipient before was answered otherwise
     for recipient, reply in replies.items():
         if reply.positive:
             verdicts[recipient] = Verdict(Fate.ACCEPTED, reply)
             full = {}
-            continue
-        verdicts[recipient] = refused(reply)
-        if reply.code in _TOO_MANY_CODES and not (reply.enhanced or "")[1:].startswith(".2."):
-            full[recipient] = Verdict(Fate.TOO_MANY, reply)
+        elif others and says_too_many(reply):
+            verdicts[recipient] = Verdict(Fate.TOO_MANY, reply)
+        else:
+            verdicts[recipient] = refused(reply)
+            if reply.code in _TOO_MANY_CODES and not (reply.enhanced or "")[1:].startswith(".2."):
+                full[recipient] = Verdict(Fate.TOO_MANY, reply)
+        others = others or reply.positive or not says_too_many(reply)
     if any(verdict.fate is Fate.ACCEPTED for verdict in verdicts.values()):
         verdicts.update(full)
     return verdicts
