@@ -21,6 +21,7 @@ from tocsin.alerts.text import short
 from tocsin.books import Books
 from tocsin.dispatch import Dispatch, sending_here
 from tocsin.intake import Intake, Wake
+from tocsin.records import plain
 from tocsin.uncaught import Uncaught
 from tocsin.worker import Worker
 
@@ -248,16 +249,26 @@ class AlertHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Take a record. It does no I/O, and never raises."""
         try:
-            if not self._enabled or f"{record.name}.".startswith("tocsin."):
+            try:
+                if (
+                    type(record.created) is not float
+                    or type(record.levelno) is not int
+                    or type(record.name) is not str
+                ):
+                    record = plain(record)
+                if not self._enabled or f"{record.name}.".startswith("tocsin."):
+                    return
+                if sending_here() or recipients.asking_here():
+                    return
+                if self._context is not None and record.levelno < self._alert_level:
+                    self._context.note(record)
+                    return
+                if record.process != self._process:  # it is new; or the record is another one's
+                    self._notice_fork()
+                wake = self._intake.add(record, self.formatter)
+            except Exception:  # noqa: BLE001 - raised again, if no field of it is unusual
+                self._emit_plain(record)
                 return
-            if sending_here() or recipients.asking_here():
-                return
-            if self._context is not None and record.levelno < self._alert_level:
-                self._context.note(record)
-                return
-            if record.process != self._process:  # it is new; or the record came from another one
-                self._notice_fork()
-            wake = self._intake.add(record, self.formatter)
             if wake or not self._worker.started:
                 self._worker.wake(urgent=wake is Wake.NOW)
         except Exception:  # noqa: BLE001 - the application comes first
@@ -266,6 +277,14 @@ class AlertHandler(logging.Handler):
                     self._worker.complain_late()
                 else:
                     self.handleError(record)
+
+    def _emit_plain(self, record: logging.LogRecord) -> None:
+        """Take what can be kept of a record that can't be taken as it is."""
+        usual = plain(record)
+        if usual is record:
+            self._intake.drop()
+            raise  # noqa: PLE0704 - what is being handled
+        self.emit(usual)
 
     @override
     def flush(self) -> None:
