@@ -250,13 +250,11 @@ class AlertHandler(logging.Handler):
         """Take a record. It does no I/O, and never raises."""
         try:
             try:
-                if (
-                    type(record.created) is not float
-                    or type(record.levelno) is not int
-                    or type(record.name) is not str
-                ):
+                name = record.name
+                if type(record.created) is not float or type(name) is not str:
                     record = plain(record)
-                if not self._enabled or f"{record.name}.".startswith("tocsin."):
+                    name = record.name
+                if not self._enabled or (name[:6] == "tocsin" and name[6:7] in {"", "."}):
                     return
                 if sending_here() or recipients.asking_here():
                     return

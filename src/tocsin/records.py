@@ -63,13 +63,11 @@ def _span(value: object) -> float:
     return 0.0 if found is None else found
 
 
-def _level(value: object) -> int:
+def _level(value: Any) -> int:
     try:
-        number = value if type(value) is int else int(value)  # type: ignore[call-overload]
+        return int(max(min(value, _MAX_LEVEL), -_MAX_LEVEL))
     except Exception:  # noqa: BLE001 - as above
         return logging.ERROR
-    found: int = max(min(number, _MAX_LEVEL), -_MAX_LEVEL)
-    return found
 
 
 def _number(value: object) -> int:
@@ -114,10 +112,10 @@ def _message(value: object) -> object:
 
 def _exception(value: object) -> object:
     """Return the `exc_info` of an exception: what logging makes of one."""
-    if value is None or type(value) is tuple or type(value) is bool:
-        return value
     error = error_in(value)
-    return None if error is None else (type(error), error, trace_of(error))
+    if error is None:
+        return value if type(value) is bool else None
+    return value if type(value) is tuple else (type(error), error, trace_of(error))
 
 
 _USUAL: dict[str, Callable[[Any], object]] = {

@@ -22,10 +22,14 @@ _MAX_NOTES = 10
 _MAX_TOLD = 40_000  # characters of all lines
 _MAX_DEPTH = 100  # of groups in groups
 # A subclass may have its own way with these names, and hand out itself for ever.
-_TRACE, _CAUSE, _CONTEXT, _SUPPRESS = (
+_CAUSE, _CONTEXT, _SUPPRESS = (
     BaseException.__dict__[name].__get__
-    for name in ("__traceback__", "__cause__", "__context__", "__suppress_context__")
+    for name in ("__cause__", "__context__", "__suppress_context__")
 )
+trace_of: Callable[[BaseException], TracebackType | None] = BaseException.__dict__[
+    "__traceback__"
+].__get__
+"""Returns an exception's traceback; what isn't an exception is a `TypeError`."""
 _MEMBERS = BaseExceptionGroup.__dict__["exceptions"].__get__
 
 
@@ -59,21 +63,10 @@ def error_in(info: object) -> BaseException | None:
     return found if issubclass(type(found), BaseException) else None
 
 
-def trace_of(error: BaseException) -> TracebackType | None:
-    """Return an exception's traceback."""
-    trace: TracebackType | None = _TRACE(error)
-    return trace
-
-
-def is_group(error: BaseException) -> bool:
-    """Whether an exception is a group of others."""
-    return issubclass(type(error), BaseExceptionGroup)
-
-
 def leaf(error: BaseException) -> BaseException:
     """Return the first exception in a group that isn't a group itself; else the exception."""
     for _ in range(_MAX_DEPTH):
-        if not is_group(error):
+        if not issubclass(type(error), BaseExceptionGroup):
             break
         error = _MEMBERS(error)[0]
     return error
@@ -119,7 +112,7 @@ def _notes(fault: BaseException) -> list[object]:
 def _behind(fault: BaseException) -> list[tuple[str, BaseException]]:
     """Return the exceptions that belong to one, with how they do."""
     behind: list[tuple[str, BaseException]] = []
-    if is_group(fault):
+    if issubclass(type(fault), BaseExceptionGroup):
         behind += [("together with", member) for member in _MEMBERS(fault)[: _MAX_FAULTS + 1]]
     if (cause := _CAUSE(fault)) is not None:
         behind.append(("caused by", cause))

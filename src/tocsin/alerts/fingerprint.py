@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from tocsin.alerts import printed
-from tocsin.alerts.faults import is_group, leaf, trace_of
+from tocsin.alerts.faults import leaf, trace_of
 from tocsin.alerts.frames import Place, places
 from tocsin.alerts.text import attempt, exact, short, type_module, type_name
 from tocsin.alerts.wording import raised, template
@@ -133,10 +133,11 @@ class Fingerprints:
     ) -> Identity:
         """Return the identity of a record with an exception."""
         trace = trace_of(error)
-        if is_group(error):
+        kind = type(error)
+        if issubclass(kind, BaseExceptionGroup):
             error = leaf(error)
             trace = trace_of(error) or trace
-        kind = type(error)
+            kind = type(error)
         if trace is None:  # it was never raised: its message tells it from others
             what = f"{_type_name(kind)}\0{fold(template(record))}"
             shown = type_name(kind, qualified=True)

@@ -117,4 +117,7 @@ def raised(record: logging.LogRecord) -> BaseException | None:
         info = record.msg.get("exc_info")
         if info is True:  # as in `logger.exception`: it is being handled right now
             info = sys.exc_info()
+    if type(info) is tuple and len(info) > 1 and isinstance(info[1], BaseException):
+        found: BaseException = info[1]  # without a call more, as it is asked for each record
+        return found
     return error_in(info)
