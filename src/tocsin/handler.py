@@ -142,6 +142,8 @@ class AlertHandler(logging.Handler):
         self._give_up_after = options.seconds("give_up_after", give_up_after)
         self._exit_timeout = options.seconds("exit_timeout", exit_timeout)
         self._label = "" if name is None else options.text("name", name)
+        if not _logging_is_locked():  # else `dictConfig` sets the level next
+            config.check_level(level, self._alert_level, self._context)
         self._start()
         # At last, as it makes itself known to logging: that must not find half a handler when it
         # closes all at the next `dictConfig`, while somebody holds on to the error.
@@ -180,7 +182,17 @@ class AlertHandler(logging.Handler):
 
     @name.setter
     def name(self, name: str | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        # `dictConfig` has set the level by now, where there is one; `fileConfig` sets it next.
+        if sys._getframe(1).f_code.co_name == "configure" and _logging_is_locked():  # noqa: SLF001 - there is no other way to know
+            config.check_level(self.level, self._alert_level, self._context)
         self.set_name(name or "")
+
+    @override
+    def setLevel(self, level: int | str) -> None:
+        """Set the level; a configuration must not set one that lets no context through."""
+        super().setLevel(level)
+        if _logging_is_locked():
+            config.check_level(self.level, self._alert_level, self._context)
 
     def _resume(self) -> None:
         """Send what an earlier process has left in the store, or an earlier handler in this one."""
