@@ -18,7 +18,7 @@ from tocsin.alerts.capture import Capture
 from tocsin.alerts.fingerprint import Fingerprints
 from tocsin.alerts.grouping import OTHER, Group, Source, as_other
 from tocsin.alerts.text import NoSecrets, short, type_name
-from tocsin.records import plain, seconds
+from tocsin.records import FAR, plain
 
 if TYPE_CHECKING:
     import logging
@@ -260,6 +260,10 @@ class Intake:
     def _group(self, slot: Slot) -> Group:
         """Return the group of all that were counted in a slot."""
         kind, place, event = self._sample(slot)
+        # Of what was only counted it is known that its time is a float, and no more.
+        first, last = (
+            time if abs(time) <= FAR else slot.capture.time for time in (slot.first, slot.last)
+        )
         raised = next((line.text for line in event.traceback if line.kind == "error"), "")
         return Group(
             fingerprint=slot.identity.fingerprint,
@@ -270,8 +274,8 @@ class Intake:
             place=place,
             text=short(raised or event.message, _MAX_TEXT),
             count=slot.count,
-            first=slot.first,
-            last=seconds(slot.last),
+            first=first,
+            last=last,
             sources=(Source(self._host, os.getpid(), self._version, slot.count),),
             samples=(event,) if slot.detailed else (),
         )

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 _MAX_LEVEL = 1_000_000
 _MAX_NUMBER = (1 << 63) - 1
 _MAX_TEXT = 500
-_FAR = 253_402_000_000.0  # the year 9999
+FAR = 253_402_000_000.0  # seconds: the year 9999
 
 
 def seconds(value: object) -> float:
     """Return a time in seconds since the epoch: now, where the value is none."""
     found = _finite(value)
-    return time.time() if found is None else max(min(found, _FAR), -_FAR)
+    return time.time() if found is None else max(min(found, FAR), -FAR)
 
 
 def plain(record: logging.LogRecord) -> logging.LogRecord:

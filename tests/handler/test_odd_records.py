@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import logging
 import time
 from decimal import Decimal
@@ -18,7 +19,7 @@ from parts import record
 from tocsin import AlertHandler, TestEmailHandler
 from tocsin.alerts.batch import Batch
 from tocsin.alerts.codec import dump, load
-from tocsin.records import plain
+from tocsin.records import FAR, plain
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -238,7 +239,10 @@ def drained(handler: AlertHandler) -> tuple[Group, ...]:
     """Return the groups that a handler has taken: exactly what comes back from a store."""
     groups = handler._intake.drain()
     batch = Batch(source="me", number=1, groups=groups)
-    assert load(Batch, dump(batch)) == batch
+    raw = dump(batch)
+    assert load(Batch, raw) == batch
+    json.loads(raw.decode("utf-8", "surrogatepass"), parse_constant=refuse)  # NaN, Infinity
+    assert all(-FAR <= group.first <= group.last <= FAR for group in groups)
     return groups
 
 
@@ -292,6 +296,17 @@ def test_a_time_that_is_none_is_now(handler: AlertHandler) -> None:
     handler.emit(made)
     (group,) = drained(handler)
     assert before <= group.first <= group.last <= time.time()
+
+
+@pytest.mark.parametrize("value", [float("-inf"), float("inf"), float("nan"), 1e300, -1e300])
+def test_a_time_that_is_none_spoils_no_others(handler: AlertHandler, value: float) -> None:
+    for created in (NOW, value, NOW + 1):
+        made = record("boom")
+        made.created = created
+        handler.emit(made)
+    (group,) = drained(handler)
+    assert (group.first, group.count) == (NOW, 3)
+    assert group.last in {NOW, NOW + 1}
 
 
 @pytest.mark.parametrize("number", range(len(ERRORS)))

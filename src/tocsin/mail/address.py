@@ -64,7 +64,7 @@ def prepare_address(value: str | Address) -> Address:
         return _checked(value.display_name, value.username, value.domain, value.addr_spec)
     if not isinstance(value, str):
         raise TypeError(f"expected an address, got {type(value).__name__}")
-    if several(value):
+    if value.count("@") > 1 and several(value):
         raise ValueError(
             f"{value!r} is not an address, but several: separate addresses by commas; in a list, "
             "each is an item"
