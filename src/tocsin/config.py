@@ -67,7 +67,14 @@ def build_policy(value: Policy | Mapping[str, Any] | None) -> Policy:
     )
     if "urgent_level" in given:
         given["urgent_level"] = build_level("policy.urgent_level", given["urgent_level"])
-    return Policy(**given)
+    try:
+        return Policy(**given)
+    except ConfigError as error:
+        text, kind, _ = str(error).rpartition("str")
+        name = text.partition(":")[0].removeprefix("policy.")
+        if kind and isinstance(given.get(name), str):
+            raise ConfigError(text + options.got(given[name])) from None
+        raise
 
 
 def build_store(value: str | Callable[[str], Store], scope: str) -> Store:

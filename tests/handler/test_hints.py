@@ -138,7 +138,9 @@ def test_folding_is_no_line_break() -> None:
         ({"give_up_after": "3600"}, "give_up_after: expected .* got str '3600'; write it"),
         ({"policy": {"burst": "6"}}, "policy.burst: expected .* got str '6'; write it"),
         ({"email": {"timeout": "2 s"}}, "email.timeout: expected .* got str$"),
-        ({"policy": {"at_exit": "1"}}, "policy.at_exit: expected true or false, got str$"),
+        ({"policy": {"at_exit": "yes"}}, "policy.at_exit: expected true or false, got str$"),
+        ({"policy": {"burst": []}}, "policy.burst: expected a whole number .* got list$"),
+        ({"policy": {"repeat_after": 86400}}, "policy.repeat_max: expected at least .* got 14400$"),
     ],
 )
 def test_a_number_as_text_is_shown(options: dict[str, Any], said: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import logging
-import re
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -77,9 +76,6 @@ class Policy:
             )
 
 
-_QUOTED = re.compile(r"\s*\d{1,20}(?:\.\d{0,20})?\s*")
-
-
 def _check(name: str, value: object, default: object) -> None:
     kinds: type | tuple[type, ...] = int
     least: float = 1
@@ -92,10 +88,7 @@ def _check(name: str, value: object, default: object) -> None:
     else:
         expected, kinds = "a number of at least 1", (int, float)
     if not isinstance(value, kinds) or isinstance(value, bool) is not isinstance(default, bool):
-        got = type(value).__name__
-        if isinstance(value, str) and kinds is not bool and _QUOTED.fullmatch(value):
-            got += f" {value!r}; write it without quotes"
-        raise ConfigError(f"policy.{name}: expected {expected}, got {got}")
+        raise ConfigError(f"policy.{name}: expected {expected}, got {type(value).__name__}")
     if not least <= value < float("inf"):  # type: ignore[operator] # it is a number
         raise ConfigError(f"policy.{name}: expected {expected}, got {value}")
 
