@@ -20,10 +20,10 @@ from tocsin.alerts.sections import Sections
 from tocsin.context import Context
 from tocsin.exceptions import ConfigError
 from tocsin.fallback import Folder, StandardError
-from tocsin.mail.address import prepare_address
-from tocsin.mail.base import EmailHandler, get_handler_class
+from tocsin.mail.base import EmailHandler, address_option, get_handler_class
 from tocsin.recipients import build_recipients
 from tocsin.stores.base import Store
+from tocsin.stores.urls import file_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +67,14 @@ def build_policy(value: Policy | Mapping[str, Any] | None) -> Policy:
     )
     if "urgent_level" in given:
         given["urgent_level"] = build_level("policy.urgent_level", given["urgent_level"])
-    return Policy(**given)
+    try:
+        return Policy(**given)
+    except ConfigError as error:
+        text, kind, _ = str(error).rpartition("str")
+        name = text.partition(":")[0].removeprefix("policy.")
+        if kind and isinstance(given.get(name), str):
+            raise ConfigError(text + options.got(given[name])) from None
+        raise
 
 
 def build_store(value: str | Callable[[str], Store], scope: str) -> Store:
@@ -87,22 +94,25 @@ def build_store(value: str | Callable[[str], Store], scope: str) -> Store:
                 "store", f"expected a callable that returns a Store, and got {options.kind(store)}"
             )
         return store
-    kind, _, place = options.text("store", value).partition(":")
-    if kind == "memory" and not place:
+    try:
+        place = file_of(options.text("store", value), windows=os.name == "nt")
+    except ConfigError:
+        raise
+    except ValueError as error:
+        options.fail("store", str(error))
+    if place is None:
         from tocsin.stores.memory import MemoryStore  # noqa: PLC0415 - only the store that is used
 
         return MemoryStore()
-    path = place.removeprefix("//")
-    elsewhere = path != place and not path.startswith("/")
-    if kind != "sqlite" or elsewhere or path.lstrip("/") in {"", ":memory:"}:
-        expected = "'memory:', or 'sqlite:///' and the path of a file"
-        options.fail("store", f"expected {expected}, got {value!r}")
+    path = options.file_path("store", place)
+    if path.is_dir():
+        options.fail("store", f"{str(path)!r} is a folder; expected the path of a file")
     try:
         from tocsin.stores.sqlite import SQLiteStore  # noqa: PLC0415 - as above
     except ImportError as error:
         raise ConfigError(f"store: this Python can't use SQLite: {error}") from error
 
-    return SQLiteStore(options.file_path("store", path), scope)
+    return SQLiteStore(path, scope)
 
 
 def build_audience(to: object, cc: object = (), bcc: object = ()) -> Callable[[], Audience]:
@@ -199,7 +209,7 @@ def build_context(size: object, key: object) -> Context | None:
         ConfigError: no size, or no context variable.
     """
     if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= _MAX_CONTEXT:
-        got = options.kind(size) if isinstance(size, bool) or not isinstance(size, int) else size
+        got = options.got(size) if isinstance(size, bool) or not isinstance(size, int) else size
         options.fail("context", f"expected a number of records from 0 to {_MAX_CONTEXT}, got {got}")
     if key is not None and not isinstance(key, ContextVar):
         hint = "; a file names one as ext://module.NAME" if isinstance(key, str) else ""
@@ -219,6 +229,22 @@ def build_alert_level(value: object, context: Context | None) -> int:
     if level != logging.ERROR and context is None:
         options.fail("alert_level", "it needs context; without, level says what is an alert")
     return level
+
+
+def check_level(level: object, alert_level: int, context: Context | None) -> None:
+    """See whether a handler's level lets through what the context is made of.
+
+    Raises:
+        ConfigError: it doesn't.
+    """
+    if isinstance(level, str):
+        level = logging.getLevelNamesMapping().get(level)  # logging refuses what is no level
+    if context is not None and isinstance(level, int) and level >= alert_level:
+        low, high = logging.getLevelName(level), logging.getLevelName(alert_level)
+        options.fail(
+            "context",
+            f"nothing below alert_level ({high}) passes level ({low}); set level to DEBUG or INFO",
+        )
 
 
 def build_level(key: str, value: object) -> int:
@@ -248,12 +274,7 @@ def build_sender(value: str | Address | None, email: EmailHandler) -> Address:
                 "from_addr", "missing; set it, or email.default_from, or an address as username"
             )
         return sender
-    try:
-        return prepare_address(value)
-    except ValueError as error:
-        options.fail("from_addr", str(error))
-    except (TypeError, AttributeError):
-        options.fail("from_addr", f"expected an address, got {options.kind(value)}")
+    return address_option("from_addr", value)
 
 
 def script_name() -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tocsin.alerts.capture import MAX_PAST, Before
 from tocsin.alerts.text import MARGIN, Raw, attempt
 from tocsin.alerts.wording import wording
+from tocsin.records import seconds
 
 if TYPE_CHECKING:
     import logging
@@ -121,7 +122,7 @@ def _hashable(value: object) -> object:
 
 
 def _seconds(time: object) -> float:
-    return float(time) if isinstance(time, (int, float)) else 0.0
+    return seconds(time) if isinstance(time, (int, float)) else 0.0
 
 
 def _name(value: object) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
+import select
+import stat
 import sys
 import time
 from typing import TYPE_CHECKING, Protocol
@@ -15,12 +18,72 @@ if TYPE_CHECKING:
     from tocsin.mail.message import Message
 
 
+_PATIENCE = 2.0  # seconds for a reader of standard error that takes nothing
+_CHUNK = getattr(select, "PIPE_BUF", 512)  # bytes that never block where there is room at all
+_unread = False  # whether the reader took nothing, when there was last something to say
+
+
 def say(text: str) -> None:
-    """Write a line to standard error, if there is one."""
-    if sys.stderr is not None:
-        with contextlib.suppress(OSError, ValueError):  # it may be closed
-            sys.stderr.write(f"tocsin: {text}\n")
-            sys.stderr.flush()
+    """Write a line to standard error, if there is one.
+
+    A reader that takes nothing for two seconds loses the rest: the program must be able to end.
+    """
+    stream = sys.stderr
+    if stream is None:
+        return
+    line = f"tocsin: {text}\n"
+    with contextlib.suppress(OSError, ValueError):  # it may be closed
+        descriptor = _read_by_another(stream)
+        if descriptor is None:
+            stream.write(line)
+            stream.flush()
+        else:
+            _write(descriptor, line.encode(stream.encoding, stream.errors or "backslashreplace"))
+
+
+def _read_by_another(stream: object) -> int | None:
+    """Return the descriptor of a pipe, a socket or a terminal; None for what never blocks.
+
+    It is written to directly: whoever flushes the stream would wait for a lock, or for the reader.
+    """
+    if type(stream) is not io.TextIOWrapper or not hasattr(select, "poll"):
+        return None
+    try:
+        descriptor = stream.fileno()
+        return None if stat.S_ISREG(os.fstat(descriptor).st_mode) else descriptor
+    except (OSError, ValueError):
+        return None
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    """Write, as long as the reader goes on to read."""
+    global _unread  # noqa: PLW0603 - the next line has to know
+    own = _opened_anew(descriptor)
+    target = descriptor if own is None else own
+    ready = select.poll()
+    ready.register(target, select.POLLOUT)
+    try:
+        while data:
+            if not ready.poll(0 if _unread else _PATIENCE * 1000):
+                _unread = True
+                return
+            with contextlib.suppress(BlockingIOError):  # another process was faster
+                data = data[os.write(target, data[:_CHUNK]) :]
+                _unread = False
+    finally:
+        if own is not None:
+            os.close(own)
+
+
+def _opened_anew(descriptor: int) -> int | None:
+    """Return another descriptor of a pipe or a terminal, whose writes never block; None without.
+
+    Whether they block belongs to the opened file, which other processes share.
+    """
+    with contextlib.suppress(OSError):
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            return os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    return None
 
 
 class Fallback(Protocol):

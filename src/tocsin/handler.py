@@ -22,6 +22,7 @@ from tocsin.books import Books
 from tocsin.dispatch import Dispatch
 from tocsin.forks import holds_logging_lock, rendering
 from tocsin.intake import Intake, Wake
+from tocsin.records import plain
 from tocsin.sending import sending_here
 from tocsin.uncaught import Uncaught
 from tocsin.worker import Worker
@@ -143,6 +144,8 @@ class AlertHandler(logging.Handler):
         self._give_up_after = options.seconds("give_up_after", give_up_after)
         self._exit_timeout = options.seconds("exit_timeout", exit_timeout)
         self._label = "" if name is None else options.text("name", name)
+        if not holds_logging_lock():  # else `dictConfig` sets the level next
+            config.check_level(level, self._alert_level, self._context)
         self._leaves = True
         self._start()
         # At last, as it makes itself known to logging: that must not find half a handler when it
@@ -182,7 +185,17 @@ class AlertHandler(logging.Handler):
 
     @name.setter
     def name(self, name: str | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        # `dictConfig` has set the level by now, where there is one; `fileConfig` sets it next.
+        if sys._getframe(1).f_code.co_name == "configure" and holds_logging_lock():  # noqa: SLF001 - there is no other way to know
+            config.check_level(self.level, self._alert_level, self._context)
         self.set_name(name or "")
+
+    @override
+    def setLevel(self, level: int | str) -> None:
+        """Set the level; a configuration must not set one that lets no context through."""
+        super().setLevel(level)
+        if holds_logging_lock():
+            config.check_level(self.level, self._alert_level, self._context)
 
     def _resume(self) -> None:
         """Send what an earlier process has left in the store, or an earlier handler in this one."""
@@ -259,16 +272,24 @@ class AlertHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Take a record. It does no I/O, and never raises."""
         try:
-            if not self._enabled or f"{record.name}.".startswith("tocsin."):
+            try:
+                name = record.name
+                if type(record.created) is not float or type(name) is not str:
+                    record = plain(record)
+                    name = record.name
+                if not self._enabled or (name[:6] == "tocsin" and name[6:7] in {"", "."}):
+                    return
+                if sending_here() or recipients.asking_here():
+                    return
+                if self._context is not None and record.levelno < self._alert_level:
+                    self._context.note(record)
+                    return
+                if record.process != self._process:  # it is new; or the record is another one's
+                    self._notice_fork()
+                wake = self._intake.add(record, self.formatter)
+            except Exception:  # noqa: BLE001 - raised again, if no field of it is unusual
+                self._emit_plain(record)
                 return
-            if sending_here() or recipients.asking_here():
-                return
-            if self._context is not None and record.levelno < self._alert_level:
-                self._context.note(record)
-                return
-            if record.process != self._process:  # it is new; or the record came from another one
-                self._notice_fork()
-            wake = self._intake.add(record, self.formatter)
             if wake or not self._worker.started:
                 self._worker.wake(urgent=wake is Wake.NOW)
         except Exception:  # noqa: BLE001 - the application comes first
@@ -277,6 +298,14 @@ class AlertHandler(logging.Handler):
                     self._worker.complain_late()
                 else:
                     self.handleError(record)
+
+    def _emit_plain(self, record: logging.LogRecord) -> None:
+        """Take what can be kept of a record that can't be taken as it is."""
+        usual = plain(record)
+        if usual is record:
+            self._intake.drop()
+            raise  # noqa: PLE0704 - what is being handled
+        self.emit(usual)
 
     @override
     def flush(self) -> None:

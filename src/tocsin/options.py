@@ -5,8 +5,8 @@ An error names the key, the kind of the value (never a secret), and what would b
 
 from __future__ import annotations
 
-import difflib
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -25,9 +25,21 @@ def kind(value: object) -> str:
     return name.removeprefix("Converting").lower() if name.startswith("Converting") else name
 
 
+def got(value: object) -> str:
+    """Return what an error says of a value that is of the wrong kind: a quoted number is shown."""
+    if isinstance(value, str) and _QUOTED.fullmatch(value):
+        return f"{kind(value)} {value!r}; write it without quotes"
+    return kind(value)
+
+
 def fail(key: str, problem: str) -> NoReturn:
     """Raise the `ConfigError` for a key."""
     raise ConfigError(f"{key}: {problem}")
+
+
+_QUOTED = re.compile(r"\s*[-+]?\d{1,20}(?:\.\d{0,20})?\s*")
+_PLACEHOLDER = re.compile(r"\$\{[A-Za-z_]\w*(?::?[-=?+][^{}]*)?\}")
+_READ_AS_OTHER = {"float", "date", "datetime"}  # by YAML and TOML: 4.2, 2026-11-28
 
 
 def boolean(key: str, value: object) -> bool:
@@ -41,7 +53,7 @@ def whole(key: str, value: object, *, low: int, high: int | None = None) -> int:
     """Return the value if it is a whole number within the bounds, both included."""
     expected = f"from {low} to {high}" if high is not None else f"of at least {low}"
     if not isinstance(value, int) or isinstance(value, bool):
-        fail(key, f"expected a whole number {expected}, got {kind(value)}")
+        fail(key, f"expected a whole number {expected}, got {got(value)}")
     if value < low or (high is not None and value > high):
         fail(key, f"expected a whole number {expected}, got {value}")
     return value
@@ -51,7 +63,7 @@ def seconds(key: str, value: object, *, above: float | None = None) -> float:
     """Return the value if it is a finite number of seconds, at least 0 or greater than `above`."""
     expected = "a number of seconds" + (f" above {above:g}" if above is not None else "")
     if not isinstance(value, int | float) or isinstance(value, bool):
-        fail(key, f"expected {expected}, got {kind(value)}")
+        fail(key, f"expected {expected}, got {got(value)}")
     if not (value >= 0 if above is None else value > above) or value == float("inf"):
         fail(key, f"expected {expected}, got {value}")
     return value
@@ -60,10 +72,18 @@ def seconds(key: str, value: object, *, above: float | None = None) -> float:
 def text(key: str, value: object) -> str:
     """Return the value if it is a string that isn't blank."""
     if not isinstance(value, str):
-        fail(key, f"expected text, got {kind(value)}")
+        quote = "; quote it" if kind(value) in _READ_AS_OTHER else ""
+        fail(key, f"expected text, got {kind(value)}{quote}")
     if not value.strip():
         fail(key, "expected text, got an empty string")
+    reject_placeholder(key, value, "no variables are put in")
     return value
+
+
+def reject_placeholder(key: str, value: str, instead: str) -> None:
+    """Raise a `ConfigError` for `${NAME}`: what was to fill it in hasn't. It isn't shown."""
+    if _PLACEHOLDER.fullmatch(value):
+        fail(key, f"expected text, got a placeholder of the form ${{NAME}}; {instead}")
 
 
 def texts(key: str, value: object) -> tuple[str, ...]:
@@ -95,10 +115,10 @@ def reject_unknown(key: str, names: Iterable[Any], known: Iterable[str]) -> None
     known = list(known)
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(str(name), known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+            from tocsin.hints import hint  # noqa: PLC0415 - only for an error
+
             path = f"{key}.{name}" if key else str(name)
-            fail(path, f"unknown option; {hint}")
+            fail(path, f"unknown option; {hint(key, str(name), known)}")
 
 
 def one_of(key: str, given: Mapping[str, Any], names: Iterable[str]) -> str | None:

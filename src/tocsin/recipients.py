@@ -15,12 +15,18 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from email.headerregistry import Address
 from itertools import islice
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from tocsin import options
 from tocsin.alerts.text import attempt, short
 from tocsin.exceptions import ConfigError
-from tocsin.mail.address import AddressList, prepare_address, split_addresses
+from tocsin.mail.address import (
+    AddressList,
+    prepare_address,
+    reject_line_break,
+    several,
+    split_addresses,
+)
 
 _TIMEOUT = 5.0  # seconds that the application has to answer
 _MAX_BYTES = 1_000_000
@@ -94,11 +100,16 @@ def build_addresses(key: str, value: object) -> AddressList:
             if not isinstance(item, str | Address):
                 options.fail(f"{key}[{index}]", f"expected an address, got {options.kind(item)}")
     try:
-        return AddressList(value)  # type: ignore[arg-type] # told apart by the errors
+        given: Any = split_addresses(value) if isinstance(value, str) else value
+        items = [given] if isinstance(given, Address) else list(given)
+        addresses = AddressList(items)
+        for item in items:
+            reject_line_break(item)
     except ValueError as error:
         options.fail(key, str(error))
     except (TypeError, AttributeError):
         options.fail(key, f"{expected}, got {options.kind(value)}")
+    return addresses
 
 
 def asking_here() -> bool:
@@ -273,7 +284,7 @@ def _parse(name: str, data: bytes) -> tuple[Address, ...]:
 
 def _prepare(entry: str) -> Address:
     shown = repr(short(entry, 60))
-    if split_addresses(entry) != [entry]:
+    if split_addresses(entry) != [entry] or several(entry):
         raise ValueError(f"{shown}: one address a line; a name with a comma needs quotes")
     try:
         return prepare_address(entry)

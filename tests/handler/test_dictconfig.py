@@ -366,7 +366,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "port of a wrong type": (
         {"email": {"port": "25"}},
-        "email.port: expected a whole number from 1 to 65535, got str",
+        (
+            "email.port: expected a whole number from 1 to 65535, got str '25'; "
+            "write it without quotes"
+        ),
     ),
     "port out of range": (
         {"email": {"port": 0}},
@@ -410,7 +413,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "policy field of a wrong type": (
         {"policy": {"group_wait": "5"}},
-        "policy.group_wait: expected a number of seconds, got str",
+        "policy.group_wait: expected a number of seconds, got str '5'; write it without quotes",
     ),
     "policy of a wrong type": ({"policy": 5}, "policy: expected a mapping of options, got int"),
     "policy that is false": ({"policy": False}, "policy: expected a mapping of options, got bool"),
@@ -452,7 +455,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "exit_timeout of a wrong type": (
         {"exit_timeout": "5"},
-        "exit_timeout: expected a number of seconds, got str",
+        "exit_timeout: expected a number of seconds, got str '5'; write it without quotes",
     ),
     "exit_timeout below zero": (
         {"exit_timeout": -1},

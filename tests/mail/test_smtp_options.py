@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
@@ -172,10 +174,11 @@ def test_from_config_forgets_no_option(name: str, certificates: Certificates) ->
         "local_hostname": "client.example.com",
         "dangerous_plaintext_login": True,
     }
-    extra = {
+    extra: dict[str, dict[str, Any]] = {
         "username": {"password": SECRET},
         "password": {"username": "u"},
         "access_token": {"username": "u"},
+        "tls_context": {"use_tls": True},
     }
     config = {name: given[name], **extra.get(name, {})}
     found = getattr(SMTPEmailHandler.from_config(config), name)
@@ -257,6 +260,101 @@ def test_wrong_option_is_named_and_no_secret_shown(config: dict[str, Any], said:
     with pytest.raises(ConfigError, match=said) as caught:
         SMTPEmailHandler.from_config(config)
     assert SECRET not in f"{caught.value} {caught.value.__cause__}"
+
+
+LOGIN: dict[str, Any] = {"username": "u", "password": SECRET}
+
+
+@pytest.mark.parametrize(
+    "host", ["mail.example.com", "192.0.2.7", "2001:db8::1", "localhost.example.com"]
+)
+def test_credentials_that_would_never_be_sent_are_an_error(host: str) -> None:
+    """Port 587 begins unencrypted; without STARTTLS nobody can log in there."""
+    given: dict[str, Any] = {"host": host, "port": 587}
+    for login in (LOGIN, {"username": "u", "access_token": SECRET}):
+        with pytest.raises(ConfigError, match=r"^email\.use_starttls: missing; cred") as caught:
+            SMTPEmailHandler.from_config({**given, **login})
+        assert SECRET not in str(caught.value)
+        with pytest.raises(ConfigError, match=r"^use_starttls: missing"):
+            SMTPEmailHandler(**given, **login)
+    SMTPEmailHandler(**given)
+    for name in ("use_starttls", "use_tls", "dangerous_plaintext_login"):
+        more: dict[str, Any] = {**LOGIN, name: True}
+        SMTPEmailHandler(**given, **more)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost",
+        "LOCALHOST.",
+        "mail.localhost",
+        "ip6-localhost",
+        "127.0.0.1",
+        "127.8.9.10",
+        "::1",
+        "::ffff:127.0.0.1",
+        socket.gethostname(),
+    ],
+)
+def test_this_machine_may_hear_credentials_on_any_port(host: str) -> None:
+    assert SMTPEmailHandler(host=host, port=587, **LOGIN).host == host
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("smtp.example.com:587", "write host: 'smtp.example.com' and port: 587"),
+        ("[::1]:25", "write host: '::1' and port: 25"),
+        ("[::1]", "expected an address without brackets, '::1'"),
+        ("https://smtp.example.com", "a URL, with its scheme, goes into 'url'"),
+        (f"smtps://u:{SECRET}@smtp.example.com", "goes into 'url'"),
+        (f"u:{SECRET}@smtp.example.com", "goes into 'url'"),
+        ("smtp.example.com/", "goes into 'url'"),
+        ("smtp.example.com:", "expected a name or an address, got 'smtp.example.com:'"),
+        ("1::2::3", "expected a name or an address"),
+        ("${SMTP_HOST}", "got a placeholder of the form ${NAME}; no variables are put in"),
+    ],
+)
+def test_a_host_is_a_name_alone(host: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^email\.host: .*{re.escape(said)}") as caught:
+        SMTPEmailHandler.from_config({"host": host})
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "host", ["::1", "fe80::1%eth0", "127.0.0.1", "my_host", "mail.example.com."]
+)
+def test_a_host_may_be_an_address_or_any_name(host: str) -> None:
+    assert SMTPEmailHandler(host=host).host == host
+
+
+@pytest.mark.parametrize("value", ["${SMTP_PASSWORD}", "${SMTP_PASSWORD:-x}", "${p}"])
+def test_a_password_that_is_a_placeholder_is_an_error(value: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        SMTPEmailHandler(username="u", password=value)
+    assert str(caught.value) == (
+        "password: expected text, got a placeholder of the form ${NAME}; "
+        "name the variable in password_env"
+    )
+    with pytest.raises(ConfigError, match=r"access_token: .* give a callable"):
+        SMTPEmailHandler(username="u", access_token=value)
+
+
+@pytest.mark.parametrize("value", ["$ecret", "pa${x}ss", "${}", "${a b}", "$PASSWORD", "%(x)s"])
+def test_a_password_may_look_like_a_placeholder_in_part(value: str) -> None:
+    assert SMTPEmailHandler(username="u", password=value).password == value
+
+
+def test_tls_context_without_tls_is_an_error() -> None:
+    context = ssl.create_default_context()
+    with pytest.raises(ConfigError, match=r"^tls_context: has no effect without use_tls or use_st"):
+        SMTPEmailHandler(tls_context=context)
+    with pytest.raises(ConfigError, match=r"^email\.tls_context: has no effect"):
+        SMTPEmailHandler.from_config({"tls_context": context})
+    said: dict[str, Any]
+    for said in ({"use_tls": True}, {"use_starttls": True}, {"port": 465}):
+        assert SMTPEmailHandler(tls_context=context, **said).tls_context is context
 
 
 def test_tls_files_that_would_be_forgotten_are_an_error(certificates: Certificates) -> None:

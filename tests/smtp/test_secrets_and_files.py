@@ -321,7 +321,10 @@ def test_the_defaults_are_those_of_smtplib_with_tls_that_verifies() -> None:
         ({"timeout": True}, "email.timeout: expected a number of seconds above 0, got bool"),
         (
             {"recipients_per_message": "50"},
-            "email.recipients_per_message: expected a whole number of at least 1, got str",
+            (
+                "email.recipients_per_message: "
+                "expected a whole number of at least 1, got str '50'; write it without quotes"
+            ),
         ),
         ({"username": 7}, "email.username: expected text, got int"),
         (

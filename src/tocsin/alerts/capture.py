@@ -222,7 +222,7 @@ def _parted(text: str, error: BaseException | None) -> tuple[str, Raw | None]:
     message, body = parts
     if error is None:
         return message, Raw.end_of(body, printed.MAX_BODY)
-    trace = error.__traceback__
+    trace = faults.trace_of(error)
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     # What tells the same frame is the same exception, put into the text by a formatter.

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tocsin.alerts import frames
 from tocsin.alerts.frames import Line
-from tocsin.alerts.text import MARGIN, Raw, attempt
+from tocsin.alerts.text import MARGIN, Raw, attempt, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from types import TracebackType
 
     from tocsin.alerts.frames import Frame, OwnCode, Place, Source
     from tocsin.alerts.text import Redacts
@@ -19,6 +20,17 @@ _MAX_ERROR = 2_000
 _MAX_NAME = 200
 _MAX_NOTES = 10
 _MAX_TOLD = 40_000  # characters of all lines
+_MAX_DEPTH = 100  # of groups in groups
+# A subclass may have its own way with these names, and hand out itself for ever.
+_CAUSE, _CONTEXT, _SUPPRESS = (
+    BaseException.__dict__[name].__get__
+    for name in ("__cause__", "__context__", "__suppress_context__")
+)
+trace_of: Callable[[BaseException], TracebackType | None] = BaseException.__dict__[
+    "__traceback__"
+].__get__
+"""Returns an exception's traceback; what isn't an exception is a `TypeError`."""
+_MEMBERS = BaseExceptionGroup.__dict__["exceptions"].__get__
 
 
 class Fault(NamedTuple):
@@ -42,10 +54,21 @@ class Fault(NamedTuple):
         return len(self.raised.text) + sum(len(frame.source or "") + 80 for frame in self.frames)
 
 
+def error_in(info: object) -> BaseException | None:
+    """Return the exception that an `exc_info` is, or holds; None without one."""
+    found: Any = info
+    if issubclass(type(found), tuple) and tuple.__len__(found) > 1:
+        found = tuple.__getitem__(found, 1)
+    # What only says that it is an exception, as a mock does, has endless attributes.
+    return found if issubclass(type(found), BaseException) else None
+
+
 def leaf(error: BaseException) -> BaseException:
     """Return the first exception in a group that isn't a group itself; else the exception."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+    for _ in range(_MAX_DEPTH):
+        if not issubclass(type(error), BaseExceptionGroup):
+            break
+        error = _MEMBERS(error)[0]
     return error
 
 
@@ -65,32 +88,36 @@ def take(
         if id(fault) in seen:
             continue
         seen.add(id(fault))
-        faults.append(
-            Fault(relation, _raised(fault), *frames.take(fault.__traceback__, note_source))
-        )
+        faults.append(Fault(relation, _raised(fault), *frames.take(trace_of(fault), note_source)))
         todo.extend(reversed(_behind(fault)))
     return tuple(faults)
 
 
 def _raised(fault: BaseException) -> Raw:
-    name = type(fault).__qualname__[:_MAX_NAME]
-    text = attempt(fault)
-    notes: object = getattr(fault, "__notes__", None)  # PEP 678
-    if isinstance(notes, list):
-        text = "\n".join([text, *(attempt(note) for note in notes[:_MAX_NOTES])])
+    name = type_name(type(fault), qualified=True)[:_MAX_NAME]
+    text = "\n".join([attempt(fault), *map(attempt, _notes(fault))])
     head = f"{name}: {text[: _MAX_ERROR + MARGIN]}" if text else name
     return Raw(head, len(name) + (2 + len(text) if text else 0))
+
+
+def _notes(fault: BaseException) -> list[object]:
+    """Return an exception's notes (PEP 678)."""
+    try:
+        notes: object = getattr(fault, "__notes__", None)
+    except Exception:  # noqa: BLE001 - whatever a class of the application raises
+        return []
+    return notes[:_MAX_NOTES] if type(notes) is list else []
 
 
 def _behind(fault: BaseException) -> list[tuple[str, BaseException]]:
     """Return the exceptions that belong to one, with how they do."""
     behind: list[tuple[str, BaseException]] = []
-    if isinstance(fault, BaseExceptionGroup):
-        behind += [("together with", member) for member in fault.exceptions[: _MAX_FAULTS + 1]]
-    if fault.__cause__ is not None:
-        behind.append(("caused by", fault.__cause__))
-    elif fault.__context__ is not None and not fault.__suppress_context__:
-        behind.append(("while handling", fault.__context__))
+    if issubclass(type(fault), BaseExceptionGroup):
+        behind += [("together with", member) for member in _MEMBERS(fault)[: _MAX_FAULTS + 1]]
+    if (cause := _CAUSE(fault)) is not None:
+        behind.append(("caused by", cause))
+    elif (context := _CONTEXT(fault)) is not None and not _SUPPRESS(fault):
+        behind.append(("while handling", context))
     return behind
 
 

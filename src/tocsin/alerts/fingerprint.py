@@ -11,9 +11,9 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from tocsin.alerts import printed
-from tocsin.alerts.faults import leaf
+from tocsin.alerts.faults import leaf, trace_of
 from tocsin.alerts.frames import Place, places
-from tocsin.alerts.text import attempt, short
+from tocsin.alerts.text import attempt, exact, short, type_module, type_name
 from tocsin.alerts.wording import raised, template
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ _SEQUENCE = re.compile(r"(\*(?:: ?\*)?)(?:, ?\*(?:: ?\*)?)+")  # values of a lis
 # Comprehensions are functions of their own up to Python 3.11 only (PEP 709).
 _COMPREHENSION = re.compile(r"(?:\.<locals>\.)?<(?:list|dict|set)comp>")
 _NOWHERE = Place("", "", "")
-_PRINTED_ALONE = ("builtins", "__main__")  # modules that aren't printed with a type's name
+_PRINTED_ALONE = ("", "builtins", "__main__")  # modules that aren't printed with a type's name
 
 
 class Identity(NamedTuple):
@@ -132,35 +132,37 @@ class Fingerprints:
         error: BaseException,
     ) -> Identity:
         """Return the identity of a record with an exception."""
-        trace = error.__traceback__
-        if isinstance(error, BaseExceptionGroup):
-            error = leaf(error)
-            trace = error.__traceback__ or trace
+        trace = trace_of(error)
         kind = type(error)
+        if issubclass(kind, BaseExceptionGroup):
+            error = leaf(error)
+            trace = trace_of(error) or trace
+            kind = type(error)
         if trace is None:  # it was never raised: its message tells it from others
             what = f"{_type_name(kind)}\0{fold(template(record))}"
-            return Identity(
-                _hash(record, "error", record.name, what), kind.__qualname__, record.name
-            )
-        # Code by its id, as hashing it looks at all that it holds: 0.2 µs a frame.
-        key: list[object] = [record.levelno, record.name, kind]
+            shown = type_name(kind, qualified=True)
+            return Identity(_hash(record, "error", record.name, what), shown, record.name)
+        # Code by its id, as hashing it looks at all that it holds: 0.2 µs a frame. The type by its
+        # own, as its metaclass may not be hashable.
+        key: list[object] = [record.levelno, record.name, id(kind)]
         step: TracebackType | None = trace
         while step is not None:
             key.append(id(step.tb_frame.f_code))
             step = step.tb_next
-        exact = tuple(key)
-        known = self._known.get(exact)
+        path = tuple(key)
+        known = self._known.get(path)
         if known is not None:
             return known[0]
-        identity = self._at(record, _type_name(kind), kind.__qualname__, places(trace))
-        if len(exact) <= _CACHED_FRAMES:
-            self._remember(exact, identity, _codes(trace))
+        shown = type_name(kind, qualified=True)
+        identity = self._at(record, _type_name(kind), shown, places(trace))
+        if len(path) <= _CACHED_FRAMES:
+            self._remember(path, identity, (kind, *_codes(trace)))
         return identity
 
     def _said(self, record: logging.LogRecord) -> Identity:
         """Return the identity of a record without an exception; its text may hold one."""
-        text = record.exc_text or record.msg
-        if isinstance(text, str) and (parts := printed.split(text)) is not None:
+        text: object = record.exc_text or record.msg
+        if isinstance(text, str) and (parts := printed.split(exact(text))) is not None:
             found = printed.parse(parts[1])
             if found is not None:
                 shown = found.kind.rpartition(".")[2]
@@ -200,8 +202,8 @@ def _codes(trace: TracebackType | None) -> tuple[object, ...]:
 
 def _type_name(kind: type[BaseException]) -> str:
     """Return an exception type's name as it is printed."""
-    module: object = kind.__module__
-    return kind.__qualname__ if module in _PRINTED_ALONE else f"{module}.{kind.__qualname__}"
+    name, module = type_name(kind, qualified=True), type_module(kind)
+    return name if module in _PRINTED_ALONE else f"{module}.{name}"
 
 
 def _hash(record: logging.LogRecord, *parts: str) -> str:

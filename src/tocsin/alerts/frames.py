@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import PurePath
 from typing import TYPE_CHECKING, NamedTuple
 
-from tocsin.alerts.text import clean, cut
+from tocsin.alerts.text import attempt, clean, cut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -178,9 +178,14 @@ def places(trace: TracebackType | None) -> Iterator[Place]:
     while trace is not None:
         frame = trace.tb_frame
         code = frame.f_code
-        module = str(frame.f_globals.get("__name__") or "")
-        yield Place(module, code.co_filename, code.co_qualname)
+        yield Place(_module(frame.f_globals), code.co_filename, code.co_qualname)
         trace = trace.tb_next
+
+
+def _module(names: dict[str, object]) -> str:
+    """Return the module's name that is among a frame's globals, where code may put anything."""
+    name = dict.get(names, "__name__")
+    return "" if name is None else attempt(name)
 
 
 def take(
@@ -206,7 +211,7 @@ def take(
         names = step.tb_frame.f_globals
         code = step.tb_frame.f_code
         note_source(code.co_filename, names)
-        place = Place(str(names.get("__name__") or ""), code.co_filename, code.co_qualname)
+        place = Place(_module(names), code.co_filename, code.co_qualname)
         frames.append(Frame(place, keys[position][1], None, again, cycle))
     return len(steps) - sum(frame.weight for frame in frames), tuple(frames)
 

@@ -15,8 +15,8 @@ _MAX_HEAD = 11_000  # characters of a text in which a traceback is looked for
 MAX_BODY = 10_000  # characters of its end, where the innermost frames are
 _MAX_FRAMES = 50
 # `  File "x.py", line 3, in go`: in a group behind a margin, by loguru with a mark.
-_FRAME = re.compile(r'(?: +|> )File "(.+)", line (\d+), in (.+)')
-_AGAIN = re.compile(r" +\[Previous line repeated (\d+) more times?\]")
+_FRAME = re.compile(r'(?: +|> )File "(.+)", line (\d{1,9}), in (.+)')
+_AGAIN = re.compile(r" +\[Previous line repeated (\d{1,9}) more times?\]")
 _MARGIN = re.compile(r" *(?:\| ?|\+ |\+(?=-))")
 _MEMBER = re.compile(r"-?\+?-+ (?:\d+|\.\.\.) -+")
 _MARKS = re.compile(r"[\s~^+-]*")  # below a line of source, and at the end of a group

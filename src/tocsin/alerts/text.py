@@ -110,9 +110,29 @@ def short(text: str, limit: int) -> str:
     return line if len(line) <= limit else line[: limit - 3].rstrip() + "..."
 
 
+def exact(text: str) -> str:
+    """Return the text as a plain string: a subclass may have its own way with everything."""
+    return text if type(text) is str else str.__getitem__(text, slice(None))
+
+
 def attempt(value: object) -> str:
     """Return `str(value)`, also where the value can't say what it is."""
     try:
-        return str(value)
+        return exact(str(value))
     except Exception as error:  # noqa: BLE001 - whatever a class of the application raises
-        return f"<{type(value).__name__} whose text raises {type(error).__name__}>"
+        return f"<{type_name(type(value))} whose text raises {type_name(type(error))}>"
+
+
+def type_name(kind: type, *, qualified: bool = False) -> str:
+    """Return a type's name; its metaclass may have its own way with that."""
+    name: str = type.__dict__["__qualname__" if qualified else "__name__"].__get__(kind)
+    return name
+
+
+def type_module(kind: type) -> str:
+    """Return the module that a type is from, "" if it names none."""
+    try:
+        module: object = type.__dict__["__module__"].__get__(kind)
+    except AttributeError:  # made where there is no `__name__`
+        return ""
+    return module if type(module) is str else ""

@@ -7,7 +7,8 @@ import re
 import sys
 from typing import Any
 
-from tocsin.alerts.text import attempt
+from tocsin.alerts.faults import error_in
+from tocsin.alerts.text import attempt, exact, type_module, type_name
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {
     "alert_group",
@@ -40,7 +41,8 @@ def template(record: logging.LogRecord) -> str:
     if isinstance(message, dict):
         message = said(message) or message
     if not isinstance(message, str):
-        return f"{type(message).__module__}.{type(message).__qualname__}"
+        return f"{type_module(type(message))}.{type_name(type(message), qualified=True)}"
+    message = exact(message)
     if record.name == "py.warnings":
         found = _WARNING.fullmatch(_warning(record))
         return found[1] if found else message
@@ -60,9 +62,9 @@ def _warning(record: logging.LogRecord) -> str:
 def said(message: dict[Any, Any]) -> str | None:
     """Return what a structured message says: structlog's "event"."""
     for name in _SAYS:
-        text = message.get(name)
-        if isinstance(text, str):
-            return text
+        text: Any = message.get(name)
+        if issubclass(type(text), str):
+            return exact(text)
     return None
 
 
@@ -80,25 +82,31 @@ def wording(record: logging.LogRecord, formatter: logging.Formatter | None) -> s
         else:
             message = record.getMessage()
     except Exception as error:  # noqa: BLE001 - arguments that don't fit, or whose text raises
-        return f"{attempt(record.msg)} [its arguments don't fit: {type(error).__name__}]"
-    text = message if isinstance(message, str) else attempt(message)
+        return f"{attempt(record.msg)} [its arguments don't fit: {type_name(type(error))}]"
+    text = attempt(message)
     if formatter is None:
         return text
     bare = logging.makeLogRecord(record.__dict__)
     bare.exc_info = bare.exc_text = bare.stack_info = None
     try:
-        return str(formatter.format(bare))
+        return exact(str(formatter.format(bare)))
     except Exception as error:  # noqa: BLE001 - whatever a formatter of the application raises
-        return f"{text} [its formatter raises {type(error).__name__}]"
+        return f"{text} [its formatter raises {type_name(type(error))}]"
 
 
 def fields(record: logging.LogRecord) -> list[tuple[object, object]]:
     """Return what was added to a record, in its order."""
     found: list[tuple[object, object]] = [
-        (name, value) for name, value in record.__dict__.items() if name not in _STANDARD
+        (name, value)
+        for name, value in record.__dict__.items()
+        if type(name) is not str or name not in _STANDARD
     ]
     if isinstance(record.msg, dict) and said(record.msg) is not None:
-        found += [(name, value) for name, value in record.msg.items() if name not in _TOLD]
+        found += [
+            (name, value)
+            for name, value in record.msg.items()
+            if type(name) is not str or name not in _TOLD
+        ]
     return found
 
 
@@ -109,6 +117,7 @@ def raised(record: logging.LogRecord) -> BaseException | None:
         info = record.msg.get("exc_info")
         if info is True:  # as in `logger.exception`: it is being handled right now
             info = sys.exc_info()
-    if isinstance(info, tuple) and len(info) > 1:
-        info = info[1]
-    return info if isinstance(info, BaseException) else None
+    if type(info) is tuple and len(info) > 1 and isinstance(info[1], BaseException):
+        found: BaseException = info[1]  # without a call more, as it is asked for each record
+        return found
+    return error_in(info)

@@ -25,6 +25,10 @@ _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\xa0<>\u2028\u2029\ud800-\udfff]")
 _DOMAIN = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[A-Za-z0-9:.]+\]")
 _DOT_ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_BETWEEN = re.compile(r"[,;\s]+")
+_LIST = re.compile(r"[,;\r\n]+")
+_ONE = re.compile(r"[^@\s]+@[^@\s]+")
+_LINE_BREAK = re.compile(r"(?:\r\n?+|\n)(?![ \t])")
 _MAX_LENGTH = 254  # a path holds 256 octets with its angle brackets: RFC 5321 §4.5.3.1.3
 
 
@@ -60,6 +64,11 @@ def prepare_address(value: str | Address) -> Address:
         return _checked(value.display_name, value.username, value.domain, value.addr_spec)
     if not isinstance(value, str):
         raise TypeError(f"expected an address, got {type(value).__name__}")
+    if value.count("@") > 1 and several(value):
+        raise ValueError(
+            f"{value!r} is not an address, but several: separate addresses by commas; in a list, "
+            "each is an item"
+        )
     name, spec = _split(value)
     if spec.startswith('"') and (quoted := _QUOTED.match(spec)):
         username = re.sub(r"\\(.)", r"\1", quoted[0][1:-1])
@@ -72,6 +81,26 @@ def prepare_address(value: str | Address) -> Address:
     if not rest.startswith("@"):
         raise ValueError(f"{value!r} is not an address: expected name@domain")
     return _checked(name, username, rest[1:], value)
+
+
+def several(text: str) -> bool:
+    """Whether a text that should be one address holds more, whatever stands between them."""
+    bare = _QUOTED.sub("", text).strip()
+    if not bare.endswith(">"):
+        parts = [part for part in _BETWEEN.split(bare) if part]
+        return len(parts) > 1 and all(_ONE.fullmatch(part) for part in parts)
+    name = bare[: bare.rfind("<")]
+    parts = _LIST.split(name)
+    return "<" in name or (len(parts) > 1 and any(_ONE.fullmatch(part.strip()) for part in parts))
+
+
+def reject_line_break(value: object) -> None:
+    """Raise a `ValueError` for text with a line break in it that isn't folding (RFC 5322 §2.2.3).
+
+    In a configuration that is a list whose commas are missing, or a mistake.
+    """
+    if isinstance(value, str) and _LINE_BREAK.search(value.strip()):
+        raise ValueError(f"{value!r} is not an address: it has a line break in it")
 
 
 def _split(text: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from tocsin import options
 from tocsin.exceptions import ConfigError
-from tocsin.mail.address import prepare_address
+from tocsin.mail.address import prepare_address, reject_line_break
 
 if TYPE_CHECKING:
     import email.message
@@ -128,10 +128,11 @@ def address_option(key: str, value: object) -> Address:
         ConfigError: it is none.
     """
     try:
+        reject_line_break(value)
         return prepare_address(value)  # type: ignore[arg-type] # told apart by the error
     except ValueError as error:
         options.fail(key, str(error))
-    except TypeError:
+    except (TypeError, AttributeError):
         options.fail(key, f"expected an address, got {options.kind(value)}")
 
 
@@ -172,5 +173,15 @@ def _load(name: str) -> object:
             return entry_points[name].load()
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise ConfigError(f"handler: can't load {name!r}: {error}") from error
-    known = ", ".join(sorted({*entry_points.names, *_BUILT_IN}))
-    raise ConfigError(f"handler: {name!r} is unknown; known are {known}, or 'module:Class'")
+    names = ", ".join(sorted({*entry_points.names, *_BUILT_IN}))
+    known = f"known are {names}, or 'module:Class'"
+    raise ConfigError(f"handler: {name!r} is unknown; {_meant(name) or known}")
+
+
+def _meant(name: str) -> str:
+    """Return what a class's dotted name has to be instead, as logging's `class` is one; else ""."""
+    module, _, attribute = name.rpartition(".")
+    for built_in, target in _BUILT_IN.items():
+        if target.endswith(f":{attribute}"):
+            return f"did you mean {built_in!r}?"
+    return f"did you mean '{module}:{attribute}'?" if module else ""

@@ -322,15 +322,21 @@ _ROWS = (
 PROVIDERS: Mapping[str, Provider] = MappingProxyType({row.name: row for row in _ROWS})
 
 
+ALIASES: Mapping[str, str] = MappingProxyType(
+    {"office365": "microsoft365", "outlook": "microsoft365", "ses": "amazon-ses"}
+)
+"""Other names of some services."""
+
+
 def find(name: str) -> Provider:
-    """Return the service of this name.
+    """Return the service of this name, or of this other name.
 
     Raises:
         ConfigError: there is none; names the nearest one, or else all of them.
     """
-    provider = PROVIDERS.get(options.text("provider", name))
+    provider = PROVIDERS.get(ALIASES.get(options.text("provider", name), name))
     if provider is None:
-        near = difflib.get_close_matches(name.lower(), PROVIDERS, n=1)
+        near = difflib.get_close_matches(name.lower(), [*PROVIDERS, *ALIASES], n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(PROVIDERS)}"
         options.fail("provider", f"unknown {name!r}; {hint}")
     return provider

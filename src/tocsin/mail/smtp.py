@@ -10,7 +10,6 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any, Self
 
-import idna
 from typing_extensions import override
 
 from tocsin import options
@@ -20,6 +19,7 @@ from tocsin.mail.base import EmailHandler, address_option
 from tocsin.mail.delivery import Delivery
 from tocsin.mail.endpoint import ENDPOINTS, endpoint, login_hint
 from tocsin.mail.envelope import envelopes
+from tocsin.mail.host import host_option, may_be_this_machine, word_option
 from tocsin.mail.login import separates
 from tocsin.mail.pipelining import Pipelining
 
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 SMTP_PORT = 25  # RFC 5321 §4.5.4.2
 SMTPS_PORT = 465  # RFC 8314 §7.3
+SUBMISSION_PORT = 587  # RFC 6409 §3.1
+_NO_EFFECT = "has no effect without use_tls or use_starttls"
 
 
 class SMTPEmailHandler(EmailHandler):
@@ -87,7 +89,7 @@ class SMTPEmailHandler(EmailHandler):
         local_hostname: str | None = None,
         dangerous_plaintext_login: bool = False,
     ) -> None:
-        self.host: str = "localhost" if host is None else _word("host", host)
+        self.host: str = "localhost" if host is None else host_option(host)
         if port is not None:
             options.whole("port", port, low=1, high=65535)
         self.use_tls: bool = (
@@ -104,6 +106,9 @@ class SMTPEmailHandler(EmailHandler):
         )
         self.password: Secret | None = _secret("password", password)
         self.access_token: Secret | None = _secret("access_token", access_token)
+        self.dangerous_plaintext_login: bool = options.boolean(
+            "dangerous_plaintext_login", dangerous_plaintext_login
+        )
         self._check_login()
         self.default_from: Address | None = (
             None if default_from is None else address_option("default_from", default_from)
@@ -117,10 +122,7 @@ class SMTPEmailHandler(EmailHandler):
             else options.boolean("pipeline_messages", pipeline_messages)
         )
         self.local_hostname: str | None = (
-            None if local_hostname is None else _word("local_hostname", local_hostname)
-        )
-        self.dangerous_plaintext_login: bool = options.boolean(
-            "dangerous_plaintext_login", dangerous_plaintext_login
+            None if local_hostname is None else word_option("local_hostname", local_hostname)
         )
         self._lock = threading.Lock()
         self._kept: list[Session] = []
@@ -172,13 +174,13 @@ class SMTPEmailHandler(EmailHandler):
         if context is not None:
             chosen["tls_context"] = context
         try:
-            handler = cls(**chosen)
+            return cls(**chosen)
         except ConfigError as error:
-            raise ConfigError(f"email.{error}") from error.__cause__
-        for name in options.TLS_FILES:
-            if name in said and not (handler.use_tls or handler.use_starttls):
-                options.fail(f"email.{name}", "has no effect without use_tls or use_starttls")
-        return handler
+            text = str(error)
+            if text.endswith(_NO_EFFECT):  # the key is the file's that the context was made of
+                named = next((name for name in options.TLS_FILES if name in said), "tls_context")
+                text = f"{named}: {_NO_EFFECT}"
+            raise ConfigError(f"email.{text}") from error.__cause__
 
     @contextlib.contextmanager
     def connect(self) -> Generator[Self]:
@@ -267,6 +269,18 @@ class SMTPEmailHandler(EmailHandler):
             options.fail("username", "missing; a password or an access_token needs one")
         if self.username is not None and secret is None:
             options.fail("password", "missing; a username needs one (or an access_token)")
+        if (
+            self.username is not None
+            and self.port == SUBMISSION_PORT
+            and not (self.use_tls or self.use_starttls or self.dangerous_plaintext_login)
+            and not may_be_this_machine(self.host)
+        ):
+            options.fail(
+                "use_starttls",
+                "missing; credentials are not sent over a connection that is not encrypted: set "
+                f"use_starttls (port {SUBMISSION_PORT}; in a URL, smtp+starttls://), "
+                f"or use_tls (port {SMTPS_PORT}; smtps://)",
+            )
 
     @property
     @override
@@ -342,6 +356,8 @@ def _tls_context(given: ssl.SSLContext | None, *, needed: bool) -> ssl.SSLContex
         return ssl.create_default_context()
     if not isinstance(given, ssl.SSLContext):
         options.fail("tls_context", f"expected an ssl.SSLContext, got {options.kind(given)}")
+    if not needed:
+        options.fail("tls_context", _NO_EFFECT)
     return given
 
 
@@ -352,6 +368,8 @@ def _secret(key: str, value: Secret | None) -> Secret | None:
         options.fail(key, f"expected text or a callable, got {options.kind(value)}")
     if not value:
         options.fail(key, "expected text or a callable, got an empty string")
+    instead = "name the variable in password_env" if key == "password" else "give a callable"
+    options.reject_placeholder(key, value, instead)
     return _carried(key, value)
 
 
@@ -365,15 +383,3 @@ def _carried(key: str, value: str) -> str:
 
 def _callable(secret: Secret | None) -> Callable[[], str] | None:
     return secret if secret is None or callable(secret) else lambda: secret
-
-
-def _word(key: str, value: object) -> str:
-    """Return a host's name as a command or a look-up takes it: without blanks, and ASCII."""
-    word = options.text(key, value)
-    if not word.isprintable() or word.split() != [word]:
-        options.fail(key, f"expected a name without blanks, got {word!r}")
-    try:
-        # What the standard library makes of other letters is IDNA 2003: another host.
-        return word if word.isascii() else idna.encode(word, uts46=True).decode("ascii")
-    except idna.IDNAError as error:
-        options.fail(key, f"expected a name, got {word!r}: {error}")

@@ -1,0 +1,42 @@
+"""What the URL of a store names: the memory, or a file."""
+
+from __future__ import annotations
+
+import re
+
+_DRIVE = re.compile(r"/[A-Za-z]:[/\\]")
+
+
+def file_of(url: str, *, windows: bool) -> str | None:
+    """Return the path in the URL of a file, as it is written there; None for the memory.
+
+    Args:
+        url: `memory:`, or one of these:
+
+            - `sqlite:alerts.db`, `sqlite:data/alerts.db`: relative to the working directory;
+            - `sqlite:///var/lib/shop/alerts.db`, `sqlite:/var/lib/shop/alerts.db`: absolute;
+            - `sqlite:////var/lib/shop/alerts.db`: the same, as SQLAlchemy writes it;
+            - `sqlite:///C:/shop/alerts.db`: absolute, with a Windows drive.
+        windows: whether paths have drives.
+
+    Raises:
+        ValueError: it is none of these; its text says what would be right.
+    """
+    kind, _, place = url.partition(":")
+    if kind == "memory" and not place:
+        return None
+    path = place.removeprefix("//")
+    elsewhere = path != place and not path.startswith("/")
+    if kind != "sqlite" or elsewhere or path.lstrip("/") in {"", ":memory:"}:
+        raise ValueError(f"expected 'memory:', or 'sqlite:///' and the path of a file, got {url!r}")
+    if windows and _DRIVE.match(path):
+        return path[1:]
+    if path.startswith("//") and not windows:  # there it is another machine
+        return path[1:]
+    if path != place and "/" not in path[1:].rstrip("/"):
+        name = path[1:].rstrip("/")
+        raise ValueError(
+            f"{url!r} is a file in the root folder; expected 'sqlite:{name}' for one in the "
+            f"working directory, or 'sqlite:///full/path/{name}'"
+        )
+    return path
