@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from typing_extensions import override
 
-from tocsin.mail.address import CONTROL, SURROGATE, prepare_address, split_addresses
+from tocsin.mail.address import CONTROL, SURROGATE, one_line, prepare_address, split_addresses
 from tocsin.mail.mime import (
     address_items,
     format_address,
@@ -38,9 +38,7 @@ _FOLD = re.compile(r"\r\n|\r|\n")
 _LINE_FEED = re.compile(rb"(?<!\r)\n")
 _STRUCTURED = re.compile(r"[(:]")  # comments and groups in a list of addresses
 _ESCAPED = re.compile(r"[\udc80-\udcff]+")  # bytes that a parser has read (PEP 383)
-_IDENTITIES = frozenset(["", "7bit", "8bit", "binary"])  # encodings that change nothing
 _CODED = frozenset(["quoted-printable", "base64", "x-uuencode", "uuencode", "uue", "x-uue"])
-_ASCII = email.policy.SMTP
 
 
 def check_header_names(mime: email.message.Message[Any, Any]) -> None:
@@ -52,12 +50,15 @@ def check_header_names(mime: email.message.Message[Any, Any]) -> None:
 
 def header_texts(mime: email.message.Message[Any, Any], name: str) -> list[str]:
     """Return the values of all headers of a name, as text; raw bytes are read as UTF-8."""
-    return [
-        _text(value) if isinstance(value, str) else str(value)
-        for key, stored in mime.raw_items()
-        if key.lower() == name.lower()
-        for value in [stored if _is_older(mime) else mime.policy.header_fetch_parse(key, stored)]
-    ]
+    found: list[str] = []
+    for key, value in mime.raw_items():
+        if key.lower() == name.lower():
+            text = _text(str(value))
+            if isinstance(mime.policy, email.policy.EmailPolicy):
+                with contextlib.suppress(Exception):  # as in `_written`
+                    text = str(mime.policy.header_fetch_parse(key, value))
+            found.append(text)
+    return found
 
 
 def header_addresses(mime: email.message.Message[Any, Any], name: str) -> list[str]:
@@ -106,10 +107,6 @@ class _Wire(email.policy.EmailPolicy):
         return _written(name, value, utf8=self.utf8).encode("utf-8")
 
 
-def _is_older(mime: email.message.Message[Any, Any]) -> bool:
-    return not isinstance(mime.policy, email.policy.EmailPolicy)
-
-
 def _text(value: str) -> str:
     """Return text without surrogates: the bytes that a parser has read are characters."""
     text = _ESCAPED.sub(
@@ -119,15 +116,20 @@ def _text(value: str) -> str:
 
 
 def _written(name: str, value: Any, *, utf8: bool) -> str:
-    """Return a header as `Message` writes it; what only MIME has, as the standard library does."""
-    if not hasattr(value, "name"):
-        unfolded = _FOLD.sub("", _BREAK.sub(" ", _text(str(value))))
-        value = email.policy.default.header_factory(name, unfolded)
-    if name.lower().startswith("content-"):
-        return str(value.fold(policy=_ASCII))
-    if hasattr(value, "groups"):
-        return address_items(name, _items(value, utf8=utf8))
-    return header(name, str(value))
+    """Return a header as `Message` writes it; parameters as the standard library writes them."""
+    text = one_line(_FOLD.sub("", _BREAK.sub(" ", _text(str(value)))))
+    # The library's parser raises IndexError and AttributeError for some text that isn't a header.
+    with contextlib.suppress(Exception):
+        if not hasattr(value, "name"):
+            value = email.policy.default.header_factory(name, text)
+        if hasattr(value, "groups"):
+            return address_items(name, _items(value, utf8=utf8))
+        if not hasattr(value, "params"):
+            return header(name, str(value))
+        folded = str(value.fold(policy=email.policy.SMTP))
+        if not is_raw(folded.encode("ascii")):
+            return folded
+    return header(name, text)
 
 
 def _items(value: Any, *, utf8: bool) -> Iterator[str]:
@@ -148,7 +150,7 @@ def _item(text: str, *, utf8: bool) -> str:
     try:
         return format_address(prepare_address(text), utf8=utf8)
     except ValueError:
-        return format_phrase(text, quote=False)
+        return format_phrase(one_line(text), quote=False)
 
 
 def _copy(
@@ -175,12 +177,10 @@ def _encode(part: email.message.Message[Any, Any], payload: str) -> None:
     encoding = str(part.get("Content-Transfer-Encoding", "")).strip().lower()
     if not is_raw(payload.encode("utf-8", "surrogatepass")):
         return
-    if encoding in _IDENTITIES:
-        content = _bytes(part, payload)
-    elif encoding in _CODED:
+    if encoding in _CODED:
         content = cast("bytes", part.get_payload(decode=True))
-    else:
-        return
+    else:  # nothing, or what changes nothing, or what nobody knows
+        content = _bytes(part, payload)
     text = part.get_content_maintype() == "text"
     if text:
         content = _LINE_FEED.sub(b"\r\n", content)
