@@ -48,6 +48,7 @@ class Channel:
         deadline: the point of `time.monotonic` at which every wait ends, and nothing more is sent.
         encrypted: whether TLS is on.
         sent: how many bytes have left.
+        heard: whether a byte has come.
     """
 
     def __init__(self, sock: socket.socket, *, timeout: float) -> None:
@@ -59,6 +60,7 @@ class Channel:
         self.deadline: float = float("inf")
         self.encrypted: bool = False
         self.sent: int = 0
+        self.heard: bool = False
 
     @property
     def peer(self) -> str:
@@ -111,7 +113,7 @@ class Channel:
         return True
 
     def reply(self, timeout: float | None = None) -> Reply:
-        """Wait for the next reply.
+        """Wait for the next reply. Empty lines before it are skipped: some servers greet with one.
 
         Args:
             timeout: seconds to wait, if other than for everything else.
@@ -127,7 +129,9 @@ class Channel:
         code = b""
         while True:
             line = self._line(until)
-            size += len(line)
+            size += len(line) + 1
+            if not (line or lines) and size <= _MAX_REPLY_BYTES:
+                continue
             match = _REPLY_LINE.fullmatch(line)
             if match is None or (code and match[1] != code):
                 raise OutOfStepError(f"not an SMTP reply: {line[:80]!r}")
@@ -141,6 +145,7 @@ class Channel:
     def unread(self) -> bool:
         """Whether something came that nobody asked for, or the other side has hung up."""
         self._receive()
+        self._buffer = self._buffer.lstrip(b"\r\n")  # as `reply` does
         return bool(self._buffer) or self._eof
 
     @property
@@ -179,6 +184,7 @@ class Channel:
             data = b""
         self._buffer += data
         self._eof = not data
+        self.heard = self.heard or bool(data)
         if len(self._buffer) > _MAX_UNREAD:
             raise OutOfStepError("more replies than commands")
         return True
@@ -256,10 +262,15 @@ def _look_up(host: str, port: int, until: float) -> list[Any]:
     answer: queue.SimpleQueue[list[Any] | OSError] = queue.SimpleQueue()
 
     def ask() -> None:
-        try:
-            answer.put(list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
-        except (OSError, UnicodeError) as error:
-            answer.put(error if isinstance(error, OSError) else OSError(str(error)))
+        # A final dot keeps the resolver from adding domains; files of hosts don't know it.
+        for name in dict.fromkeys((host, host.removesuffix("."))):
+            try:
+                found: list[Any] | OSError
+                found = list(socket.getaddrinfo(name, port, type=socket.SOCK_STREAM))
+                break
+            except (OSError, UnicodeError) as error:
+                found = error if isinstance(error, OSError) else OSError(str(error))
+        answer.put(found)
 
     try:
         threading.Thread(target=ask, name="tocsin-look-up", daemon=True).start()
