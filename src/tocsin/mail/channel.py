@@ -257,19 +257,22 @@ def dial(host: str, port: int, until: float) -> socket.socket:
     raise error
 
 
+def _addresses(host: str, port: int) -> list[Any] | OSError:
+    try:
+        return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    except (OSError, UnicodeError) as error:
+        return error if isinstance(error, OSError) else OSError(str(error))
+
+
 def _look_up(host: str, port: int, until: float) -> list[Any]:
     """Resolve a name in a thread that can be left behind: `getaddrinfo` knows no time-out."""
     answer: queue.SimpleQueue[list[Any] | OSError] = queue.SimpleQueue()
 
     def ask() -> None:
-        # A final dot keeps the resolver from adding domains; files of hosts don't know it.
-        for name in dict.fromkeys((host, host.removesuffix("."))):
-            try:
-                found: list[Any] | OSError
-                found = list(socket.getaddrinfo(name, port, type=socket.SOCK_STREAM))
-                break
-            except (OSError, UnicodeError) as error:
-                found = error if isinstance(error, OSError) else OSError(str(error))
+        found = _addresses(host, port)
+        if isinstance(found, OSError) and host.endswith("."):
+            # The dot keeps the resolver from adding domains, but /etc/hosts doesn't know it.
+            found = _addresses(host.removesuffix("."), port)
         answer.put(found)
 
     try:

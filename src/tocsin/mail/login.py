@@ -57,13 +57,15 @@ def log_in(
             reply=Reply(None, None, "no common login mechanism"),
         )
     secret = access_token if password is None else password
-    for name in usable:
+    name, *others = usable
+    while True:
         said: list[str] = []
         reply = wanted[name](_recorded(exchange, name, said), username, secret or "")
         if reply.positive:
             return
-        if reply.code not in _UNKNOWN:
+        if reply.code not in _UNKNOWN or not others:
             break
+        name, *others = others
     reply = _without(reply, secret or "", *said)
     raise LoginError(f"login of {username!r} by {name} failed: {reply}", reply=reply)
 
