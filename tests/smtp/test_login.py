@@ -406,6 +406,10 @@ def test_a_hint_is_found_by_the_services_host() -> None:
         assert login_hint(host) == provider.login_hint
 
 
+def test_a_hint_is_found_however_the_host_is_written() -> None:
+    assert login_hint("SMTP.Gmail.com.") == providers.find("gmail").login_hint
+
+
 @pytest.mark.parametrize(
     "host", ["localhost", "smtp.gmail.com.example.com", "email-smtp.evil.example", ""]
 )

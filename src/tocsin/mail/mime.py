@@ -31,8 +31,6 @@ _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*")
 _NEWLINE = re.compile(r"\r\n|\r|\n")
 _LONG_WORD = re.compile(r"\S{800}")
 _PRINTABLE = bytes([*b"\t\r\n", *range(32, 127)])
-_LINE_END = re.compile(rb"\r?\n")
-_BARE_CR = re.compile(rb"\r(?!\n)")
 HEADER_NAME = re.compile(r"[\x21-\x39\x3b-\x7e]{1,76}")
 _OWN_HEADERS = frozenset(
     ["from", "to", "cc", "bcc", "resent-bcc", "reply-to", "subject", "mime-version"]
@@ -190,11 +188,14 @@ def _text(subtype: str, text: str) -> bytes:
 
 def is_raw(data: bytes) -> bool:
     """Whether a server might change or refuse it: other than printable ASCII, or a long line."""
-    return (
-        bool(data.translate(None, _PRINTABLE))
-        or _BARE_CR.search(data) is not None
-        or (len(data) > LINE_LIMIT and max(map(len, _LINE_END.split(data))) > LINE_LIMIT)
-    )
+    if data.translate(None, _PRINTABLE) or _has_bare_cr(data):
+        return True
+    lines = data.replace(b"\r", b"").split(b"\n") if len(data) > LINE_LIMIT else [b""]
+    return max(map(len, lines)) > LINE_LIMIT
+
+
+def _has_bare_cr(data: bytes) -> bool:
+    return data.count(b"\r") != data.count(b"\r\n")
 
 
 def transfer(data: bytes, *, text: bool = True) -> tuple[str, bytes]:
@@ -207,7 +208,7 @@ def transfer(data: bytes, *, text: bool = True) -> tuple[str, bytes]:
     if not is_raw(data):
         return "7bit", data
     few = sum(byte > 126 for byte in data) * 6 <= len(data)  # noqa: PLR2004 - "~"; shorter as QP
-    if text and few and not _BARE_CR.search(data):
+    if text and few and not _has_bare_cr(data):
         return "quoted-printable", binascii.b2a_qp(data, istext=True)
     return "base64", _base64(data)
 
