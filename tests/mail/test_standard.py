@@ -81,6 +81,7 @@ def people(header: object) -> list[tuple[str, str]]:
     return [
         (shown(name), address)
         for name, address in email.utils.getaddresses([str(header).replace("\r\n", "")])
+        if address  # of nothing, Python 3.12 makes one that is empty
     ]
 
 
@@ -150,13 +151,13 @@ def test_what_was_read_stays_as_it_was() -> None:
 def test_groups_stay_groups() -> None:
     """RFC 5322 §3.4."""
     members = tuple(Address(f"Ä, {number}", f"p{number}", "x") for number in range(20))
-    to = [Group("Jörgs, Team", members), Group(None, (Address("", "z", "x"),)), Group("None", ())]
+    to = [Group("Jörgs, Team", members), Group(None, (Address("", "z", "x"),)), Group("Nobody", ())]
     found = str(wire(new(Cc=to))["Cc"]).replace("\r\n", "")
     phrase, _, rest = found.partition(":")
     assert shown(phrase) == "Jörgs, Team"
     inside, _, behind = rest.partition(";")
     assert people(inside) == [(one.display_name, one.addr_spec) for one in members]
-    assert behind == ", z@x, None:;"
+    assert behind == ", z@x, Nobody:;"
 
 
 def test_what_is_no_address_is_shown_as_it_is_and_costs_nothing_else() -> None:
@@ -296,6 +297,7 @@ def test_an_unknown_encoding_stays_if_it_can(payload: str, encoding: str) -> Non
     "head",
     [
         b"Cc: \xff@\n",
+        b"Cc: :;xxx]:%\n",
         b"Resent-To: *%:=?utf-8?b?w7w=?=\x0b\0\n",
         b"Cc: b@x\0<\xffb@x\xc3\xbc\0\n",
         b'Content-Disposition: "\0\n',

@@ -65,10 +65,12 @@ def header_addresses(mime: email.message.Message[Any, Any], name: str) -> list[s
     """Return the addresses in all headers of a name, as text and unchecked."""
     found: list[str] = []
     for text in header_texts(mime, name):
+        addresses = split_addresses(text)  # the parser keeps little of what it can't read
         if _STRUCTURED.search(text):
-            found.extend(map(str, email.policy.default.header_factory(name, text).addresses))
-        else:
-            found.extend(split_addresses(text))  # the parser keeps little of what it can't read
+            with contextlib.suppress(Exception):  # as in `_written`
+                parsed = email.policy.default.header_factory(name, text).addresses
+                addresses = list(map(str, parsed))
+        found.extend(addresses)
     return found
 
 
