@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 pytest_plugins = ("tls_peers",)
 
 SECRET = "pässwörd=,€ tröp"
-BLANK = "It has a blank inside: is that a part of it?"
+BLANK = "The password has a blank inside: is that a part of it?"
 USER = "ünsér,=name@example.com"
 
 
@@ -336,7 +336,7 @@ def test_a_login_that_can_not_be_done_is_an_error(offer: str, given: str, error:
 def test_what_is_odd_about_a_refused_secret_is_told_without_it(secret: str, odd: str) -> None:
     """App passwords are shown in four groups, and copied from a web page."""
     text, _, _ = said({"AUTH": "535 5.7.8 no"}, password=secret)
-    hint = f". It has {odd} inside: is that a part of it?" if odd else ""
+    hint = f". The password has {odd} inside: is that a part of it?" if odd else ""
     assert text == f"login of {USER!r} by PLAIN failed: 535 5.7.8 no{hint}"
 
 

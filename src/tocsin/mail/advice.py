@@ -39,17 +39,17 @@ def of_greeting(reply: Reply) -> str:
     return of_reply(reply) or f"; if that is about the name in EHLO, {_LOCAL_HOSTNAME}"
 
 
-def of_secret(secret: str) -> str:
-    """Return what is odd about a secret that was refused; nothing of it is shown."""
-    if "\N{NO-BREAK SPACE}" in secret:
+def of_password(password: str) -> str:
+    """Return what is odd about a password that was refused; nothing of it is shown."""
+    if "\N{NO-BREAK SPACE}" in password:
         odd = "a no-break space"
-    elif " " in secret:
+    elif " " in password:
         odd = "a blank"
-    elif any(unicodedata.category(one)[0] in "CZ" for one in secret):
+    elif any(unicodedata.category(one)[0] in "CZ" for one in password):
         odd = "an invisible character"
     else:
         return ""
-    return f"It has {odd} inside: is that a part of it?"
+    return f"The password has {odd} inside: is that a part of it?"
 
 
 def of_error(error: OSError, step: str, *, silent: bool) -> str:

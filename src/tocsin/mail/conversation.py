@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 from tocsin.exceptions import ConnectError, LoginError
 from tocsin.mail.address import is_utf8
-from tocsin.mail.advice import of_error, of_greeting, of_reply, of_secret
+from tocsin.mail.advice import of_error, of_greeting, of_password, of_reply
 from tocsin.mail.channel import Channel, OutOfStepError, dial
 from tocsin.mail.login import log_in, separates
 from tocsin.mail.receipt import Reply
@@ -232,10 +232,10 @@ class Conversation:
                 mechanism=target.login_mechanism,
             )
         except LoginError as error:
-            advice = self._login_advice(error.reply, password or token or "")
+            advice = self._login_advice(error.reply, password or "")
             raise LoginError(f"{target}: {error}{advice}", reply=error.reply) from None
 
-    def _login_advice(self, reply: Reply, secret: str) -> str:
+    def _login_advice(self, reply: Reply, password: str) -> str:
         """Return what to do about a login that was refused or couldn't be tried."""
         if reply.code is None:
             tls = "AUTH" in self.features or self._channel.encrypted
@@ -244,7 +244,7 @@ class Conversation:
             return advice
         if not reply.final:
             return ""
-        odd = of_secret(secret) if reply.code == 535 else ""  # noqa: PLR2004 - a wrong secret
+        odd = of_password(password) if reply.code == 535 else ""  # noqa: PLR2004 - a wrong password
         hints = [self._target.login_hint, odd]
         if reply.enhanced == "5.7.30":  # Microsoft 365: no passwords any more
             hints = ["Set access_token: passwords are not taken here, OAuth 2 tokens are."]
