@@ -168,7 +168,7 @@ def _copy(
     if isinstance(payload, list):
         clone.set_payload([_copy(inner, signed=signed) for inner in payload])
         if not signed:
-            clone.preamble = clone.epilogue = None  # nobody reads these: RFC 2046 §5.1.1
+            clone.preamble = clone.epilogue = None  # readers ignore these: RFC 2046 §5.1.1
     elif isinstance(payload, str) and not signed:
         _encode(clone, payload)
     return clone
@@ -181,7 +181,7 @@ def _encode(part: email.message.Message[Any, Any], payload: str) -> None:
         return
     if encoding in _CODED:
         content = cast("bytes", part.get_payload(decode=True))
-    else:  # nothing, or what changes nothing, or what nobody knows
+    else:  # none, one that changes nothing, or an unknown one
         content = _bytes(part, payload)
     text = part.get_content_maintype() == "text"
     if text:
