@@ -24,8 +24,8 @@ LEVELS: dict[str, tuple[str, ...]] = {
         """
         handler host url provider region port use_tls use_starttls tls_context tls_ca_file
         tls_cert_file tls_key_file timeout username password password_env password_file
-        password_keyring access_token default_from recipients_per_message local_hostname
-        dangerous_plaintext_login
+        password_keyring access_token login_mechanism default_from recipients_per_message
+        pipeline_messages local_hostname dangerous_plaintext_login
         """.split()  # noqa: SIM905 - as above
     ),
     "policy": tuple(

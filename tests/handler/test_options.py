@@ -77,11 +77,11 @@ def test_a_secret_of_the_environment_is_read_at_each_call(
     assert message(found) == "email.password_env: the environment variable 'TOCSIN_TEST' is empty"
 
 
-def test_a_secret_of_a_file_loses_one_newline(tmp_path: Path) -> None:
+def test_a_secret_of_a_file_loses_white_space_at_its_end(tmp_path: Path) -> None:
     path = tmp_path / "secret"
     path.write_bytes(b" correct-horse \r\n")
     found = password(password_file=str(path))
-    assert found() == " correct-horse "
+    assert found() == " correct-horse"
     assert repr(found) == f"<secret from the file {path}>"
     path.write_bytes(b"\n")
     assert message(found) == f"email.password_file: the file {str(path)!r} is empty"

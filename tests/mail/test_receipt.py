@@ -22,6 +22,8 @@ from tocsin.mail import Receipt, Reply
         (550, None, False, True, False),
         (550, "5.1.1", False, True, False),
         (550, "5.4.5", False, False, False),
+        (530, "5.7.0", False, False, False),
+        (530, None, False, False, False),
         (None, None, False, False, False),
         (None, "5.1.3", False, False, False),
     ],

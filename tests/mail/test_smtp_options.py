@@ -168,6 +168,7 @@ def test_from_config_forgets_no_option(name: str, certificates: Certificates) ->
         "username": "u@example.com",
         "password": SECRET,
         "access_token": SECRET,
+        "login_mechanism": "LOGIN",
         "default_from": "d@example.com",
         "recipients_per_message": 3,
         "pipeline_messages": True,
@@ -177,6 +178,7 @@ def test_from_config_forgets_no_option(name: str, certificates: Certificates) ->
     extra: dict[str, dict[str, Any]] = {
         "username": {"password": SECRET},
         "password": {"username": "u"},
+        "login_mechanism": {"username": "u", "password": SECRET},
         "access_token": {"username": "u"},
         "tls_context": {"use_tls": True},
     }
@@ -238,6 +240,23 @@ def test_user_name_that_is_an_address_is_the_default_sender() -> None:
         (
             {"username": "u", "password": SECRET, "password_env": "X"},
             r"^email\.password_env: can't be used together with 'password'",
+        ),
+        (
+            {"login_mechanism": "DIGEST-MD5", "username": "u", "password": SECRET},
+            r"^email\.login_mechanism: unknown 'DIGEST-MD5'; known are PLAIN, .*, OAUTHBEARER$",
+        ),
+        ({"login_mechanism": 5}, r"^email\.login_mechanism: expected text, got int"),
+        (
+            {"login_mechanism": "PLAIN"},
+            r"^email\.login_mechanism: has no effect without",
+        ),
+        (
+            {"login_mechanism": "xoauth2", "username": "u", "password": SECRET},
+            r"^email\.login_mechanism: XOAUTH2 takes an access_token$",
+        ),
+        (
+            {"login_mechanism": "CRAM-MD5", "username": "u", "access_token": SECRET},
+            r"^email\.login_mechanism: CRAM-MD5 takes a password$",
         ),
         ({"default_from": "nonsense"}, r"^email\.default_from: 'nonsense' is not an address"),
         ({"default_from": 5}, r"^email\.default_from: expected an address, got int"),

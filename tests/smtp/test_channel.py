@@ -63,11 +63,18 @@ def test_a_reply_may_have_any_text(said: bytes, reply: Reply) -> None:
         assert channel.reply() == reply
 
 
+def test_empty_lines_are_no_replies() -> None:
+    """Some servers greet with one, or say one behind the answer to EHLO; it decides nothing."""
+    with hearing(b"\r\n\n220 hello\r\n\r\n\r\n") as channel:
+        assert channel.reply() == Reply(220, None, "hello")
+        assert not channel.unread()
+
+
 @pytest.mark.parametrize(
     "said",
     [
         b"hello\r\n",
-        b"\r\n",
+        b"220-a\r\n\r\n220 b\r\n",
         b"22 hello\r\n",
         b"2200 hello\r\n",
         b"220hello\r\n",
@@ -105,6 +112,7 @@ def test_a_reply_of_a_hundred_lines_is_one() -> None:
         ((b"250-" + b"x" * 9000 + b"\r\n") * 8 + b"250 x\r\n", "a reply that doesn't end"),
         (b"250 " + b"x" * 66_000 + b"\r\n", "a (reply|line) that doesn't end"),
         (b"250 " + b"x" * 200_000, "a line that doesn't end"),
+        (b"\r\n" * 70_000, "not an SMTP reply: b''"),
     ],
 )
 def test_a_reply_is_capped(said: Action, error: str) -> None:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import datetime as dt
 import socket
 import ssl
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from peers import TO, TLSServer, free_port, mail, on_a_host_of_its_own, server_context
 
 from tocsin import ConnectError, Reply, SendError, SMTPEmailHandler
@@ -47,6 +52,10 @@ def said(script: Script, **given: Any) -> tuple[str, Reply, list[str]]:
     return str(error).removeprefix(prefix), error.reply, server.connections[0].commands
 
 
+USE_TLS = "; if the server speaks TLS from the start, as on port 465, set use_tls"
+EHLO_NAME = "set local_hostname to a name of this machine that DNS knows"
+IF_NAME = f"; if that is about the name in EHLO, {EHLO_NAME}"
+
 # Connecting
 
 
@@ -72,24 +81,37 @@ def test_a_greeting_that_does_not_come_is_not_waited_for(greeting: Action) -> No
     """A byte now and then, or a line, must not hold the client."""
     before = time.monotonic()
     text, reply, commands = said({"connect": greeting}, timeout=0.3)
-    assert text == (
-        "greeting failed: timed out; "
-        "if the server speaks TLS from the start, as on port 465, set use_tls"
-    )
+    assert text == "greeting failed: timed out" + (USE_TLS if greeting is Act.SILENCE else "")
     assert 0.25 < time.monotonic() - before < 2
     assert reply.code is None
     assert commands == []
 
 
-def test_connection_and_greeting_have_ten_seconds_whatever_the_time_out(
-    monkeypatch: pytest.MonkeyPatch,
+def test_connection_and_tls_have_ten_seconds_whatever_the_time_out(
+    monkeypatch: pytest.MonkeyPatch, client_tls: ssl.SSLContext
 ) -> None:
-    """A server that doesn't greet at once is not worth a mail's time."""
+    """A server that isn't there is not worth a mail's time."""
     assert conversation._OPENING == 10
     monkeypatch.setattr(conversation, "_OPENING", 0.3)
     before = time.monotonic()
-    assert said({"connect": Act.SILENCE}, timeout=60)[0].startswith("greeting failed: timed out")
+    text, _, _ = said({"connect": Act.SILENCE}, timeout=60, use_tls=True, tls_context=client_tls)
+    assert text == "TLS failed: timed out"
     assert time.monotonic() - before < 2
+
+
+@pytest.mark.parametrize("blank", [b"", b"\r\n"])
+def test_a_greeting_may_take_as_long_as_the_time_out(
+    blank: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Servers that look at the client first greet after 12 to 20 s (Postfix's postscreen, Exim)."""
+    monkeypatch.setattr(conversation, "_OPENING", 0.1)
+    late = threading.Event()
+    timer = threading.Timer(0.5, late.set)
+    with ScriptedSMTPServer({"connect": (blank, late, "220 at last")}) as server:
+        timer.start()
+        handler(server).send(mail())
+        timer.join()
+    assert len(server.messages) == 1
 
 
 def test_all_that_follows_the_greeting_has_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,17 +141,19 @@ def test_a_server_that_refuses_the_connection_is_told_nothing(code: int) -> None
 @pytest.mark.parametrize("greeting", ["hello", "SSH-2.0-OpenSSH_9.2", "HTTP/1.1 400 Bad Request"])
 def test_what_is_no_smtp_server_is_told_nothing(greeting: str) -> None:
     text, _, commands = said({"connect": greeting})
-    assert text.startswith(f"greeting failed: not an SMTP reply: {greeting.encode()!r}; if the ")
+    assert text == f"greeting failed: not an SMTP reply: {greeting.encode()!r}"
     assert commands == []
 
 
-def test_a_server_that_hangs_up_is_an_error_that_says_what_may_help() -> None:
-    """A server with TLS from the start gives up waiting for the client, sooner or later."""
-    text, _, _ = said({"connect": ("220-half", Act.CLOSE)})
-    assert text == (
-        "greeting failed: the server closed the connection; "
-        "if the server speaks TLS from the start, as on port 465, set use_tls"
-    )
+@pytest.mark.parametrize(
+    ("greeting", "hint"), [(Act.CLOSE, USE_TLS), (("220-half", Act.CLOSE), "")]
+)
+def test_a_server_that_hangs_up_is_an_error_that_says_what_may_help(
+    greeting: Action, hint: str
+) -> None:
+    """A server with TLS from the start says nothing until it gives up waiting for the client."""
+    text, _, _ = said({"connect": greeting})
+    assert text == "greeting failed: the server closed the connection" + hint
 
 
 @pytest.mark.parametrize("extra", [b"421 4.3.2 going down\r\n", b"250 what?\r\n", b"junk"])
@@ -185,7 +209,8 @@ silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 silent.bind(("127.0.0.53", 53))
 with ScriptedSMTPServer() as server:
     for name in ("build", "build.example.com", "a.b.", "a b.example", "b\\u00fccher.example",
-                 "x.example\\r\\nMAIL FROM:<a@b>"):
+                 "x.example\\r\\nMAIL FROM:<a@b>", "my_host.example.com", "-a.example.com",
+                 "a-.example.com", "a.-b.example", "a..example", "10.0.0.1", "a-1.b2.example"):
         socket.sethostname(name.encode())
         before = time.monotonic()
         with SMTPEmailHandler(host="127.0.0.1", port=server.port).connect():
@@ -205,7 +230,8 @@ def test_the_default_name_for_ehlo_is_the_hosts_own_or_an_address(tmp_path: Path
     assert on_a_host_of_its_own(tmp_path, OWN_NAME).splitlines() == [
         literal,
         "EHLO build.example.com",
-        *[literal] * 4,
+        *[literal] * 10,
+        "EHLO a-1.b2.example",
         "nobody asked",
     ]
 
@@ -221,6 +247,21 @@ def test_over_ipv6_the_address_literal_says_so() -> None:
         channel.close()
 
 
+def test_a_name_for_ehlo_that_is_refused_is_told() -> None:
+    """Postfix says it at RCPT, and 450 where DNS doesn't know the name."""
+    refused = "504 5.5.2 <box>: Helo command rejected: need fully-qualified hostname"
+    for stage, code in (("EHLO", 504), ("RCPT", 504), ("RCPT", 450), ("MAIL", 550)):
+        reply = refused.replace("504", str(code))
+        script: Script = {stage: reply, "HELO": reply}
+        with ScriptedSMTPServer(script) as server, pytest.raises(SendError) as caught:
+            handler(server, local_hostname="box").send(mail())
+        assert str(caught.value).endswith(f": {reply}; {EHLO_NAME}")
+    script = {"MAIL": "503 5.5.1 Error: send HELO/EHLO first"}
+    with ScriptedSMTPServer(script) as server, pytest.raises(SendError) as caught:
+        handler(server).send(mail())
+    assert str(caught.value).endswith("HELO/EHLO first")
+
+
 def features(reply: Action) -> dict[str, str]:
     with ScriptedSMTPServer({"EHLO": reply}) as server, handler(server).connect() as client:
         return client._kept[0].features
@@ -233,6 +274,12 @@ def features(reply: Action) -> dict[str, str]:
         ("250-hello\n250 size 100", {"SIZE": "100"}),
         ("250-hello\n250-Auth plain LOGIN\n250 8bitMIME", {"AUTH": "plain LOGIN", "8BITMIME": ""}),
         ("250-SIZE 9\n250 DSN", {"DSN": ""}),
+        (
+            "250-x\n250-AUTH PLAIN\n250-auth=LOGIN PLAIN\n250 AUTH GSSAPI",
+            {"AUTH": "PLAIN LOGIN PLAIN GSSAPI"},
+        ),
+        ("250-x\n250 AUTH=LOGIN PLAIN", {"AUTH": "LOGIN PLAIN"}),
+        (b"250-x\r\n250 DSN\r\n\r\n", {"DSN": ""}),
         (b"250-hello\r\n250-\r\n250 DSN\r\n", {"DSN": ""}),
         (b"250-hello\r\n250-  \t\r\n250-\xc2\xa0\r\n250-\x1c\r\n250 DSN\r\n", {"DSN": ""}),
         (b"250-hello\r\n250-\xff\xfe x\r\n250 DSN\r\n", {"\ufffd\ufffd": "x", "DSN": ""}),
@@ -266,7 +313,7 @@ def test_an_answer_to_ehlo_that_is_none_ends_the_conversation(answer: Action, er
 def test_421_ends_the_conversation_with_the_servers_own_words() -> None:
     """RFC 5321 §3.8: it may come at any time."""
     text, reply, _ = said({"EHLO": "421 4.3.2 shutting down"})
-    assert text == "EHLO failed: 421 4.3.2 shutting down"
+    assert text == f"EHLO failed: 421 4.3.2 shutting down{IF_NAME}"
     assert reply == Reply(421, "4.3.2", "shutting down")
 
 
@@ -284,7 +331,7 @@ def test_a_server_that_refuses_ehlo_is_greeted_with_helo(code: int) -> None:
 
 def test_a_server_that_refuses_both_is_an_error() -> None:
     text, reply, _ = said({"EHLO": "500 what?", "HELO": "550 5.7.1 not you"})
-    assert text == "the server refuses the greeting: 550 5.7.1 not you"
+    assert text == f"the server refuses the greeting: 550 5.7.1 not you{IF_NAME}"
     assert reply.code == 550
 
 
@@ -296,7 +343,7 @@ def test_where_a_login_or_tls_is_needed_there_is_no_way_without_ehlo(
     login = {"username": "u", "password": "p"}
     for given in ({"use_starttls": True, "tls_context": client_tls}, login):
         text, reply, commands = said(script, local_hostname="a", **given)
-        assert text == "the server refuses the greeting: 550 5.7.1 bad name"
+        assert text == f"the server refuses the greeting: 550 5.7.1 bad name{IF_NAME}"
         assert reply.code == 550
         assert commands == ["EHLO a"]
 
@@ -414,7 +461,7 @@ def test_plaintext_to_a_tls_port_says_which_option_to_change(server_tls: ssl.SSL
 
 
 PRIVATE_CA = "for a private CA set tls_ca_file"
-WRONG_NAME = "set host to the name that the certificate is for"
+WRONG_NAME = "set host to a name that the certificate is for"
 
 
 @pytest.mark.parametrize("tls", [{"use_tls": True}, {"use_starttls": True}])
@@ -508,7 +555,75 @@ def test_a_client_shows_its_certificate(tmp_path: Path, ca: trustme.CA) -> None:
     assert server.messages == []
 
 
+def cn_only(ca: trustme.CA, name: str) -> ssl.SSLContext:
+    """Return what a server uses whose certificate has a name in its subject only."""
+    issuer = x509.load_pem_x509_certificate(ca.cert_pem.bytes())
+    issuer_key = serialization.load_pem_private_key(ca.private_key_pem.bytes(), None)
+    assert isinstance(issuer_key, ec.EllipticCurvePrivateKey)
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+        .issuer_name(issuer.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()),
+            critical=False,
+        )
+        .sign(issuer_key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    plain = serialization.NoEncryption()
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    chain = trustme.Blob(private + certificate.public_bytes(pem))
+    with chain.tempfile() as path:
+        context.load_cert_chain(path)
+    return context
+
+
+def test_a_name_in_the_subject_alone_is_none(tmp_path: Path) -> None:
+    """RFC 9525 §2: CN isn't looked at; but a context that is given is used as it is."""
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    mine = ssl.create_default_context(cafile=tmp_path / "ca.pem")
+    with ScriptedSMTPServer(tls=True, tls_context=cn_only(ca, "localhost")) as server:
+        config = {"host": "localhost", "port": server.port, "use_tls": True, "timeout": 5}
+        error = refusal(
+            SMTPEmailHandler.from_config({**config, "tls_ca_file": tmp_path / "ca.pem"})
+        )
+        SMTPEmailHandler(**config, tls_context=mine).send(mail())  # type: ignore[arg-type]
+    assert "is not trusted: Hostname mismatch" in str(error)
+    assert str(error).endswith(WRONG_NAME)
+    default = SMTPEmailHandler(use_tls=True).tls_context
+    assert default is not None
+    assert not default.hostname_checks_common_name
+
+
 # Hosts
+
+
+@pytest.mark.parametrize("tls", [{"use_tls": True}, {"use_starttls": True}])
+def test_a_final_dot_is_no_part_of_the_name_in_a_certificate(
+    tls: dict[str, Any], client_tls: ssl.SSLContext, server_tls: ssl.SSLContext
+) -> None:
+    """The resolver adds no domains to such a name; in SNI it has no dot (RFC 6066 §3)."""
+    with ScriptedSMTPServer(tls="use_tls" in tls, tls_context=server_tls) as server:
+        handler(server, host="localhost.", tls_context=client_tls, **tls).send(mail())
+    assert server.messages[0].tls
+
+
+def test_loopback_in_a_socket_of_ipv6_is_loopback() -> None:
+    """`::ffff:127.0.0.1` (RFC 4291 §2.5.5.2), for the login and in EHLO."""
+    with ScriptedSMTPServer() as server:
+        handler(server, host="::ffff:127.0.0.1", username="u", password="p").send(mail())
+    assert server.messages[0].username == "u"
+    if "." not in socket.gethostname():
+        assert server.connections[0].commands[0] == "EHLO [127.0.0.1]"
 
 
 def test_a_host_that_is_no_name_is_an_error_of_the_connection() -> None:

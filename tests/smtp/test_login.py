@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import hashlib
 import logging
 import pickle  # noqa: TID251 - what is asserted is that it can't, or has no secret
 import traceback
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from peers import FROM, TLSServer, mail, on_a_host_of_its_own
 
-from tocsin import ConfigError, Message, Reply, SendError, SMTPEmailHandler
+from tocsin import ConfigError, ConnectError, Message, Reply, SendError, SMTPEmailHandler
 from tocsin.exceptions import LoginError
 from tocsin.mail import providers
 from tocsin.mail.endpoint import login_hint
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 pytest_plugins = ("tls_peers",)
 
 SECRET = "pässwörd=,€ tröp"
+BLANK = "The password has a blank inside: is that a part of it?"
 USER = "ünsér,=name@example.com"
 
 
@@ -45,12 +47,17 @@ def refusal(client: SMTPEmailHandler) -> LoginError:
 def said(script: Script, **given: Any) -> tuple[str, Reply, list[str]]:
     """Return the error without host and port, its reply, and what the server saw of the login."""
     auth = given.pop("auth", ("PLAIN",))
+    hangs_up = given.pop("hangs_up", False)
     with ScriptedSMTPServer(script, auth=auth) as server:
         secret = {} if "access_token" in given else {"password": SECRET}
         error = refusal(handler(server, **{**secret, **given}))
     text = str(error).removeprefix(f"127.0.0.1:{server.port}: ")
-    assert len(server.connections) == 1
-    return text, error.reply, server.connections[0].commands[1:]
+    (connection,) = server.connections
+    commands = connection.commands[1:]
+    if hangs_up:
+        return text, error.reply, commands
+    assert commands.pop() == "QUIT"
+    return text, error.reply, commands
 
 
 def b64(text: str) -> str:
@@ -139,13 +146,97 @@ def test_a_refused_login_is_one_attempt_and_an_error(reply: str, auth: str) -> N
     """A second try, or another mechanism, locks the account sooner."""
     script: Script = {"AUTH": [reply] * 3}
     text, found, commands = said(script, auth=(auth, "CRAM-MD5"))
-    assert text == f"login of {USER!r} by {auth} failed: {reply}"
+    advice = {"535": f". {BLANK}", "530": "; set use_starttls, or use_tls with the port for it"}
+    assert text == f"login of {USER!r} by {auth} failed: {reply}{advice.get(reply[:3], '')}"
     assert str(found) == reply
     assert sum(line.startswith("AUTH") for line in commands) == 1
 
 
+def cram_md5(challenge: str) -> str:
+    """Return the answer as RFC 2195 §2 has it."""
+    key = SECRET.encode().ljust(64, b"\0")
+    inner = hashlib.md5(bytes(byte ^ 0x36 for byte in key) + challenge.encode()).digest()
+    return b64(f"{USER} {hashlib.md5(bytes(byte ^ 0x5C for byte in key) + inner).hexdigest()}")
+
+
+def test_cram_md5_is_what_is_left() -> None:
+    """RFC 2195, where neither PLAIN nor LOGIN is offered."""
+    challenge = "<1896.697170952@postoffice.example.net>"
+    script: Script = {"AUTH": [f"334 {b64(challenge)}", "235 2.7.0 welcome"]}
+    with ScriptedSMTPServer(script, auth=["CRAM-MD5", "GSSAPI"]) as server:
+        handler(server, password=SECRET).send(mail())
+    assert server.connections[0].commands[1:3] == ["AUTH CRAM-MD5", cram_md5(challenge)]
+    assert len(server.messages) == 1
+
+
+@pytest.mark.parametrize(
+    ("challenge", "error"),
+    [
+        ("335 x", "login of 'u' by CRAM-MD5 failed: 335 x"),
+        ("504 5.5.4 unknown", "login of 'u' by CRAM-MD5 failed: 504 5.5.4 unknown"),
+        ("334 x", "login by CRAM-MD5 can't be made: Invalid base64-encoded string"),
+    ],
+)
+def test_a_challenge_that_is_none_ends_the_login(challenge: str, error: str) -> None:
+    text, _, commands = said({"AUTH": challenge}, auth=["CRAM-MD5"], username="u")
+    assert text.startswith(error)
+    assert commands == ["AUTH CRAM-MD5"]
+
+
+@pytest.mark.parametrize("code", [500, 502, 504])
+@pytest.mark.parametrize(
+    ("given", "auth", "tried"),
+    [
+        ("password", ("PLAIN", "LOGIN"), ["PLAIN", "LOGIN"]),
+        ("password", ("PLAIN", "CRAM-MD5"), ["PLAIN", "CRAM-MD5"]),
+        ("access_token", ("OAUTHBEARER", "XOAUTH2", "PLAIN"), ["XOAUTH2", "OAUTHBEARER"]),
+    ],
+)
+def test_another_mechanism_is_taken_where_the_first_is_unknown(
+    code: int, given: str, auth: tuple[str, ...], tried: list[str]
+) -> None:
+    """No password was looked at, so no account is locked (RFC 4954 §4: 504)."""
+    script: Script = {"AUTH": [f"{code} 5.5.4 unrecognized authentication type", "235 welcome"]}
+    with ScriptedSMTPServer(script, auth=auth) as server:
+        handler(server, **{given: SECRET}).send(mail())
+    said = [line.split()[1] for line in server.connections[0].commands if line[:4] == "AUTH"]
+    assert said == tried
+    assert len(server.messages) == 1
+
+
+def test_where_all_mechanisms_are_unknown_the_last_one_is_told() -> None:
+    text, reply, commands = said({"AUTH": "504 5.5.4 no"}, auth=("PLAIN", "LOGIN", "CRAM-MD5"))
+    assert text == f"login of {USER!r} by CRAM-MD5 failed: 504 5.5.4 no"
+    assert [line.split()[1] for line in commands] == ["PLAIN", "LOGIN", "CRAM-MD5"]
+    assert reply.code == 504
+
+
+def test_plain_says_its_response_again_where_it_is_asked_for() -> None:
+    """RFC 4954 §4: 334 without a challenge, from servers that don't take an initial response."""
+    with ScriptedSMTPServer({"AUTH": ["334 ", "235 welcome"]}, auth=["PLAIN"]) as server:
+        handler(server, password=SECRET).send(mail())
+    response = b64(f"\0{USER}\0{SECRET}")
+    assert server.connections[0].commands[1:3] == [f"AUTH PLAIN {response}", response]
+    assert len(server.messages) == 1
+
+
+@pytest.mark.parametrize("mechanism", ["login", "CRAM-MD5", "oauthbearer"])
+def test_the_mechanism_is_an_option(mechanism: str) -> None:
+    given: dict[str, Any] = {"login_mechanism": mechanism, "password": SECRET}
+    if mechanism == "oauthbearer":
+        given["access_token"] = given.pop("password")
+    name = mechanism.upper()
+    offered = ["PLAIN", "LOGIN", "CRAM-MD5", "XOAUTH2", "OAUTHBEARER"]
+    text, _, commands = said({"AUTH": "504 no"}, auth=offered, **given)
+    assert text == f"login of {USER!r} by {name} failed: 504 no"
+    assert [line.split()[1] for line in commands] == [name]
+    text, _, commands = said({}, auth=["GSSAPI"], **given)
+    assert text == f"the server offers no login by {name}, only GSSAPI"
+    assert commands == []
+
+
 def test_535_and_a_close_is_a_535() -> None:
-    _, reply, _ = said({"AUTH": ("535 5.7.8 no", Act.CLOSE)})
+    _, reply, _ = said({"AUTH": ("535 5.7.8 no", Act.CLOSE)}, hangs_up=True)
     assert reply == Reply(535, "5.7.8", "no")
 
 
@@ -153,7 +244,7 @@ def test_535_at_the_password_of_login() -> None:
     text, reply, commands = said(
         {"AUTH": ["334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6", "535 5.7.8 no"]}, auth=["LOGIN"]
     )
-    assert text == f"login of {USER!r} by LOGIN failed: 535 5.7.8 no"
+    assert text == f"login of {USER!r} by LOGIN failed: 535 5.7.8 no. {BLANK}"
     assert reply.code == 535
     assert commands == ["AUTH LOGIN", b64(USER), b64(SECRET)]
 
@@ -202,12 +293,12 @@ def test_no_answer_to_a_login_is_an_error_of_the_connection(answer: Action, erro
         (
             "250 SIZE",
             "password",
-            "the server offers no login by PLAIN or LOGIN; does it want TLS first?",
+            "the server offers no login by PLAIN, LOGIN or CRAM-MD5; does it want TLS first?",
         ),
         (
-            "250 AUTH GSSAPI CRAM-MD5",
+            "250 AUTH GSSAPI SCRAM-SHA-1",
             "password",
-            "the server offers no login by PLAIN or LOGIN, only CRAM-MD5 GSSAPI",
+            "the server offers no login by PLAIN, LOGIN or CRAM-MD5, only GSSAPI SCRAM-SHA-1",
         ),
         (
             "250 AUTH PLAIN LOGIN",
@@ -217,7 +308,7 @@ def test_no_answer_to_a_login_is_an_error_of_the_connection(answer: Action, erro
         (
             "250 AUTH",
             "access_token",
-            "the server offers no login by XOAUTH2 or OAUTHBEARER; does it want TLS first?",
+            "the server offers no login by XOAUTH2 or OAUTHBEARER",
         ),
     ],
 )
@@ -230,6 +321,72 @@ def test_a_login_that_can_not_be_done_is_an_error(offer: str, given: str, error:
 
 
 # Hints
+
+
+@pytest.mark.parametrize(
+    ("secret", "odd"),
+    [
+        ("abcd efgh", "a blank"),
+        ("abcd\u00a0efgh jkl", "a no-break space"),
+        ("abcd\u200befgh", "an invisible character"),
+        ("abcd\tefgh", "an invisible character"),
+        ("abcdefgh", ""),
+    ],
+)
+def test_what_is_odd_about_a_refused_secret_is_told_without_it(secret: str, odd: str) -> None:
+    """App passwords are shown in four groups, and copied from a web page."""
+    text, _, _ = said({"AUTH": "535 5.7.8 no"}, password=secret)
+    hint = f". The password has {odd} inside: is that a part of it?" if odd else ""
+    assert text == f"login of {USER!r} by PLAIN failed: 535 5.7.8 no{hint}"
+
+
+def test_under_tls_nothing_asks_whether_tls_is_wanted(
+    client_tls: ssl.SSLContext, server_tls: ssl.SSLContext
+) -> None:
+    tls: dict[str, Any] = {"use_tls": True, "tls_context": client_tls}
+    for script, error in (
+        ({"EHLO": "250 hello"}, "the server offers no login by PLAIN, LOGIN or CRAM-MD5"),
+        ({"connect": Act.CLOSE}, "greeting failed: the server closed the connection"),
+    ):
+        with ScriptedSMTPServer(script, tls=True, tls_context=server_tls) as server:
+            client = handler(server, password="p", **tls)
+            with pytest.raises(ConnectError) as caught, client.connect():
+                pass
+        assert str(caught.value) == f"127.0.0.1:{server.port}: {error}"
+
+
+@pytest.mark.parametrize(
+    ("reply", "advice"),
+    [
+        (
+            "530 5.7.0 Must issue a STARTTLS command first",
+            "set use_starttls, or use_tls with the port",
+        ),
+        (
+            "530 5.7.0 Authentication required",
+            "the server wants a login: set username and password",
+        ),
+        (
+            "530 5.7.57 Client not authenticated to send mail",
+            "the server wants a login: set username",
+        ),
+    ],
+)
+@pytest.mark.parametrize("stage", ["MAIL", "RCPT", "DATA", "."])
+def test_530_says_what_to_set_and_is_not_final(stage: str, reply: str, advice: str) -> None:
+    """RFC 3207 §4, RFC 4954 §6: it is about the options, which somebody can correct."""
+    with ScriptedSMTPServer({stage: reply}) as server, pytest.raises(SendError) as caught:
+        SMTPEmailHandler(host="127.0.0.1", port=server.port).send(mail())
+    assert f": {reply}; {advice}" in str(caught.value)
+    (receipt,) = caught.value.receipts
+    assert list(receipt.deferred) == ["oncall@example.com"]
+    assert str(receipt.deferred["oncall@example.com"]) == reply
+
+
+def test_538_says_what_to_set() -> None:
+    """RFC 4954 §6."""
+    text, _, _ = said({"AUTH": "538 5.7.11 required"}, password="p")
+    assert text.endswith(": 538 5.7.11 required; set use_starttls, or use_tls with the port for it")
 
 
 @pytest.mark.parametrize("code", [535, 550])
@@ -247,6 +404,10 @@ def test_a_hint_is_found_by_the_services_host() -> None:
     for provider in providers.PROVIDERS.values():
         host = provider.host_in("eu-west-1" if provider.regional else None)
         assert login_hint(host) == provider.login_hint
+
+
+def test_a_hint_is_found_however_the_host_is_written() -> None:
+    assert login_hint("SMTP.Gmail.com.") == providers.find("gmail").login_hint
 
 
 @pytest.mark.parametrize(
@@ -343,6 +504,8 @@ def serve(listener):
             file.write(b"220 hello\\r\\n")
             file.flush()
             for line in file:
+                if line == b"QUIT\\r\\n":
+                    break
                 seen.append(line)
                 file.write(b"250-x\\r\\n250 AUTH PLAIN\\r\\n" if line[:4] == b"EHLO"
                            else b"235 ok\\r\\n")

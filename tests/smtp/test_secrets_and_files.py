@@ -83,13 +83,16 @@ def test_a_secret_of_the_environment_is_read_at_each_login(monkeypatch: pytest.M
         ("pässwörd", "pässwörd"),
         ("pässwörd\n", "pässwörd"),
         ("pässwörd\r\n", "pässwörd"),
-        (" two words \n", " two words "),
+        (" two words \n", " two words"),
+        ("\ufeffpässwörd\u00a0 \t\r\n\n", "pässwörd"),
     ],
 )
-def test_a_secrets_file_loses_the_end_of_its_line(
-    content: str, secret: str, tmp_path: Path
+def test_a_secret_loses_white_space_at_its_end(
+    content: str, secret: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Editors add one; blanks may belong to the password."""
+    """Editors add it, and a byte order mark; blanks inside may belong to the password."""
+    monkeypatch.setenv("TEST_SECRET", content)
+    assert secret_of(made(password_env="TEST_SECRET")) == secret
     path = tmp_path / "secret"
     path.write_bytes(content.encode())
     handler = made(password_file=str(path))
@@ -153,6 +156,7 @@ def test_each_error_about_a_secret_is_exact(
 ) -> None:
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
     monkeypatch.setenv("TEST_EMPTY", "")
+    monkeypatch.setenv("TEST_BLANK", "\ufeff \n")
     monkeypatch.delenv("TEST_UNSET", raising=False)
     empty, binary, none = tmp_path / "empty", tmp_path / "binary", tmp_path / "none"
     empty.write_text("\n")
@@ -160,6 +164,7 @@ def test_each_error_about_a_secret_is_exact(
     for source, value, error in (
         ("env", "TEST_UNSET", "the environment variable 'TEST_UNSET' is not set"),
         ("env", "TEST_EMPTY", "the environment variable 'TEST_EMPTY' is empty"),
+        ("env", "TEST_BLANK", "the environment variable 'TEST_BLANK' is empty"),
         ("env", 7, "expected text, got int"),
         ("env", " ", "expected text, got an empty string"),
         ("file", none, f"can't read {str(none)!r}: No such file or directory"),

@@ -49,6 +49,7 @@ class Channel:
         deadline: the point of `time.monotonic` at which every wait ends, and nothing more is sent.
         encrypted: whether TLS is on.
         sent: how many bytes have left.
+        heard: whether a byte has come.
     """
 
     def __init__(self, sock: socket.socket, *, timeout: float) -> None:
@@ -61,6 +62,7 @@ class Channel:
         self.deadline: float = float("inf")
         self.encrypted: bool = False
         self.sent: int = 0
+        self.heard: bool = False
 
     @property
     def peer(self) -> str:
@@ -114,7 +116,7 @@ class Channel:
         return True
 
     def reply(self, timeout: float | None = None) -> Reply:
-        """Wait for the next reply.
+        """Wait for the next reply. Empty lines before it are skipped: some servers greet with one.
 
         Args:
             timeout: seconds to wait, if other than for everything else.
@@ -130,7 +132,9 @@ class Channel:
         code = b""
         while True:
             line = self._line(until)
-            size += len(line)
+            size += len(line) + 1
+            if not (line or lines) and size <= _MAX_REPLY_BYTES:
+                continue
             match = _REPLY_LINE.fullmatch(line)
             if match is None or (code and match[1] != code):
                 raise OutOfStepError(f"not an SMTP reply: {line[:80]!r}")
@@ -144,6 +148,7 @@ class Channel:
     def unread(self) -> bool:
         """Whether something came that nobody asked for, or the other side has hung up."""
         self._receive()
+        self._buffer = self._buffer.lstrip(b"\r\n")  # as `reply` does
         return bool(self._buffer) or self._eof
 
     @property
@@ -195,6 +200,7 @@ class Channel:
         self._buffer += data
         self._eof = not data
         self._owed = bool(data)
+        self.heard = self.heard or bool(data)
         if len(self._buffer) > _MAX_UNREAD:
             raise OutOfStepError("more replies than commands")
         return True
@@ -267,15 +273,23 @@ def dial(host: str, port: int, until: float) -> socket.socket:
     raise error
 
 
+def _addresses(host: str, port: int) -> list[Any] | OSError:
+    try:
+        return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    except (OSError, UnicodeError) as error:
+        return error if isinstance(error, OSError) else OSError(str(error))
+
+
 def _look_up(host: str, port: int, until: float) -> list[Any]:
     """Resolve a name in a thread that can be left behind: `getaddrinfo` knows no time-out."""
     answer: queue.SimpleQueue[list[Any] | OSError] = queue.SimpleQueue()
 
     def ask() -> None:
-        try:
-            answer.put(list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
-        except (OSError, UnicodeError) as error:
-            answer.put(error if isinstance(error, OSError) else OSError(str(error)))
+        found = _addresses(host, port)
+        if isinstance(found, OSError) and host.endswith("."):
+            # The dot keeps the resolver from adding domains, but /etc/hosts doesn't know it.
+            found = _addresses(host.removesuffix("."), port)
+        answer.put(found)
 
     try:
         threading.Thread(target=ask, name="tocsin-look-up", daemon=True).start()

@@ -6,36 +6,32 @@ credentials; no login, no mail.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 import socket
-import ssl
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from tocsin.exceptions import ConnectError, LoginError
 from tocsin.mail.address import is_utf8
+from tocsin.mail.advice import of_error, of_greeting, of_password, of_reply
 from tocsin.mail.channel import Channel, OutOfStepError, dial
 from tocsin.mail.login import log_in, separates
 from tocsin.mail.receipt import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import ssl
+    from collections.abc import Callable, Iterable
 
     from tocsin.mail.pipelining import Pipelining
 
-_OPENING = 10.0  # seconds for look-up, connection, TLS and greeting together
+_OPENING = 10.0  # seconds for look-up, connection and TLS together
 _LOGIN = 60.0  # seconds for what follows: EHLO, STARTTLS, login
 _CLOSING = 421
-_DOMAIN = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+")
-# What helps, by OpenSSL's X509_V_ERR_…
-_ADVICE = {
-    9: "look at the clock of this machine",  # CERT_NOT_YET_VALID
-    10: "it has to be renewed there; or look at the clock of this machine",  # CERT_HAS_EXPIRED
-    62: "set host to the name that the certificate is for",  # HOSTNAME_MISMATCH
-    64: "set host to the name that the certificate is for",  # IP_ADDRESS_MISMATCH
-}
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_DOMAIN = re.compile(rf"(?:{_LABEL}\.)+(?![0-9]+\Z){_LABEL}")  # RFC 5321 §4.1.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +48,7 @@ class Target:
         username: the account; None for no login.
         password: gives the password, at each login.
         access_token: gives an OAuth token instead, at each login.
+        login_mechanism: the one to use; None for the first that is offered.
         login_hint: what to do about a refused login; "" if nothing is known.
         plaintext_login: whether credentials may be sent without TLS.
         pipelining: what is known of the server's; it is written to.
@@ -68,10 +65,16 @@ class Target:
     username: str | None
     password: Callable[[], str] | None = field(repr=False)
     access_token: Callable[[], str] | None = field(repr=False)
+    login_mechanism: str | None
     login_hint: str
     plaintext_login: bool
     pipelining: Pipelining
     pipeline_messages: bool | None
+
+    @property
+    def verified_name(self) -> str:
+        """The host as a certificate names it: a final dot only says that it is looked up as is."""
+        return self.host.removesuffix(".")
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -112,9 +115,11 @@ class Conversation:
             channel.deadline = until
             if target.tls_context is not None and not target.starttls:
                 step = "TLS"
-                channel.start_tls(target.tls_context, target.host)
+                channel.start_tls(target.tls_context, target.verified_name)
             session = cls(channel, target)
             step = "greeting"
+            # Some servers look at the client for long before they greet it.
+            channel.deadline = min(time.monotonic() + target.timeout, deadline)
             session._greeted(channel.reply())
             channel.deadline = min(time.monotonic() + _LOGIN, deadline)
             step = "EHLO"
@@ -125,11 +130,16 @@ class Conversation:
             step = "login"
             session._log_in()
         except BaseException as error:
+            if session is not None and isinstance(error, LoginError):
+                session._take_leave()
             if channel is not None:
                 channel.close()
             if isinstance(error, OSError):
-                text = f"{target}: {_explain(error, step)}"
+                silent = channel is not None and not channel.heard and not channel.encrypted
+                text = f"{target}: {of_error(error, step, silent=silent)}"
                 said = session.farewell if session is not None else None
+                if said is not None and step == "EHLO":
+                    text += of_greeting(said)
                 raise ConnectError(text, reply=said or Reply(None, None, text)) from error
             raise
         channel.deadline = float("inf")
@@ -139,6 +149,12 @@ class Conversation:
         """Say a command and wait for its reply."""
         self._say(line.encode("utf-8") + b"\r\n")
         return self._reply(continues=continues)
+
+    def _take_leave(self) -> None:
+        """Say QUIT; its reply decides nothing, so nobody waits for it."""
+        self._channel.deadline = time.monotonic() + 1.0
+        with contextlib.suppress(OSError):
+            self._channel.write(b"QUIT\r\n")
 
     def _say(self, data: bytes) -> None:
         if self._channel.unread():
@@ -166,14 +182,13 @@ class Conversation:
         reply = self._command(f"EHLO {name}")
         # Of the reply's lines the first is a greeting (RFC 5321 §4.1.1.1).
         _, *lines = reply.text.split("\n") if reply.positive else [""]
-        words = [found for line in lines if (found := line.split())]
-        self.features = {first.upper(): " ".join(rest) for first, *rest in words}
+        self.features = _features(lines)
         secure = self._channel.encrypted or not self._target.starttls
         if not reply.positive and secure and self._target.username is None:
             # HELO offers nothing: neither TLS nor a login.
             reply = self._command(f"HELO {name}")
         if not reply.positive:
-            raise self._refusal("the server refuses the greeting", reply)
+            raise self._refusal("the server refuses the greeting", reply, of_greeting(reply))
 
     def _start_tls(self) -> None:
         context = self._target.tls_context
@@ -192,7 +207,7 @@ class Conversation:
                 "there are bytes behind the reply to STARTTLS: somebody injects commands",
                 Reply(None, None, "bytes behind the reply to STARTTLS"),
             )
-        self._channel.start_tls(context, self._target.host)
+        self._channel.start_tls(context, self._target.verified_name)
         self._hello()
 
     def _log_in(self) -> None:
@@ -200,7 +215,9 @@ class Conversation:
         if target.username is None:
             return
         if not (
-            self._channel.encrypted or target.plaintext_login or _is_loopback(self._channel.peer)
+            self._channel.encrypted
+            or target.plaintext_login
+            or _address(self._channel.peer).is_loopback
         ):
             text = (
                 f"{target}: credentials are not sent over a connection that is not encrypted; "
@@ -220,17 +237,46 @@ class Conversation:
                 target.username,
                 password=password,
                 access_token=token,
+                mechanism=target.login_mechanism,
             )
         except LoginError as error:
-            hint = target.login_hint if error.reply.final else ""
-            if error.reply.enhanced == "5.7.30":  # Microsoft 365: no passwords any more
-                hint = "Set access_token: passwords are not taken here, OAuth 2 tokens are."
-            text = f"{target}: {error}" + (f". {hint}" if hint else "")
-            raise LoginError(text, reply=error.reply) from None
+            advice = self._login_advice(error.reply, password or "")
+            raise LoginError(f"{target}: {error}{advice}", reply=error.reply) from None
 
-    def _refusal(self, text: str, reply: Reply) -> ConnectError:
-        said = f": {reply}" if reply.code is not None else ""
+    def _login_advice(self, reply: Reply, password: str) -> str:
+        """Return what to do about a login that was refused or couldn't be tried."""
+        if reply.code is None:
+            tls = "AUTH" in self.features or self._channel.encrypted
+            return "" if tls else "; does it want TLS first?"
+        if advice := of_reply(reply):
+            return advice
+        if not reply.final:
+            return ""
+        odd = of_password(password) if reply.code == 535 else ""  # noqa: PLR2004 - a wrong password
+        hints = [self._target.login_hint, odd]
+        if reply.enhanced == "5.7.30":  # Microsoft 365: no passwords any more
+            hints = ["Set access_token: passwords are not taken here, OAuth 2 tokens are."]
+        return "".join(f". {hint}" for hint in hints if hint)
+
+    def _refusal(self, text: str, reply: Reply, advice: str = "") -> ConnectError:
+        said = f": {reply}{advice or of_reply(reply)}" if reply.code is not None else ""
         return ConnectError(f"{self._target}: {text}{said}", reply=reply)
+
+
+def _features(lines: Iterable[str]) -> dict[str, str]:
+    """Return what a server offers: keyword → parameters.
+
+    The mechanisms of a login may stand in several lines, also as `AUTH=LOGIN`, as they did before
+    there was a standard.
+    """
+    features: dict[str, str] = {}
+    for line in lines:
+        words = re.sub(r"^\s*(AUTH)=", r"\1 ", line, flags=re.IGNORECASE).split()
+        if words:
+            keyword = words[0].upper()
+            earlier = [features["AUTH"]] if keyword == "AUTH" and "AUTH" in features else []
+            features[keyword] = " ".join([*earlier, *words[1:]])
+    return features
 
 
 def _credential(give: Callable[[], str] | None) -> str | None:
@@ -245,29 +291,20 @@ def _credential(give: Callable[[], str] | None) -> str | None:
     return secret
 
 
-def _is_loopback(address: str) -> bool:
-    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Return an address; one of IPv4 in a socket of IPv6 (`::ffff:127.0.0.1`) as that of IPv4."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _own_name(channel: Channel) -> str:
-    """Return the name for EHLO, without asking DNS: it may stall (RFC 5321 §4.1.4)."""
+    """Return the name for EHLO, without asking DNS: it may stall.
+
+    Strict servers refuse a name that has no dot, a "_", or a "-" at the end of a label; then it is
+    an address literal (RFC 5321 §4.1.4).
+    """
     name = socket.gethostname()
     if _DOMAIN.fullmatch(name):
         return name
-    address = channel.local.partition("%")[0]
-    return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
-
-
-def _explain(error: OSError, step: str) -> str:
-    """Return what went wrong and what to do about it."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        advice = _ADVICE.get(error.verify_code, "for a private CA set tls_ca_file")
-        return f"the server's certificate is not trusted: {error.verify_message}; {advice}"
-    if isinstance(error, ssl.SSLError):
-        reason = (error.reason or str(error)).replace("_", " ").lower()
-        hint = "if the server speaks STARTTLS, as on port 587, set use_starttls instead of use_tls"
-        return f"{step} failed: {reason}" + (f"; {hint}" if step == "TLS" else "")
-    reason = error.strerror or str(error)
-    if step == "greeting":
-        reason += "; if the server speaks TLS from the start, as on port 465, set use_tls"
-    return f"{step} failed: {reason}"
+    address = _address(channel.local)
+    return f"[IPv6:{address}]" if address.version == 6 else f"[{address}]"  # noqa: PLR2004

@@ -12,6 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from tocsin.exceptions import ConnectError, SendError
+from tocsin.mail.advice import of_reply
 from tocsin.mail.receipt import Receipt, Reply
 from tocsin.mail.transaction import Fate, Transaction
 
@@ -222,7 +223,7 @@ class _Job:
 def _summary(receipts: list[Receipt], problem: Exception | None) -> str:
     """Return one line: how many recipients were not accepted, and why, or why the first one."""
     failed = [
-        (recipient, str(reply))
+        (recipient, f"{reply}{of_reply(reply)}")
         for receipt in receipts
         for replies in (receipt.refused, receipt.deferred)
         for recipient, reply in replies.items()

@@ -91,6 +91,7 @@ def _of_url(value: object) -> dict[str, Any]:
 
 def login_hint(host: str) -> str:
     """Return what the service behind a host wants of a login; "" for a host that isn't known."""
+    host = host.removesuffix(".").lower()
     for provider in PROVIDERS.values():
         before, _, after = provider.host.partition("{region}")
         known = host == before if not after else host.startswith(before) and host.endswith(after)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import binascii
-import copy
 import email.message
-import email.policy
 import re
 from dataclasses import dataclass, field
-from email.generator import BytesGenerator
 from email.headerregistry import Address
-from io import BytesIO
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from tocsin.mail.address import one_line, prepare_address
-from tocsin.mail.message import Message, header_addresses, stamps, tidy, without_bcc
-from tocsin.mail.mime import LINE_LIMIT, address_header, header, render
+from tocsin.mail.message import Message, stamps
+from tocsin.mail.mime import address_header, header, render
 from tocsin.mail.receipt import Reply
+from tocsin.mail.standard import (
+    check_header_names,
+    flatten,
+    header_addresses,
+    header_texts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from tocsin.mail.base import AnyMessage
 
 _NEWLINE = re.compile(rb"\r\n|\r|\n")
-_IDENTITIES = frozenset(["7bit", "8bit", "binary"])  # encodings that change nothing
+_HIDDEN = ("bcc", "resent-bcc")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -70,7 +71,7 @@ class Envelope:
         content = self.stamp.encode() + (
             render(self.message, utf8=utf8)
             if isinstance(self.message, Message)
-            else _flatten(self.message, utf8=utf8)
+            else flatten(self.message, utf8=utf8, without=_HIDDEN)
         )
         # A bare CR or LF is where servers disagree on what ends a message ("SMTP smuggling").
         content = _NEWLINE.sub(b"\r\n", content)
@@ -107,12 +108,16 @@ def _envelope(message: AnyMessage, default_from: Address | None) -> Envelope:
         addresses = (*message.to, *message.cc, *message.reply_to)
         shown = [address.username for address in addresses]
     elif isinstance(message, email.message.Message):
-        mime = tidy(message)
-        present = {name.lower(): one_line(str(value)).strip() for name, value in mime.items()}
-        senders = header_addresses(mime, "Sender") or header_addresses(mime, "From")
+        check_header_names(message)
+        present = {
+            name: one_line(text).strip()
+            for name in ("date", "message-id")
+            for text in header_texts(message, name)[:1]
+        }
+        senders = header_addresses(message, "Sender") or header_addresses(message, "From")
         sender = prepare_address(senders[0]) if senders else None
-        wanted = [item for name in ("To", "Cc", "Bcc") for item in header_addresses(mime, name)]
-        shown = []
+        wanted = [item for name in ("To", "Cc", "Bcc") for item in header_addresses(message, name)]
+        shown = list(_recipients(header_addresses(message, "Reply-To"))[0])
     else:
         raise TypeError(f"expected a Message or an EmailMessage, got {type(message).__name__}")
     stamp = ""
@@ -154,33 +159,3 @@ def _recipients(wanted: Iterable[str | Address]) -> tuple[tuple[str, ...], dict[
             # The local part may be case-sensitive, the domain is not (RFC 5321 §2.4).
             found.setdefault((address.username, address.domain.lower()), address.addr_spec)
     return tuple(found.values()), invalid
-
-
-def _flatten(mime: email.message.Message[Any, Any], *, utf8: bool) -> bytes:
-    policy = mime.policy.clone(linesep="\r\n", cte_type="7bit")
-    if utf8 and isinstance(policy, email.policy.EmailPolicy):
-        policy = policy.clone(utf8=True)
-    clone = without_bcc(mime)
-    if any(map(_is_raw, clone.walk())):
-        clone = copy.deepcopy(clone)
-        for part in filter(_is_raw, clone.walk()):
-            _encode(part)
-    out = BytesIO()
-    BytesGenerator(out, mangle_from_=False, policy=policy).flatten(clone)
-    return out.getvalue()
-
-
-def _is_raw(part: email.message.Message[Any, Any]) -> bool:
-    """Whether a part's text would leave as it is, and has bytes or lines that can't."""
-    encoding = str(part.get("Content-Transfer-Encoding", "7bit")).lower()
-    text = part.get_payload()
-    if part.is_multipart() or not isinstance(text, str) or encoding not in _IDENTITIES:
-        return False
-    return not text.isascii() or any(len(line) > LINE_LIMIT for line in text.splitlines())
-
-
-def _encode(part: email.message.Message[Any, Any]) -> None:
-    content = cast("bytes", part.get_payload(decode=True))
-    del part["Content-Transfer-Encoding"]
-    part["Content-Transfer-Encoding"] = "quoted-printable"
-    part.set_payload(binascii.b2a_qp(content, istext=True).decode("ascii"))

@@ -1,8 +1,13 @@
-"""Logging in: which mechanism, and what is said. One mechanism, one attempt (RFC 4954)."""
+"""Logging in: which mechanism, and what is said (RFC 4954).
+
+A password is tried once. Another mechanism is taken only when the server says that it doesn't know
+the first one: a refused password would be refused again, and the account locked sooner.
+"""
 
 from __future__ import annotations
 
 import base64
+import hmac
 import re
 from typing import TYPE_CHECKING
 
@@ -15,6 +20,7 @@ if TYPE_CHECKING:
     Exchange = Callable[[str], Reply]
 
 _CONTINUE = 334
+_UNKNOWN = (500, 502, 504)  # the command or the mechanism; no password was looked at
 
 
 def log_in(
@@ -24,6 +30,7 @@ def log_in(
     *,
     password: str | None = None,
     access_token: str | None = None,
+    mechanism: str | None = None,
 ) -> None:
     """Log in with a password or an OAuth token.
 
@@ -31,43 +38,96 @@ def log_in(
         exchange: sends a line and returns the reply to it.
         offered: the mechanisms that the server offers.
         username: the account.
-        password: for PLAIN (RFC 4616) or LOGIN.
+        password: for PLAIN (RFC 4616), LOGIN or, where it offers nothing else, CRAM-MD5 (RFC 2195).
         access_token: for OAUTHBEARER (RFC 7628) or XOAUTH2
             (https://developers.google.com/workspace/gmail/imap/xoauth2-protocol).
+        mechanism: the one to use; by default the first of these that is offered.
 
     Raises:
         LoginError: the server offers no such mechanism, or refuses.
     """
     names = {name.upper() for name in offered}
-    wanted = ("PLAIN", "LOGIN") if access_token is None else ("XOAUTH2", "OAUTHBEARER")
-    mechanism = next((name for name in wanted if name in names), None)
-    if mechanism is None:
+    wanted = PASSWORD_MECHANISMS if access_token is None else TOKEN_MECHANISMS
+    chosen = [name for name in wanted if mechanism in {None, name}]
+    usable = [name for name in chosen if name in names]
+    if not usable:
         raise LoginError(
-            f"the server offers no login by {' or '.join(wanted)}"
-            + (f", only {' '.join(sorted(names))}" if names else "; does it want TLS first?"),
+            f"the server offers no login by {_listed(chosen)}"
+            + (f", only {' '.join(sorted(names))}" if names else ""),
             reply=Reply(None, None, "no common login mechanism"),
         )
-    token = f"\0{username}\0{password}"
-    if mechanism == "PLAIN":
-        reply = exchange("AUTH PLAIN " + _encode(token))
-    elif mechanism == "LOGIN":
-        reply = exchange("AUTH LOGIN")
-        for part in (username, password or ""):
-            if reply.code == _CONTINUE:
-                reply = exchange(_encode(part))
-    else:
-        if mechanism == "XOAUTH2":
-            token = f"user={username}\1auth=Bearer {access_token}\1\1"
-        else:
-            name = username.replace("=", "=3D").replace(",", "=2C")
-            token = f"n,a={name},\1auth=Bearer {access_token}\1\1"
-        reply = exchange(f"AUTH {mechanism} " + _encode(token))
+    secret = access_token if password is None else password
+    name, *others = usable
+    while True:
+        said: list[str] = []
+        reply = wanted[name](_recorded(exchange, name, said), username, secret or "")
+        if reply.positive:
+            return
+        if reply.code not in _UNKNOWN or not others:
+            break
+        name, *others = others
+    reply = _without(reply, secret or "", *said)
+    raise LoginError(f"login of {username!r} by {name} failed: {reply}", reply=reply)
+
+
+def _listed(names: list[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def _recorded(exchange: Exchange, name: str, said: list[str]) -> Exchange:
+    """Return an exchange that notes what it was told, without the command."""
+
+    def say(line: str) -> Reply:
+        said.append(line.removeprefix(f"AUTH {name}").strip())
+        return exchange(line)
+
+    return say
+
+
+def _plain(exchange: Exchange, username: str, password: str) -> Reply:
+    response = _encode(f"\0{username}\0{password}")
+    reply = exchange(f"AUTH PLAIN {response}")
+    # Some servers don't look at what comes with the command, and ask for it (RFC 4954 §4).
+    return exchange(response) if reply.code == _CONTINUE else reply
+
+
+def _login(exchange: Exchange, username: str, password: str) -> Reply:
+    reply = exchange("AUTH LOGIN")
+    for part in (username, password):
         if reply.code == _CONTINUE:
-            # The challenge is the error; the reply comes when it has been acknowledged.
-            reply = exchange("AQ==" if mechanism == "OAUTHBEARER" else "")
-    if not reply.positive:
-        reply = _without(reply, token, password or access_token or "")
-        raise LoginError(f"login of {username!r} by {mechanism} failed: {reply}", reply=reply)
+            reply = exchange(_encode(part))
+    return reply
+
+
+def _cram_md5(exchange: Exchange, username: str, password: str) -> Reply:
+    reply = exchange("AUTH CRAM-MD5")
+    if reply.code != _CONTINUE:
+        return reply
+    try:
+        challenge = base64.b64decode(reply.text)
+        digest = hmac.digest(password.encode("utf-8"), challenge, "md5").hex()
+    except ValueError as error:  # no base64; or no MD5 in this Python, as FIPS 140 wants it
+        raise LoginError(f"login by CRAM-MD5 can't be made: {error}", reply=reply) from None
+    return exchange(_encode(f"{username} {digest}"))
+
+
+def _xoauth2(exchange: Exchange, username: str, token: str) -> Reply:
+    reply = exchange("AUTH XOAUTH2 " + _encode(f"user={username}\1auth=Bearer {token}\1\1"))
+    # The challenge is the error; the reply comes when it has been acknowledged.
+    return exchange("") if reply.code == _CONTINUE else reply
+
+
+def _oauthbearer(exchange: Exchange, username: str, token: str) -> Reply:
+    name = username.replace("=", "=3D").replace(",", "=2C")
+    response = _encode(f"n,a={name},\1auth=Bearer {token}\1\1")
+    reply = exchange(f"AUTH OAUTHBEARER {response}")
+    return exchange("AQ==") if reply.code == _CONTINUE else reply  # as above
+
+
+# In the order in which they are taken.
+PASSWORD_MECHANISMS = {"PLAIN": _plain, "LOGIN": _login, "CRAM-MD5": _cram_md5}
+TOKEN_MECHANISMS = {"XOAUTH2": _xoauth2, "OAUTHBEARER": _oauthbearer}
 
 
 def _without(reply: Reply, *secrets: str) -> Reply:

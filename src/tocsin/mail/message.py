@@ -3,44 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import email.message
 import email.policy
 import email.utils
-import re
 import secrets
 import time
-from email.header import Header
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from tocsin.mail.address import (
-    CONTROL,
-    SURROGATE,
-    AddressList,
-    one_line,
-    prepare_address,
-    split_addresses,
-)
+from tocsin.mail.address import AddressList, one_line, prepare_address
 from tocsin.mail.attachment import Attachment
-from tocsin.mail.mime import (
-    HEADER_NAME,
-    LONG_WORD,
-    address_header,
-    check_header_name,
-    format_address,
-    is_further,
-    render,
-)
+from tocsin.mail.mime import HEADER_NAME, address_header, check_header_name, is_further, render
+from tocsin.mail.standard import flatten, header_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from email.headerregistry import Address
 
     Addresses = Iterable[str | Address] | str | Address
-
-_BREAK = re.compile(r"(?:\r\n|\r(?!\n)|\n)(?![ \t])")  # what would begin another header
-_ADDRESS_HEADERS = frozenset(["from", "sender", "reply-to", "to", "cc", "bcc"])
-_STRUCTURED = re.compile(r"[(:]")  # comments and groups in a list of addresses
 
 
 class Message:
@@ -178,12 +157,18 @@ class Message:
         self._headers = dict(value)
 
     def to_mime(self) -> email.message.EmailMessage:
-        """Return the message as the standard library's `EmailMessage`, Bcc included."""
+        """Return the message as the standard library's `EmailMessage`, Bcc included.
+
+        Its policy has `utf8` (RFC 6532) where an address goes beyond ASCII before the '@'.
+        """
         data = render(self, utf8=True)
         if self.bcc:
             data = address_header("Bcc", self.bcc, utf8=True).encode() + data
+        policy = email.policy.default
+        if not data.isascii():
+            policy = policy.clone(utf8=True)
         # The standard library's messages have its own line ends until they are sent.
-        return email.message_from_bytes(data.replace(b"\r\n", b"\n"), policy=email.policy.default)
+        return email.message_from_string(data.decode().replace("\r\n", "\n"), policy=policy)
 
     @classmethod
     def from_mime(cls, mime: email.message.Message[Any, Any]) -> Self:
@@ -195,7 +180,7 @@ class Message:
         if isinstance(mime, email.message.EmailMessage):
             parsed = mime
         else:
-            parsed = email.message_from_bytes(tidy(mime).as_bytes(), policy=email.policy.SMTP)
+            parsed = email.message_from_bytes(flatten(mime, utf8=True), policy=email.policy.SMTP)
         message = cls(subject=str(parsed.get("Subject", "")))
         senders = header_addresses(parsed, "From")
         message.from_addr = next(iter(senders), None)
@@ -226,72 +211,10 @@ class Message:
         return f"<Message {self.subject!r} to {len(self.recipients)} recipients>"
 
 
-def header_addresses(mime: email.message.Message[Any, Any], name: str) -> list[str]:
-    """Return the addresses in all headers of a name, as text and unchecked."""
-    found: list[str] = []
-    for value in mime.get_all(name, []):
-        text = str(value)
-        structured = _STRUCTURED.search(text) is not None
-        parsed = getattr(value, "addresses", None)
-        if parsed is None and structured:
-            parsed = email.policy.default.header_factory(name, text).addresses
-        if parsed is None or not (structured or all(address.domain for address in parsed)):
-            found.extend(split_addresses(text))  # the parser keeps nothing of what it can't read
-        else:
-            found.extend(map(str, parsed))
-    return found
-
-
 def stamps(sender: Address) -> tuple[str, str]:
     """Return a Date of now and a new Message-ID in the sender's domain (RFC 5322 §3.6)."""
     unique = f"{time.time_ns():x}.{secrets.token_hex(8)}"
     return email.utils.formatdate(localtime=True), f"<{unique}@{sender.domain.strip('[]')}>"
-
-
-def tidy(mime: email.message.Message[Any, Any]) -> email.message.Message[Any, Any]:
-    """Return a copy in which each header is one header, and can be written.
-
-    The standard library's older messages take any text, and write a word of any length in one line.
-    """
-    clone = copy.copy(mime)
-    for name in dict.fromkeys(mime.keys()):
-        del clone[name]  # which gives the copy a list of headers of its own
-    for name, value in mime.raw_items():
-        if CONTROL.search(name):
-            raise ValueError(f"{name!r} is not a header's name")
-        clone.set_raw(name, _tidy_value(mime, name, value))
-    return clone
-
-
-def _tidy_value(mime: email.message.Message[Any, Any], name: str, value: Any) -> Any:
-    """Return what is stored for a header: text of the caller's or, from a parser, a `Header`."""
-    if isinstance(mime.policy, email.policy.EmailPolicy) or not isinstance(value, str):
-        return value  # these have been checked when they were set
-    text = _BREAK.sub(" ", value)
-    try:
-        text.encode("ascii", "surrogateescape")  # such are the bytes that a parser has read
-    except UnicodeEncodeError:
-        text = SURROGATE.sub("\ufffd", text)
-        if name.lower() in _ADDRESS_HEADERS:
-            text = _with_names_encoded(text)
-    return Header(text, "utf-8", header_name=name) if LONG_WORD.search(text) else text
-
-
-def _with_names_encoded(addresses: str) -> str:
-    """Encode what may be encoded in a list of addresses (RFC 2047 §5), if it is one."""
-    try:
-        found = AddressList(addresses)
-    except ValueError:
-        return addresses
-    plain = all(address.username.isascii() for address in found)
-    return ", ".join(map(format_address, found)) if plain else addresses
-
-
-def without_bcc(mime: email.message.Message[Any, Any]) -> email.message.Message[Any, Any]:
-    """Return a copy that can be changed and sent: the caller's message stays as it is."""
-    clone = tidy(mime)
-    del clone["Bcc"], clone["Resent-Bcc"]
-    return clone
 
 
 def _leaves(part: email.message.EmailMessage) -> Iterator[email.message.EmailMessage]:

@@ -1,7 +1,7 @@
 """A message as bytes, in time that is linear in its size.
 
-Everything is 7-bit with lines of at most 998 characters that end in CRLF (RFC 5322 §2.1.1), so that
-any server takes it. What stands in a header was made one line before: nothing injects another one.
+Everything is 7-bit with lines of at most 900 characters that end in CRLF, so that any server takes
+it. What stands in a header was made one line before: nothing injects another one.
 """
 
 from __future__ import annotations
@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from tocsin.mail.message import Message
 
 _FOLD = 76
-LINE_LIMIT = 998  # without CRLF: RFC 5322 §2.1.1
+# Without CRLF. RFC 5322 §2.1.1 allows 998, but Sendmail breaks lines at 990, and Haraka at 992.
+LINE_LIMIT = 900
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*")
 _NEWLINE = re.compile(r"\r\n|\r|\n")
-LONG_WORD = re.compile(r"\S{900}")
+_LONG_WORD = re.compile(r"\S{800}")
+_PRINTABLE = bytes([*b"\t\r\n", *range(32, 127)])
 HEADER_NAME = re.compile(r"[\x21-\x39\x3b-\x7e]{1,76}")
 _OWN_HEADERS = frozenset(
     ["from", "to", "cc", "bcc", "resent-bcc", "reply-to", "subject", "mime-version"]
@@ -83,17 +85,22 @@ def header(name: str, value: str) -> str:
     plain = value.isascii() and "=?" not in value
     if plain and len(name) + 2 + len(value) <= _FOLD:
         return f"{name}: {value}\r\n"
-    charset = "us-ascii" if plain and not LONG_WORD.search(value) else "utf-8"
+    charset = "us-ascii" if plain and not _LONG_WORD.search(value) else "utf-8"
     folded = Header(value, charset, maxlinelen=_FOLD, header_name=name).encode(linesep="\r\n")
     return f"{name}: {folded}\r\n"
 
 
 def address_header(name: str, addresses: Iterable[Address], *, utf8: bool = False) -> str:
     """Return a header with addresses, folded between them."""
+    return address_items(name, (format_address(address, utf8=utf8) for address in addresses))
+
+
+def address_items(name: str, items: Iterable[str]) -> str:
+    """Return a header of items that are separated by commas, folded between them."""
     lines: list[str] = []
     line = f"{name}:"
-    for position, address in enumerate(addresses):
-        item = " " + format_address(address, utf8=utf8)
+    for position, text in enumerate(items):
+        item = f" {text}"
         used = len(line.rsplit("\r\n", 1)[-1]) + len(item.split("\r\n", 1)[0])
         if position and used >= _FOLD:
             lines.append(line + ",\r\n")
@@ -113,14 +120,21 @@ def format_address(address: Address, *, utf8: bool = False) -> str:
     if not (utf8 or address.username.isascii()):
         shown = Header(f"{name} {address.addr_spec}".strip(), "utf-8", maxlinelen=_FOLD - 2)
         return shown.encode(linesep="\r\n") + ":;"
-    if not name:
-        return address.addr_spec
-    if name.isascii() and "=?" not in name and len(name) <= _FOLD - 2:
-        if not _ATOMS.fullmatch(name):
-            name = '"' + re.sub(r'(["\\])', r"\\\1", name) + '"'
-    else:
-        name = Header(name, "utf-8", maxlinelen=_FOLD - 2).encode(linesep="\r\n")
-    return f"{name} <{address.addr_spec}>"
+    return f"{format_phrase(name)} <{address.addr_spec}>" if name else address.addr_spec
+
+
+def format_phrase(text: str, *, quote: bool = True) -> str:
+    """Return a name as it stands before an address or a group: quoted, or as encoded words.
+
+    Args:
+        text: the name.
+        quote: whether it may be put in quotes; an address that isn't one stands as it is.
+    """
+    if text.isascii() and "=?" not in text and len(text) <= _FOLD - 2:
+        if not quote or _ATOMS.fullmatch(text):
+            return text
+        return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
+    return Header(text, "utf-8", maxlinelen=_FOLD - 2).encode(linesep="\r\n")
 
 
 def _content(message: Message) -> bytes:
@@ -164,13 +178,7 @@ def _text(subtype: str, text: str) -> bytes:
     if text and not text.endswith("\n"):
         text += "\r\n"
     charset = "us-ascii" if text.isascii() else "utf-8"
-    data = text.encode("utf-8", "replace")
-    if charset == "us-ascii" and b"\0" not in data and _fits(data):
-        encoding = "7bit"
-    elif sum(byte > 126 for byte in data) * 6 <= len(data):  # noqa: PLR2004 - "~"; shorter as QP
-        encoding, data = "quoted-printable", binascii.b2a_qp(data, istext=True)
-    else:
-        encoding, data = "base64", _base64(data)
+    encoding, data = transfer(text.encode("utf-8", "replace"))
     head = (
         f'Content-Type: text/{subtype}; charset="{charset}"\r\n'
         f"Content-Transfer-Encoding: {encoding}\r\n\r\n"
@@ -178,8 +186,31 @@ def _text(subtype: str, text: str) -> bytes:
     return head.encode() + data
 
 
-def _fits(data: bytes) -> bool:
-    return len(data) <= LINE_LIMIT or max(map(len, data.split(b"\r\n"))) <= LINE_LIMIT
+def is_raw(data: bytes) -> bool:
+    """Whether a server might change or refuse it: other than printable ASCII, or a long line."""
+    if data.translate(None, _PRINTABLE) or _has_bare_cr(data):
+        return True
+    lines = data.replace(b"\r", b"").split(b"\n") if len(data) > LINE_LIMIT else [b""]
+    return max(map(len, lines)) > LINE_LIMIT
+
+
+def _has_bare_cr(data: bytes) -> bool:
+    return data.count(b"\r") != data.count(b"\r\n")
+
+
+def transfer(data: bytes, *, text: bool = True) -> tuple[str, bytes]:
+    """Return the transfer encoding in which data is best sent, and the data in it (RFC 2045 §6).
+
+    Args:
+        data: the content.
+        text: whether it consists of lines, which end in CRLF.
+    """
+    if not is_raw(data):
+        return "7bit", data
+    few = sum(byte > 126 for byte in data) * 6 <= len(data)  # noqa: PLR2004 - "~"; shorter as QP
+    if text and few and not _has_bare_cr(data):
+        return "quoted-printable", binascii.b2a_qp(data, istext=True)
+    return "base64", _base64(data)
 
 
 def _base64(data: bytes) -> bytes:

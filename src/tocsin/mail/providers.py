@@ -92,8 +92,8 @@ _ROWS = (
         port=587,
         tls="starttls",
         recipients_per_message=100,
-        login_hint="The relay knows senders by IP address or by login, as an administrator of "
-        "Google Workspace has set it; a login takes an app password.",
+        login_hint="A login takes an app password; the relay may also know senders by IP address. "
+        "It closes on general names in EHLO: set local_hostname to your domain.",
         source=(
             "https://support.google.com/a/answer/2956491",
             "https://support.google.com/a/answer/166852",

@@ -37,12 +37,15 @@ class Reply:
 
     @property
     def final(self) -> bool:
-        """Whether another try is of no use: a 5yz that isn't a quota.
+        """Whether another try is of no use: a 5yz that is neither a quota nor about the options.
 
         Gmail answers `550 5.4.5` when the day's quota is used up, which clears by itself
-        (https://support.google.com/a/answer/3726730).
+        (https://support.google.com/a/answer/3726730). 530 wants STARTTLS (RFC 3207 §4) or a login
+        (RFC 4954 §6) first.
         """
-        return self.code is not None and self.code // 100 == 5 and self.enhanced != "5.4.5"  # noqa: PLR2004
+        if self.code is None or self.code // 100 != 5:  # noqa: PLR2004 - the digit
+            return False
+        return self.code != 530 and self.enhanced != "5.4.5"  # noqa: PLR2004 - as above
 
     def __str__(self) -> str:
         """Return the reply in one line, fit for a terminal."""

@@ -128,9 +128,7 @@ class Session(Conversation):
     def close(self) -> None:
         """Say QUIT and hang up; its reply decides nothing, so nobody waits for it."""
         if self.alive and self._ahead is None:
-            self._channel.deadline = time.monotonic() + 1.0
-            with contextlib.suppress(OSError):
-                self._channel.write(b"QUIT\r\n")
+            self._take_leave()
         self.alive = False
         self._channel.close()
 

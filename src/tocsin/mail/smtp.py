@@ -20,7 +20,7 @@ from tocsin.mail.delivery import Delivery
 from tocsin.mail.endpoint import ENDPOINTS, endpoint, login_hint
 from tocsin.mail.envelope import envelopes
 from tocsin.mail.host import host_option, may_be_this_machine, word_option
-from tocsin.mail.login import separates
+from tocsin.mail.login import PASSWORD_MECHANISMS, TOKEN_MECHANISMS, separates
 from tocsin.mail.pipelining import Pipelining
 
 if TYPE_CHECKING:
@@ -50,12 +50,14 @@ class SMTPEmailHandler(EmailHandler):
         use_starttls: turn on TLS by the STARTTLS command (mostly on port 587). A server that
             doesn't offer it is an error. `use_tls` wins.
         tls_context: how TLS verifies the server, and with which certificate it shows itself; by
-            default `ssl.create_default_context()`, which trusts whom the operating system trusts.
+            default one that trusts what the operating system trusts.
         timeout: seconds for each wait for the server.
         username: the account to log in to; no login without it.
         password: its password, or a callable that returns it and is called at each login.
         access_token: an OAuth 2 token instead of a password, for XOAUTH2 or OAUTHBEARER; or a
             callable, as above.
+        login_mechanism: how to log in: `PLAIN`, `LOGIN` or `CRAM-MD5`, or with a token `XOAUTH2` or
+            `OAUTHBEARER`; by default the first of these that the server offers.
         default_from: who sends a message without `from_addr`; by default `username`, if that is an
             address.
         recipients_per_message: how many recipients a transaction has at most. A message to more of
@@ -83,6 +85,7 @@ class SMTPEmailHandler(EmailHandler):
         username: str | None = None,
         password: Secret | None = None,
         access_token: Secret | None = None,
+        login_mechanism: str | None = None,
         default_from: str | Address | None = None,
         recipients_per_message: int | None = None,
         pipeline_messages: bool | None = None,
@@ -110,6 +113,9 @@ class SMTPEmailHandler(EmailHandler):
             "dangerous_plaintext_login", dangerous_plaintext_login
         )
         self._check_login()
+        self.login_mechanism: str | None = (
+            None if login_mechanism is None else self._mechanism(login_mechanism)
+        )
         self.default_from: Address | None = (
             None if default_from is None else address_option("default_from", default_from)
         )
@@ -140,6 +146,7 @@ class SMTPEmailHandler(EmailHandler):
         "username",
         "password",
         "access_token",
+        "login_mechanism",
         "default_from",
         "recipients_per_message",
         "pipeline_messages",
@@ -282,6 +289,19 @@ class SMTPEmailHandler(EmailHandler):
                 f"or use_tls (port {SMTPS_PORT}; smtps://)",
             )
 
+    def _mechanism(self, value: object) -> str:
+        key = "login_mechanism"
+        name = options.text(key, value).upper()
+        if name not in PASSWORD_MECHANISMS and name not in TOKEN_MECHANISMS:
+            known = ", ".join([*PASSWORD_MECHANISMS, *TOKEN_MECHANISMS])
+            options.fail(key, f"unknown {value!r}; known are {known}")
+        if self.username is None:
+            options.fail(key, "has no effect without a username")
+        if (name in TOKEN_MECHANISMS) != (self.access_token is not None):
+            needs = "an access_token" if name in TOKEN_MECHANISMS else "a password"
+            options.fail(key, f"{name} takes {needs}")
+        return name
+
     @property
     @override
     def sender(self) -> Address | None:
@@ -314,6 +334,7 @@ class SMTPEmailHandler(EmailHandler):
             username=self.username,
             password=_callable(self.password),
             access_token=_callable(self.access_token),
+            login_mechanism=self.login_mechanism,
             login_hint=login_hint(self.host),
             plaintext_login=self.dangerous_plaintext_login,
             pipelining=self._pipelining,
@@ -350,10 +371,10 @@ if hasattr(os, "register_at_fork"):
 def _tls_context(given: ssl.SSLContext | None, *, needed: bool) -> ssl.SSLContext | None:
     if given is None and not needed:
         return None
+    if given is None:
+        return options.verifying_context()
     import ssl  # noqa: PLC0415 - only who uses TLS pays for it
 
-    if given is None:
-        return ssl.create_default_context()
     if not isinstance(given, ssl.SSLContext):
         options.fail("tls_context", f"expected an ssl.SSLContext, got {options.kind(given)}")
     if not needed:
