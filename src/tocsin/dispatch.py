@@ -86,6 +86,7 @@ class Dispatch:
         email: sends it.
         fallback: takes what can't be mailed.
         give_up_after: seconds after which it is that.
+        clock: returns the time in seconds since the epoch, as a mail shows it.
     """
 
     def __init__(
@@ -99,7 +100,9 @@ class Dispatch:
         email: EmailHandler,
         fallback: Fallback,
         give_up_after: float,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        self._clock = clock
         self._intake = intake
         self._books = books
         self._heading = heading
@@ -113,6 +116,7 @@ class Dispatch:
         self._sent = self._failed = self._retries = 0
         self._last_error: str | None = None
         self._next_at: float | None = None
+        self._ahead = 0.0  # seconds that the store's clock is ahead
         self._accounts: StoreStats | None = None
         self._done = 0  # records handed over when nothing was left to do
         self._asked = Audience()  # who got the latest digest
@@ -134,7 +138,7 @@ class Dispatch:
             mails_failed=self._failed,
             retries=self._retries,
             last_error=self._last_error,
-            next_mail_at=self._next_at,
+            next_mail_at=None if self._next_at is None else self._next_at - self._ahead,
             store=self._accounts,
         )
 
@@ -288,7 +292,7 @@ class Dispatch:
         if state.full:
             next_at = min(map(state.due_at, state.outgoing.values()))
             decision = Decision(reason=None, next_at=next_at, haste=haste)
-        self._next_at = decision.next_at
+        self._next_at, self._ahead = decision.next_at, page.now - self._clock()
         due: Outgoing | Decision | None = None
         if decision.reason is None:
             due = state.due(page.now)
@@ -337,6 +341,7 @@ class Dispatch:
             message_id=f"<{secrets.token_hex(16)}@{self._heading.domain}>",
             policy=self._books.policy,
             now=page.now,
+            wall=self._clock(),
             audience=audience,
         )
         self._claim(outgoing, page, until)

@@ -15,8 +15,9 @@ from samples import NOW, event, group, groups
 from tocsin.alerts.batch import Batch, Report
 from tocsin.alerts.budget import Budget
 from tocsin.alerts.codec import dump, load
-from tocsin.alerts.digest import Accounts, Audience
+from tocsin.alerts.digest import Accounts, Audience, Trouble
 from tocsin.alerts.grouping import OTHER, as_other
+from tocsin.alerts.known import Told
 from tocsin.alerts.policy import Decision, Haste, Policy, decide
 from tocsin.alerts.state import State
 
@@ -138,6 +139,35 @@ def test_it_is_promised_until_when_nothing_of_this_is_told_again() -> None:
             audience=Audience(to=EVERYBODY),
         )
         assert taken.digest.next_at == NOW + later + promised
+
+
+def test_a_digest_shows_times_by_the_clock_of_who_made_it_and_the_state_goes_by_the_stores() -> (
+    None
+):
+    state = received(group())
+    take(state, now=NOW + 10)
+    state.report(PARTLY, POLICY, NOW + 20)
+    state.report(report(owed=("b@x",), problem="full"), POLICY, NOW + 30)
+    state.receive(Batch(groups=(group(),)), POLICY, NOW + 40)
+    years = 1e8
+    taken = state.take(
+        Decision(reason="still"),
+        message_id="<n>",
+        policy=POLICY,
+        now=NOW + 910,
+        wall=NOW + 910 - years,
+        audience=Audience(to=EVERYBODY),
+    )
+    digest, (entry,) = taken.digest, taken.digest.entries
+    assert (digest.date, digest.next_at) == (NOW + 910 - years, NOW + 910 + 1_800 - years)
+    assert digest.trouble == Trouble(since=NOW + 30 - years, count=1, problem="full")
+    assert entry.before == Told(at=NOW + 10 - years, interval=900, rate=0)
+    assert (taken.at, state.mail_at, told_at(state, "a")) == (NOW + 910, NOW + 910, NOW + 910)
+    assert state.trouble == Trouble(since=NOW + 30, count=1, problem="full")
+    assert state.overdue(86_400, NOW + 86_400) == []
+    assert state.overdue(86_400, NOW + 86_410) == [state.outgoing["<m>"]]
+    state.report(report("<n>", owed=EVERYBODY), POLICY, NOW + 911)
+    assert (state.mail_at, told_at(state, "a")) == (NOW + 10, NOW + 10)
 
 
 def test_no_next_mail_is_promised_at_the_end() -> None:

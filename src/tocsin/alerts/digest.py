@@ -92,9 +92,12 @@ class Accounts:
 class Digest:
     """One email's content. It is the same at every attempt to send it.
 
+    Times are in seconds since the epoch, by the clock of the process that made it: the store's
+    never goes back, and may be years ahead.
+
     Attributes:
         message_id: the email's Message-ID.
-        date: when it was decided, in seconds since the epoch.
+        date: when it was decided.
         reason: why it is sent now.
         entries: the groups, the lead first; empty where there is but something lost to tell.
         next_at: before when none of these is told again, unless it gets worse; None if there is

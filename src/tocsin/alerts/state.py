@@ -171,6 +171,7 @@ class State:
         message_id: str,
         policy: Policy,
         now: float,
+        wall: float | None = None,
         audience: Audience = _NOBODY,
     ) -> Outgoing:
         """Make a digest of all that is unmailed; it is on its way from now on.
@@ -180,15 +181,18 @@ class State:
             message_id: the email's.
             policy: the numbers.
             now: the store's time.
+            wall: the same by this process's clock, by which the mail shows its times; by default
+                it is the same.
             audience: who gets it.
         """
+        ahead = 0 if wall is None else now - wall
         before = {
             name: Before(pending_since=known.pending_since, told=known.told)
             for name, known in self.groups.items()
             if known.pending is not None
         }
         numbers = decision.haste.on(policy)
-        entries = [_entry(self.groups[name], numbers, now) for name in before]
+        entries = [_entry(self.groups[name], numbers, now, ahead) for name in before]
         if decision.spends:
             self.budget(decision.spends).spend(policy, now)
         told = [self.groups[name].told for name in before]
@@ -196,12 +200,12 @@ class State:
         last = decision.reason == "exit" or policy.at_exit
         digest = Digest(
             message_id=message_id,
-            date=now,
+            date=now - ahead,
             reason=decision.reason or "still",
             entries=tuple(sorted(entries, key=rank)),
-            next_at=None if last else min(again, default=now + policy.repeat_after),
+            next_at=None if last else min(again, default=now + policy.repeat_after) - ahead,
             lost=self.lost,
-            trouble=self.trouble,
+            trouble=self.trouble and replace(self.trouble, since=self.trouble.since - ahead),
             accounts=Accounts(
                 since=self.since,
                 received=self.received,
@@ -215,6 +219,7 @@ class State:
             other.told = None  # it is never the same kinds twice
         outgoing = self.outgoing[message_id] = Outgoing(
             digest=digest,
+            at=now,
             spent=decision.spends,
             before=before,
             mail_before=self.mail_at,
@@ -294,8 +299,8 @@ class State:
             now: the store's time.
         """
         waiting = [one for one in self.outgoing.values() if one.claimed_until <= now]
-        waiting.sort(key=lambda one: one.digest.date)
-        old = [one for one in waiting if one.digest.date + after <= now]
+        waiting.sort(key=lambda one: one.at)
+        old = [one for one in waiting if one.at + after <= now]
         had = [one for one in waiting[len(old) :] if one.counted]
         return old + had[: max(0, len(self.outgoing) - len(old) - _MAX_OUTGOING)]
 
@@ -308,10 +313,10 @@ class State:
         digest = outgoing.digest
         if outgoing.spent:
             self.budget(outgoing.spent).give_back(policy, now)
-        if self.mail_at == digest.date:
+        if self.mail_at == outgoing.at:
             self.mail_at = outgoing.mail_before
         for later in self.outgoing.values():
-            if later.mail_before == digest.date:
+            if later.mail_before == outgoing.at:
                 later.mail_before = outgoing.mail_before
         self._lose(digest.lost, outgoing.lost_before)
         self._untell(outgoing)
@@ -324,14 +329,13 @@ class State:
 
     def _untell(self, outgoing: Outgoing) -> None:
         """Let groups be told when they were before; a later digest may have told them, too."""
-        date = outgoing.digest.date
         for name, before in outgoing.before.items():
             known = self.groups.get(name)
-            if known is not None and known.told is not None and known.told.at == date:
+            if known is not None and known.told is not None and known.told.at == outgoing.at:
                 known.told = before.told
             for later in self.outgoing.values():
                 other = later.before.get(name)
-                if other is not None and other.told is not None and other.told.at == date:
+                if other is not None and other.told is not None and other.told.at == outgoing.at:
                     later.before[name] = replace(other, told=before.told)
 
     def due(self, now: float) -> Outgoing | None:
@@ -344,7 +348,8 @@ class State:
         return max(self.retry_at, outgoing.retry_at, outgoing.claimed_until)
 
 
-def _entry(known: Known, policy: Policy, now: float) -> Entry:
+def _entry(known: Known, policy: Policy, now: float, ahead: float) -> Entry:
+    """Return a group as it is told now, by a clock that the store's is ahead of."""
     before, reason = known.told, known.reason(policy, now)
     return Entry(
         group=known.tell(policy, now),
@@ -352,7 +357,7 @@ def _entry(known: Known, policy: Policy, now: float) -> Entry:
         total=known.total,
         since=known.since,
         recent=known.recent.within(now),
-        before=before,
+        before=before and replace(before, at=before.at - ahead),
     )
 
 
