@@ -29,7 +29,7 @@ reports = st.builds(
     problem=texts,
     pause=times,
 )
-told = st.builds(Told, at=times, interval=times, rate=times)
+told = st.builds(Told, at=times, interval=times, rate=times, echoes=st.integers(0, 9))
 known = st.builds(
     Known,
     pending=st.none() | groups(),
@@ -42,6 +42,7 @@ known = st.builds(
         Rate, start=st.integers(0), counts=st.lists(st.integers(0), max_size=5).map(tuple)
     ),
     told=st.none() | told,
+    apart=st.booleans(),
 )
 digests = st.builds(
     lambda of, before, lost: digest(entry(of, "still", before=before), lost=lost),
@@ -83,6 +84,7 @@ states = st.builds(
     lost=st.integers(0),
     lost_at=times,
     mail_at=times,
+    sent_at=st.none() | times,
     failures=st.integers(0),
     retry_at=times,
 )

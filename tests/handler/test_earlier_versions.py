@@ -103,6 +103,7 @@ def test_its_accounts_hold_and_what_was_not_merged_is(path: Path) -> None:
             "not merged yet",
             "a late kind ✓",
         }
+        assert all(known.apart for known in state.groups.values())
         assert (state.lost, len(state.sources), len(state.groups)) == (6, 2, 5)
         assert state.trouble is not None
         assert state.trouble.problem == "not everybody"

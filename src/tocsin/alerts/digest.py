@@ -22,6 +22,7 @@ class Entry:
         since: when the first one of all was logged, in seconds since the epoch.
         recent: how many there were in the last minute.
         before: when it was told before; None if never.
+        echo: whether no further mail goes for it alone, as mails seem to cause it.
     """
 
     group: Group
@@ -30,6 +31,7 @@ class Entry:
     since: float
     recent: int = 0
     before: Told | None = None
+    echo: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ _LAST_PAUSE = 300.0
 _MAX_SAMPLES = 600_000  # characters of all samples that are not told yet
 _MAX_SOURCES = 200
 _MAX_OUTGOING = 20
+_AFTER_MAIL = 60.0  # seconds in which what comes may have been caused by a mail
 _NOBODY = Audience()
 
 
@@ -58,6 +59,7 @@ class State:
         lost: events that were dropped or given up, and no mail has said so.
         lost_at: since when there are some.
         mail_at: when the latest digest was decided that isn't dissolved.
+        sent_at: when the latest attempt to send a digest began or was reported; None if none was.
         failures: attempts that nobody accepted since the last one that somebody did.
         failing_since: when the first of these was.
         trouble: why the latest mails didn't reach everybody; None if they did.
@@ -76,6 +78,7 @@ class State:
     lost: int = 0
     lost_at: float = 0
     mail_at: float = 0
+    sent_at: float | None = None
     failures: int = 0
     failing_since: float = 0
     trouble: Trouble | None = None
@@ -124,13 +127,20 @@ class State:
         if any(group.samples for group in batch.groups):
             waiting = (known.pending for known in self.groups.values())
             room -= sum(pending.size for pending in waiting if pending is not None)
+        after_mail = self._after_mail(now)
         for group in batch.groups:
             self.since = min(self.since, group.first) if self.received else group.first
             self.received += group.count
             self._forget(group.fingerprint, policy, now)
             room -= group.size
             placed = self._place(group if room >= 0 else replace(group, samples=()), policy, now)
-            self.groups[placed.fingerprint].add(placed, policy, now)
+            self.groups[placed.fingerprint].add(placed, policy, now, after_mail=after_mail)
+
+    def _after_mail(self, now: float) -> bool:
+        """Return whether a mail is on its way, or was until a short time ago."""
+        if self.sent_at is not None and now < self.sent_at + _AFTER_MAIL:
+            return True
+        return any(now < one.claimed_until for one in self.outgoing.values())
 
     def _place(self, group: Group, policy: Policy, now: float) -> Group:
         """Return a group as the table has a place for it: among the others, if it is full."""
@@ -192,7 +202,7 @@ class State:
             if known.pending is not None
         }
         numbers = decision.haste.on(policy)
-        entries = [_entry(self.groups[name], numbers, now, ahead) for name in before]
+        entries = [self._tell(name, numbers, now, ahead) for name in before]
         if decision.spends:
             self.budget(decision.spends).spend(policy, now)
         told = [self.groups[name].told for name in before]
@@ -227,14 +237,30 @@ class State:
             owed=audience.recipients,
         )
         self.lost = 0
-        self.mail_at = now
+        self.mail_at = self.sent_at = now
         return outgoing
+
+    def _tell(self, name: str, policy: Policy, now: float, ahead: float) -> Entry:
+        """Return a group as it is told now, by a clock that the store's is ahead of."""
+        known = self.groups[name]
+        before, reason = known.told, known.reason(policy, now)
+        group = known.tell(policy, now, self.mail_at)
+        return Entry(
+            group=group,
+            reason=reason,
+            total=known.total,
+            since=known.since,
+            recent=known.recent.within(now),
+            before=before and replace(before, at=before.at - ahead),
+            echo=known.told is not None and known.told.echo,
+        )
 
     def report(self, report: Report, policy: Policy, now: float) -> None:
         """Note what an attempt to send a digest has come to."""
         outgoing = self.outgoing.get(report.message_id)
         if outgoing is None:  # all has been said
             return
+        self.sent_at = now
         done = {*report.accepted, *report.refused}
         outgoing.owed = tuple(one for one in outgoing.owed if one not in done)
         if report.accepted:
@@ -346,19 +372,6 @@ class State:
     def due_at(self, outgoing: Outgoing) -> float:
         """Return when a digest on its way may be sent again."""
         return max(self.retry_at, outgoing.retry_at, outgoing.claimed_until)
-
-
-def _entry(known: Known, policy: Policy, now: float, ahead: float) -> Entry:
-    """Return a group as it is told now, by a clock that the store's is ahead of."""
-    before, reason = known.told, known.reason(policy, now)
-    return Entry(
-        group=known.tell(policy, now),
-        reason=reason,
-        total=known.total,
-        since=known.since,
-        recent=known.recent.within(now),
-        before=before and replace(before, at=before.at - ahead),
-    )
 
 
 def _pause(failures: int) -> float:

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
 
 def _from_1(kind: str, data: dict[str, Any]) -> None:
-    """A digest's date was the store's time, too."""
+    """A digest's date was the store's time, too; and nobody knew which groups are echoes."""
     if kind == "State":
+        for known in data.get("groups", {}).values():
+            known["apart"] = True
         for outgoing in data.get("outgoing", {}).values():
             outgoing["at"] = outgoing["digest"]["date"]
 

@@ -338,6 +338,8 @@ def _history(entry: told.Entry, times: Times) -> Iterator[str]:
     yield f"last told at {times.minute(entry.before.at)}"
     if entry.total > entry.group.count:
         yield f"{entry.total:,} in all since {times.minute(entry.since)}"
+    if entry.echo:
+        yield "it has only come right after mails, so no further mail goes for it alone"
 
 
 def _by_host(sources: tuple[Source, ...]) -> dict[str, list[Source]]:
