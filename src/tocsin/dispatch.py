@@ -24,7 +24,7 @@ from tocsin.mail.address import AddressList
 from tocsin.stats import Stats, StoreStats
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Collection, Generator, Sequence
 
     from tocsin.alerts.heading import Heading
     from tocsin.alerts.outgoing import Outgoing
@@ -111,7 +111,7 @@ class Dispatch:
         self._email = email
         self._fallback = fallback
         self._give_up_after = give_up_after
-        self._complaints: set[str] = set()
+        self._complaints: dict[str, set[str]] = {}  # kind: whom it is about, where that is known
         self._dropped = 0  # of which the store has been told
         self._sent = self._failed = self._retries = 0
         self._last_error: str | None = None
@@ -224,11 +224,12 @@ class Dispatch:
             sections.prepare()
             self._email.prepare()
 
-    def complain(self, kind: str, text: str) -> None:
-        """Tell a failure on standard error, once a kind until something succeeds."""
+    def complain(self, kind: str, text: str, whom: Collection[str] = ()) -> None:
+        """Tell a failure on standard error, once a kind until its recipients have got a mail."""
         self._last_error = text
-        if kind not in self._complaints:
-            self._complaints.add(kind)
+        told = self._complaints.get(kind)
+        if told is None or not told.issuperset(whom):
+            self._complaints[kind] = {*whom, *(told or ())}
             with _sending_here():  # standard error may be a logger
                 say(text)
 
@@ -409,7 +410,9 @@ class Dispatch:
         owed = {*everybody} - {*report.accepted, *report.refused}
         self._report(report)
         if report.accepted:
-            self._complaints.clear()
+            about = self._complaints.items()
+            left = {kind: whom.difference(report.accepted) for kind, whom in about}
+            self._complaints = {kind: whom for kind, whom in left.items() if whom}
             self._sent += not counted
         if problem is None:
             self._last_error = None
@@ -436,16 +439,16 @@ class Dispatch:
         again: bool,
     ) -> None:
         """Tell why somebody has no mail; another reason, or a final one, is another kind."""
-        replies = [
-            reply
+        replies = {
+            whom: reply
             for receipt in receipts
-            for reply in (*receipt.refused.values(), *receipt.deferred.values())
-        ]
-        codes = sorted({str(reply.code) for reply in replies})
+            for whom, reply in (*receipt.refused.items(), *receipt.deferred.items())
+        }
+        codes = sorted({str(reply.code) for reply in replies.values()})
         kind = f"{type(problem.__cause__ or problem).__name__} {codes} {owed}"
         what = "was not sent to everybody" if report.accepted else "was not sent"
         later = "; it will be tried again" if owed and again else ""
-        self.complain(kind, f"an alert mail {what}: {problem}{later}")
+        self.complain(kind, f"an alert mail {what}: {problem}{later}", replies)
 
     def _give_up(self, page: Page) -> None:
         """Give up what is too old."""
@@ -458,6 +461,7 @@ class Dispatch:
         for outgoing in old:  # kept before it counts as given up: told twice is better than never
             self._keep("this alert could not be mailed in time", outgoing)
             state.give_up(outgoing, page.now)
+            self._claims.pop(outgoing.digest.message_id, None)
         if old:
             page.commit()
 
@@ -472,6 +476,7 @@ class Dispatch:
                 # While others wait for the state: nobody may end the process between these two.
                 self._keep("this alert could not be mailed", outgoing)
                 page.state.give_up(outgoing, page.now)
+                self._claims.pop(outgoing.digest.message_id, None)
             page.commit()
             self._account(page.state)
 

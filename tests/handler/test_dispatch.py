@@ -243,6 +243,63 @@ def test_a_failure_is_told_once_a_kind_until_something_succeeds(
     ]
 
 
+@pytest.mark.parametrize("fate", ["refused", "deferred"])
+def test_one_dead_address_is_told_once_and_not_with_every_mail(
+    fate: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dead = {"b@x"}
+
+    def mood(them: list[str]) -> Receipt:
+        wrong = [one for one in them if one in dead]
+        return receipt([one for one in them if one not in dead], **{fate: wrong})
+
+    rounds = Rounds(Moody(mood), to="a@x, b@x, c@x", group_wait=0, repeat_after=0)
+
+    def lines() -> int:
+        for name in ("one", "two", "three"):
+            rounds.log(name)
+            rounds.run(after=400)
+        return capsys.readouterr().err.count("an alert mail was not sent")
+
+    assert lines() == 1
+    dead.add("c@x")
+    assert lines() == 1
+    assert lines() == 0
+    dead.clear()
+    assert lines() == 0
+    dead.add("b@x")
+    assert lines() == 1
+
+
+def test_what_everybody_missed_is_over_when_somebody_has_a_mail(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Then the server is back; but one who still has none is not told of again."""
+    answers: list[Any] = [DOWN, receipt(["a@x"], deferred=["b@x"]), DOWN]
+    rounds = Rounds(Moody(lambda _: answers.pop(0)), to="a@x, b@x", group_wait=0)
+    rounds.log()
+    rounds.run()
+    rounds.run(after=1)
+    rounds.log("other")
+    rounds.run(after=0.5)
+    assert capsys.readouterr().err.count(": no connection") == 2
+
+
+@pytest.mark.parametrize("haste", [Haste.NONE, Haste.EXIT])
+def test_nothing_is_kept_of_a_digest_that_is_given_up_unsent(haste: Haste) -> None:
+    rounds = Rounds(Moody(lambda _: DOWN), group_wait=0)
+    rounds.log()
+    rounds.run()
+    rounds.run(after=24 * 3600 + 400, haste=haste)
+    if haste is Haste.EXIT:
+        rounds.log("left behind")
+        rounds.dispatch.abandon()
+    store = rounds.check()
+    assert store is not None
+    assert (store.pending, store.undelivered) == (0, 1 + (haste is Haste.EXIT))
+    assert rounds.dispatch._claims == {}
+
+
 def test_a_closed_standard_error_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
     closed = io.StringIO()
     closed.close()
