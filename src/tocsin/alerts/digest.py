@@ -23,6 +23,7 @@ class Entry:
         recent: how many there were in the last minute.
         before: when it was told before; None if never.
         echo: whether no further mail goes for it alone, as mails seem to cause it.
+        cut: whether its samples were dropped, to save space.
     """
 
     group: Group
@@ -32,6 +33,7 @@ class Entry:
     recent: int = 0
     before: Told | None = None
     echo: bool = False
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ _FIRST_PAUSE = 1.0
 _LAST_PAUSE = 300.0
 _MAX_SAMPLES = 600_000  # characters of all samples that are not told yet
 _MAX_SOURCES = 200
+_MAX_PROBLEM = 1_000  # characters
 _MAX_OUTGOING = 20
 _AFTER_MAIL = 60.0  # seconds in which what comes may have been caused by a mail
 _NOBODY = Audience()
@@ -267,6 +268,7 @@ class State:
             self.failures, self.retry_at = 0, 0
             if not outgoing.counted:
                 outgoing.counted = True
+                outgoing.before = {}  # it never dissolves, and has told what it tells
                 self.mailed += outgoing.digest.count
         outgoing.frozen = outgoing.frozen or bool(report.accepted or report.unknown)
         if report.final or not outgoing.owed:
@@ -297,6 +299,7 @@ class State:
 
     def _complain(self, problem: str, now: float) -> None:
         """Note what the next mail says about those before it."""
+        problem = problem[:_MAX_PROBLEM]
         if not problem:
             self.trouble = None
         elif self.trouble is None:
