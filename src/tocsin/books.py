@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from tocsin.alerts.batch import Batch, Report
 from tocsin.alerts.codec import dump, load
 from tocsin.alerts.policy import alone
+from tocsin.alerts.size import pack
 from tocsin.alerts.state import State
 from tocsin.exceptions import StoreError
 
@@ -232,7 +233,7 @@ class Books:
 
     def commit(self, lease: Lease, state: State, consumed: Sequence[Entry]) -> None:
         """Replace the state, and remove what is merged in it."""
-        raw = dump(state)
+        raw = pack(state)
         lease.commit(raw, consumed)
         self._cached = raw, state
 

@@ -28,7 +28,7 @@ from tocsin.sending import Call, silent
 from tocsin.stats import Stats, StoreStats
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Sequence
+    from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 
     from tocsin.alerts.heading import Heading
     from tocsin.alerts.outgoing import Outgoing
@@ -66,6 +66,7 @@ class Dispatch:
         fallback: takes what can't be mailed.
         give_up_after: seconds after which it is that.
         inherited: whether something may be in the store from before.
+        clock: returns the time in seconds since the epoch, as a mail shows it.
     """
 
     def __init__(
@@ -80,7 +81,9 @@ class Dispatch:
         fallback: Fallback,
         give_up_after: float,
         inherited: bool = False,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        self._clock = clock
         self._intake = intake
         self._books = books
         self._heading = heading
@@ -89,11 +92,12 @@ class Dispatch:
         self._email = email
         self._fallback = fallback
         self._give_up_after = give_up_after
-        self._complaints: set[str] = set()
+        self._complaints: dict[str, set[str]] = {}  # kind: whom it is about, where that is known
         self._dropped = 0  # of which the store has been told
         self._sent = self._failed = self._retries = 0
         self._last_error: str | None = None
         self._next_at: float | None = None
+        self._ahead = 0.0  # seconds that the store's clock is ahead
         self._accounts: StoreStats | None = None
         self._done = 0  # records handed over when nothing was left to do
         self._asked = Audience()  # who got the latest digest
@@ -117,7 +121,7 @@ class Dispatch:
             mails_failed=self._failed,
             retries=self._retries,
             last_error=self._last_error,
-            next_mail_at=self._next_at,
+            next_mail_at=None if self._next_at is None else self._next_at - self._ahead,
             store=self._accounts,
         )
 
@@ -229,11 +233,12 @@ class Dispatch:
             sections.prepare()
             self._email.prepare()
 
-    def complain(self, kind: str, text: str) -> None:
-        """Tell a failure on standard error, once a kind until something succeeds."""
+    def complain(self, kind: str, text: str, whom: Collection[str] = ()) -> None:
+        """Tell a failure on standard error, once a kind until its recipients have got a mail."""
         self._last_error = text
-        if kind not in self._complaints:
-            self._complaints.add(kind)
+        told = self._complaints.get(kind)
+        if told is None or not told.issuperset(whom):
+            self._complaints[kind] = {*whom, *(told or ())}
             with silent():  # standard error may be a logger
                 say(text)
 
@@ -322,7 +327,7 @@ class Dispatch:
         if state.full:
             next_at = min(map(state.due_at, state.outgoing.values()))
             decision = Decision(reason=None, next_at=next_at, haste=haste)
-        self._next_at = decision.next_at
+        self._next_at, self._ahead = decision.next_at, page.now - self._clock()
         due: Outgoing | Decision | None = None
         if decision.reason is None:
             due = state.due(page.now)
@@ -371,6 +376,7 @@ class Dispatch:
             message_id=f"<{secrets.token_hex(16)}@{self._heading.domain}>",
             policy=self._books.policy,
             now=page.now,
+            wall=self._clock(),
             audience=audience,
         )
         self._claim(outgoing, page, until)
@@ -417,7 +423,9 @@ class Dispatch:
         owed = {*everybody} - {*report.accepted, *report.refused}
         self._report(report, alone=alone)
         if report.accepted:
-            self._complaints.clear()
+            about = list(self._complaints.items())
+            left = {kind: whom.difference(report.accepted) for kind, whom in about}
+            self._complaints = {kind: whom for kind, whom in left.items() if whom}
             self._sent += not counted
         if problem is None:
             self._last_error = None
@@ -476,16 +484,16 @@ class Dispatch:
         again: bool,
     ) -> None:
         """Tell why somebody has no mail; another reason, or a final one, is another kind."""
-        replies = [
-            reply
+        replies = {
+            whom: reply
             for receipt in receipts
-            for reply in (*receipt.refused.values(), *receipt.deferred.values())
-        ]
-        codes = sorted({str(reply.code) for reply in replies})
+            for whom, reply in (*receipt.refused.items(), *receipt.deferred.items())
+        }
+        codes = sorted({str(reply.code) for reply in replies.values()})
         kind = f"{type(problem.__cause__ or problem).__name__} {codes} {owed}"
         what = "was not sent to everybody" if report.accepted else "was not sent"
         later = "; it will be tried again" if owed and again else ""
-        self.complain(kind, f"an alert mail {what}: {problem}{later}")
+        self.complain(kind, f"an alert mail {what}: {problem}{later}", replies)
 
     def _give_up(self, page: Page) -> None:
         """Give up what is too old."""
@@ -498,6 +506,7 @@ class Dispatch:
         for outgoing in old:  # kept before it counts as given up: told twice is better than never
             self._keep("this alert could not be mailed in time", outgoing)
             state.give_up(outgoing, page.now)
+            self._claims.pop(outgoing.digest.message_id, None)
         if old:
             page.commit()
 
@@ -512,6 +521,7 @@ class Dispatch:
                 # While others wait for the state: nobody may end the process between these two.
                 self._keep("this alert could not be mailed", outgoing)
                 page.state.give_up(outgoing, page.now)
+                self._claims.pop(outgoing.digest.message_id, None)
             page.commit()
             self._account(page.state)
 

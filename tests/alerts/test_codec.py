@@ -29,7 +29,7 @@ reports = st.builds(
     problem=texts,
     pause=times,
 )
-told = st.builds(Told, at=times, interval=times, rate=times)
+told = st.builds(Told, at=times, interval=times, rate=times, echoes=st.integers(0, 9))
 known = st.builds(
     Known,
     pending=st.none() | groups(),
@@ -42,6 +42,7 @@ known = st.builds(
         Rate, start=st.integers(0), counts=st.lists(st.integers(0), max_size=5).map(tuple)
     ),
     told=st.none() | told,
+    apart=st.booleans(),
 )
 digests = st.builds(
     lambda of, before, lost: digest(entry(of, "still", before=before), lost=lost),
@@ -52,6 +53,7 @@ digests = st.builds(
 outgoing = st.builds(
     Outgoing,
     digest=digests,
+    at=times,
     spent=st.sampled_from(["", "normal", "urgent"]),
     before=st.dictionaries(
         texts, st.builds(Before, pending_since=times, told=st.none() | told), max_size=2
@@ -82,6 +84,7 @@ states = st.builds(
     lost=st.integers(0),
     lost_at=times,
     mail_at=times,
+    sent_at=st.none() | times,
     failures=st.integers(0),
     retry_at=times,
 )
@@ -126,7 +129,7 @@ def test_what_is_written_is_json_with_a_version() -> None:
     assert json.loads(data.decode("utf-8", "surrogatepass"))["version"] == VERSION
 
 
-@pytest.mark.parametrize("version", [0, VERSION + 1, "1", None])
+@pytest.mark.parametrize("version", [0, VERSION + 1, "1", 1.0, True, None])
 def test_another_version_is_refused_and_named(version: object) -> None:
     data = json.dumps(
         {"version": version, "data": {"groups": [], "reports": [], "dropped": 0}}
@@ -144,15 +147,24 @@ def test_another_version_is_refused_and_named(version: object) -> None:
         b"5",
         b'{"version": 1}',
         b'{"version": 1, "data": 5}',
+        b'{"version": 1, "data": []}',
         b'{"version": 1, "data": {"groups": 5, "reports": []}}',
-        b'{"version": 1, "data": {"reports": []}}',
+        b'{"version": 1, "data": {"groups": [{"count": 1}]}}',
+        b'{"version": 1, "data": {"reports": "none"}}',
         b"\xff\xfe",
-        b'{"version": 1, "data": {"groups": {}, "outgoing": [], "received": 0}}',
+        b'{"version": 1, "data": {"groups": {}}}',
     ],
 )
 def test_what_is_no_batch_is_a_store_error_that_says_so(data: bytes) -> None:
     with pytest.raises(StoreError, match="the store holds no Batch"):
         load(Batch, data)
+
+
+def test_a_field_that_is_missing_has_its_default_and_an_unknown_one_is_left_out() -> None:
+    data = b'{"version": %d, "data": {"number": 3, "colour": "red"}}' % VERSION
+    assert load(Batch, data) == Batch(number=3)
+    data = b'{"version": %d, "data": {"normal": {"spent": 2}}}' % VERSION
+    assert load(State, data) == State(normal=Budget(spent=2))
 
 
 def test_a_mapping_that_is_none_is_a_store_error() -> None:

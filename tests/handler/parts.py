@@ -152,6 +152,7 @@ class Rounds:
             email=sender,
             fallback=StandardError(),
             give_up_after=24 * 3600,
+            clock=lambda: self.clock(),  # noqa: PLW0108 - a test may give it another one
         )
 
     def log(self, msg: str = "boom", times: int = 1, level: int = logging.ERROR) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import email
+import email.message
+import email.policy
+import email.utils
 import io
 import logging
 import sys
@@ -10,15 +14,29 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from parts import Moody, Rounds, receipt
+from parts import NOW, Clock, Moody, Rounds, receipt
 
 from tocsin import ConfigError, LoginError, Reply, SendError, TestEmailHandler
 from tocsin.alerts.policy import Haste
+from tocsin.alerts.times import Times
+from tocsin.stores.sqlite import SQLiteStore
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tocsin import Receipt
 
 DOWN = SendError("no connection")
+
+
+def mail_of(raw: bytes) -> email.message.EmailMessage:
+    return email.message_from_bytes(raw, policy=email.policy.default)
+
+
+def text_of(mail: email.message.EmailMessage) -> str:
+    body = mail.get_body(("plain",))
+    assert body is not None
+    return str(body.get_content())
 
 
 def test_an_idle_round_sends_nothing_and_waits_for_nothing() -> None:
@@ -225,6 +243,63 @@ def test_a_failure_is_told_once_a_kind_until_something_succeeds(
     ]
 
 
+@pytest.mark.parametrize("fate", ["refused", "deferred"])
+def test_one_dead_address_is_told_once_and_not_with_every_mail(
+    fate: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dead = {"b@x"}
+
+    def mood(them: list[str]) -> Receipt:
+        wrong = [one for one in them if one in dead]
+        return receipt([one for one in them if one not in dead], **{fate: wrong})
+
+    rounds = Rounds(Moody(mood), to="a@x, b@x, c@x", group_wait=0, repeat_after=0)
+
+    def lines() -> int:
+        for name in ("one", "two", "three"):
+            rounds.log(name)
+            rounds.run(after=400)
+        return capsys.readouterr().err.count("an alert mail was not sent")
+
+    assert lines() == 1
+    dead.add("c@x")
+    assert lines() == 1
+    assert lines() == 0
+    dead.clear()
+    assert lines() == 0
+    dead.add("b@x")
+    assert lines() == 1
+
+
+def test_what_everybody_missed_is_over_when_somebody_has_a_mail(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Then the server is back; but one who still has none is not told of again."""
+    answers: list[Any] = [DOWN, receipt(["a@x"], deferred=["b@x"]), DOWN]
+    rounds = Rounds(Moody(lambda _: answers.pop(0)), to="a@x, b@x", group_wait=0)
+    rounds.log()
+    rounds.run()
+    rounds.run(after=1)
+    rounds.log("other")
+    rounds.run(after=0.5)
+    assert capsys.readouterr().err.count(": no connection") == 2
+
+
+@pytest.mark.parametrize("haste", [Haste.NONE, Haste.EXIT])
+def test_nothing_is_kept_of_a_digest_that_is_given_up_unsent(haste: Haste) -> None:
+    rounds = Rounds(Moody(lambda _: DOWN), group_wait=0)
+    rounds.log()
+    rounds.run()
+    rounds.run(after=24 * 3600 + 400, haste=haste)
+    if haste is Haste.EXIT:
+        rounds.log("left behind")
+        rounds.dispatch.abandon()
+    store = rounds.check()
+    assert store is not None
+    assert (store.pending, store.undelivered) == (0, 1 + (haste is Haste.EXIT))
+    assert rounds.dispatch._claims == {}
+
+
 def test_a_closed_standard_error_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
     closed = io.StringIO()
     closed.close()
@@ -357,6 +432,61 @@ def test_the_deadline_is_passed_on() -> None:
         rounds.log()
         rounds.run(after=1, until=until)
     assert seen == pytest.approx([300, 0.1], rel=0.01)
+
+
+def test_a_clock_that_was_wrong_once_dates_no_later_mail(tmp_path: Path) -> None:
+    """The store's time, which never goes back, is 13 years ahead from then on, and decides when."""
+    wall, ticks = Clock(), Clock()
+    store = SQLiteStore(tmp_path / "alerts.db", "one", clock=wall, ticks=ticks)
+    answers = [receipt(["a@x"], deferred=["b@x"]), receipt(["b@x"]), None, None]
+    sender = Moody(lambda _: answers.pop(0))
+    rounds = Rounds(sender, store=store, to="a@x, b@x")
+    rounds.clock = wall
+
+    def run(after: float) -> None:
+        ticks.now += after
+        rounds.run(after=after)
+
+    wall.now = NOW + 13 * 365 * 86_400  # in 2036
+    rounds.run()
+    wall.now = NOW
+    rounds.log()
+    run(0)
+    assert rounds.dispatch.stats.next_mail_at == pytest.approx(NOW + 10)
+    run(9.5)
+    assert len(sender.attempts) == 0
+    run(0.5)
+    assert len(sender.attempts) == 1  # b@x is owed it
+    rounds.log()
+    run(5)
+    run(890)
+    assert len(sender.attempts) == 2
+    run(5)
+    mails = [mail_of(raw) for *_, raw in sender.attempts]
+    dates = [email.utils.parsedate_to_datetime(mail["Date"]).timestamp() for mail in mails]
+    assert dates == [NOW + 10, NOW + 10, NOW + 910]
+    texts = [text_of(mail) for mail in mails]
+    times = Times(NOW)
+    assert f"for these, not before {times.minute(NOW + 910)}." in texts[0]
+    assert f"last told at {times.minute(NOW + 10)}" in texts[2]
+    assert f"for these, not before {times.minute(NOW + 910 + 1_800)}." in texts[2]
+    assert "2036" not in "".join(texts)
+
+
+def test_trouble_is_dated_by_the_right_clock_as_well(tmp_path: Path) -> None:
+    wall, ticks = Clock(), Clock()
+    wall.now += 13 * 365 * 86_400 + 5 * 3_600
+    store = SQLiteStore(tmp_path / "alerts.db", "one", clock=wall, ticks=ticks)
+    assert store.lead("the one with the wrong clock", 0) is not None
+    wall.now = NOW
+    sender = Moody(lambda _: receipt(["a@x"], deferred=["b@x"]))
+    rounds = Rounds(sender, store=store, to="a@x, b@x")
+    rounds.clock = wall
+    for name in ("one", "two"):
+        rounds.log(name)
+        rounds.run(haste=Haste.FLUSH)
+    text = text_of(mail_of(sender.attempts[-1][2]))
+    assert f"1 time since {Times(NOW).minute(NOW)}: not everybody" in text
 
 
 steps = st.lists(

@@ -1,7 +1,8 @@
 """State and batches as bytes: JSON with a version, never pickle.
 
-What is read is built by the types of the dataclasses' fields. A change of these that an older
-release can't read raises `VERSION`.
+What is read is built by the types of the dataclasses' fields: a field that is missing has its
+default, and one that is unknown is left out. A change that needs more than that, so that earlier
+versions can be read, has a step in `upgrades`, and each step is a version.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tocsin.alerts.upgrades import STEPS
 from tocsin.exceptions import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-VERSION = 1
+VERSION = len(STEPS) + 1
 T = TypeVar("T")
 
 
@@ -36,15 +38,17 @@ def dump(value: object) -> bytes:
 
 
 def load(kind: type[T], data: bytes) -> T:
-    """Return the dataclass that `dump` wrote.
+    """Return the dataclass that `dump` wrote, in this version or an earlier one.
 
     Raises:
-        StoreError: the bytes are of another version, or no such thing at all.
+        StoreError: the bytes are of a later version, or no such thing at all.
     """
     try:
         found = json.loads(data.decode("utf-8", "surrogatepass"))
         version = found["version"]
-        if version == VERSION:
+        if type(version) is int and 1 <= version <= VERSION:
+            for step in STEPS[version - 1 :]:
+                step(kind.__name__, found["data"])
             return typing.cast("T", _reader(typing.cast("Any", kind))(found["data"]))
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise StoreError(f"the store holds no {kind.__name__}: {error}") from error
@@ -67,10 +71,10 @@ def _reader(hint: Any) -> Callable[[Any], Any]:
             return lambda value: None if value is None else optional(value)
         case builtins.dict:
             item = _reader(arguments[1])
-            return lambda value: {key: item(one) for key, one in value.items()}
+            return lambda value: {key: item(one) for key, one in _is(dict, value).items()}
         case builtins.tuple:
             items = _reader(arguments[0] if arguments[-1] is Ellipsis else object)
-            return lambda value: tuple([items(one) for one in value])
+            return lambda value: tuple([items(one) for one in _is(list, value)])
         case _:
             return _class_reader(hint)
 
@@ -80,8 +84,16 @@ def _class_reader(kind: Any) -> Callable[[Any], Any]:
         hints = typing.get_type_hints(kind)
         readers = {field.name: _reader(hints[field.name]) for field in fields(kind)}
         make = typing.cast("Callable[..., Any]", kind)
-        return lambda value: make(**{name: read(value[name]) for name, read in readers.items()})
+        return lambda value: make(
+            **{name: readers[name](one) for name, one in _is(dict, value).items() if name in hints}
+        )
     if issubclass(kind, tuple):
         named: Callable[..., Any] = kind
         return lambda value: named(*value)
     return lambda value: value
+
+
+def _is(kind: type[T], value: object) -> T:
+    if not isinstance(value, kind):
+        raise TypeError(f"expected a {kind.__name__}, got {type(value).__name__}")
+    return value

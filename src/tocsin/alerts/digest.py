@@ -22,6 +22,8 @@ class Entry:
         since: when the first one of all was logged, in seconds since the epoch.
         recent: how many there were in the last minute.
         before: when it was told before; None if never.
+        echo: whether no further mail goes for it alone, as mails seem to cause it.
+        cut: whether its samples were dropped, to save space.
     """
 
     group: Group
@@ -30,6 +32,8 @@ class Entry:
     since: float
     recent: int = 0
     before: Told | None = None
+    echo: bool = False
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,9 +96,12 @@ class Accounts:
 class Digest:
     """One email's content. It is the same at every attempt to send it.
 
+    Times are in seconds since the epoch, by the clock of the process that made it: the store's
+    never goes back, and may be years ahead.
+
     Attributes:
         message_id: the email's Message-ID.
-        date: when it was decided, in seconds since the epoch.
+        date: when it was decided.
         reason: why it is sent now.
         entries: the groups, the lead first; empty where there is but something lost to tell.
         next_at: before when none of these is told again, unless it gets worse; None if there is

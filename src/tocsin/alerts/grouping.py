@@ -77,17 +77,26 @@ def merge(one: Group, other: Group) -> Group:
     sources = _add(one.sources, other.sources)
     ordered = sorted({*first.samples, *last.samples})
     highest = max(first, last, key=lambda group: (group.level, group.level_name))
-    return replace(
+    merged = replace(
         first,
         level=highest.level,
         level_name=highest.level_name,
         count=one.count + other.count,
         first=min(one.first, other.first),
         last=max(one.last, other.last),
-        sources=tuple(sources[:_SOURCES]),
-        elsewhere=one.elsewhere + other.elsewhere + sum(item.count for item in sources[_SOURCES:]),
+        sources=tuple(sources),
+        elsewhere=one.elsewhere + other.elsewhere,
         samples=tuple(ordered if len(ordered) <= _SAMPLES else [ordered[0], ordered[-1]]),
     )
+    return fewer_sources(merged, _SOURCES)
+
+
+def fewer_sources(group: Group, kept: int) -> Group:
+    """Return the group with only the first of the processes that its events came from."""
+    if len(group.sources) <= kept:
+        return group
+    elsewhere = group.elsewhere + sum(item.count for item in group.sources[kept:])
+    return replace(group, sources=group.sources[:kept], elsewhere=elsewhere)
 
 
 def _order(group: Group) -> tuple[float, str, str, str, str]:

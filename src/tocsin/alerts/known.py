@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from tocsin.alerts.grouping import Group, merge
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tocsin.alerts.policy import Policy
 
 _SHORTEST_AGE = 10.0  # seconds; a rate over less than that says little
+_ECHOES = 2  # mails that tell an echo before no further one goes for it: as new, and once more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,11 +23,19 @@ class Told:
         at: when the digest was decided, in the store's time.
         interval: seconds from then until what goes on is told again.
         rate: how many events a minute there were then.
+        echoes: how many mails in a row, up to this one, told nothing of it but what came right
+            after mails; 0 if it ever came at another time.
     """
 
     at: float
     interval: float
     rate: float
+    echoes: int = 0
+
+    @property
+    def echo(self) -> bool:
+        """Whether mails seem to cause it: one for it alone would only bring the next one."""
+        return self.echoes >= _ECHOES
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,6 +51,7 @@ class Known:
         seen_at: when the latest events were merged.
         recent: events of the last minute.
         told: when it was last told; None if it is new.
+        apart: whether it ever came at another time than right after a mail.
     """
 
     pending: Group | None = None
@@ -52,12 +62,14 @@ class Known:
     seen_at: float
     recent: Rate = field(default_factory=Rate)
     told: Told | None = None
+    apart: bool = False
 
-    def add(self, group: Group, policy: Policy, now: float) -> None:
-        """Count events that have come."""
+    def add(self, group: Group, policy: Policy, now: float, *, after_mail: bool = False) -> None:
+        """Count events that have come, `after_mail` if they may have been caused by one."""
         if self.told is not None and now - self.seen_at >= policy.repeat_max:
             # So long a silence ended what was going on: what comes is told as at the start.
-            self.told = Told(at=self.told.at, interval=policy.repeat_after, rate=self.told.rate)
+            self.told = replace(self.told, interval=policy.repeat_after)
+        self.apart = self.apart or not after_mail
         self.total += group.count
         self.put(group, now)
         self.seen_at = now
@@ -76,6 +88,15 @@ class Known:
     def urgent(self, policy: Policy) -> bool:
         """Whether what is unmailed must not wait."""
         return self.pending is not None and self.pending.level >= policy.urgent_level
+
+    def is_echo(self, mail_at: float) -> bool:
+        """Return whether what is unmailed is no reason for a mail, as mails seem to cause it.
+
+        An echo comes after each mail, so that the next one tells it: where the latest mail, which
+        was at `mail_at`, didn't tell it, it is none.
+        """
+        told = self.told
+        return told is not None and told.echo and told.at == mail_at and not self.apart
 
     def still_at(self, policy: Policy) -> float:
         """Return when what goes on is told again."""
@@ -116,8 +137,8 @@ class Known:
             return "quiet"
         return "still"
 
-    def tell(self, policy: Policy, now: float) -> Group:
-        """Return what is unmailed, as it is told from now on."""
+    def tell(self, policy: Policy, now: float, mail_at: float | None = None) -> Group:
+        """Return what is unmailed, as it is told from now on; the latest mail was at `mail_at`."""
         group, reason, told = self.pending, self.reason(policy, now), self.told
         if group is None:
             raise ValueError("there is nothing to tell")
@@ -127,6 +148,8 @@ class Known:
             # tells keeps its interval.
             double = self.still_at(policy) <= now
             interval = min(told.interval * 2, policy.repeat_max) if double else told.interval
-        self.told = Told(at=now, interval=interval, rate=self.rate(now))
+        in_a_row = told.echoes if told is not None and told.at == mail_at else 0
+        echoes = 0 if self.apart else in_a_row + 1
+        self.told = Told(at=now, interval=interval, rate=self.rate(now), echoes=echoes)
         self.pending = None
         return group

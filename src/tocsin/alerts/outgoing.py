@@ -27,8 +27,9 @@ class Outgoing:
 
     Attributes:
         digest: what it says.
+        at: when it was decided.
         spent: the budget that paid for it, or "".
-        before: fingerprint → what was known before.
+        before: fingerprint → what was known before, until it is counted.
         mail_before: when the digest before it was decided.
         lost_before: since when the events were lost that it tells of.
         owed: to whom, as bare addresses.
@@ -41,6 +42,7 @@ class Outgoing:
     """
 
     digest: Digest
+    at: float
     spent: str = ""
     before: dict[str, Before] = field(default_factory=dict)
     mail_before: float = 0

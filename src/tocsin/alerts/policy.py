@@ -202,7 +202,7 @@ def causes(state: State, known: Known, policy: Policy, now: float) -> Iterator[C
         if urgent or not policy.at_exit:
             yield Cause(max(known.pending_since + wait, paid_at), "new", spends, level)
         return
-    if policy.at_exit:
+    if policy.at_exit or known.is_echo(state.mail_at):
         return
     worse_at = known.worse_at(policy, now)
     if worse_at is not None:

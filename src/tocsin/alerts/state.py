@@ -24,7 +24,9 @@ _FIRST_PAUSE = 1.0
 _LAST_PAUSE = 300.0
 _MAX_SAMPLES = 600_000  # characters of all samples that are not told yet
 _MAX_SOURCES = 200
+_MAX_PROBLEM = 1_000  # characters
 _MAX_OUTGOING = 20
+_AFTER_MAIL = 60.0  # seconds in which what comes may have been caused by a mail
 _NOBODY = Audience()
 
 
@@ -58,6 +60,7 @@ class State:
         lost: events that were dropped or given up, and no mail has said so.
         lost_at: since when there are some.
         mail_at: when the latest digest was decided that isn't dissolved.
+        sent_at: when the latest attempt to send a digest began or was reported; None if none was.
         failures: attempts that nobody accepted since the last one that somebody did.
         failing_since: when the first of these was.
         trouble: why the latest mails didn't reach everybody; None if they did.
@@ -76,6 +79,7 @@ class State:
     lost: int = 0
     lost_at: float = 0
     mail_at: float = 0
+    sent_at: float | None = None
     failures: int = 0
     failing_since: float = 0
     trouble: Trouble | None = None
@@ -124,13 +128,20 @@ class State:
         if any(group.samples for group in batch.groups):
             waiting = (known.pending for known in self.groups.values())
             room -= sum(pending.size for pending in waiting if pending is not None)
+        after_mail = self._after_mail(now)
         for group in batch.groups:
             self.since = min(self.since, group.first) if self.received else group.first
             self.received += group.count
             self._forget(group.fingerprint, policy, now)
             room -= group.size
             placed = self._place(group if room >= 0 else replace(group, samples=()), policy, now)
-            self.groups[placed.fingerprint].add(placed, policy, now)
+            self.groups[placed.fingerprint].add(placed, policy, now, after_mail=after_mail)
+
+    def _after_mail(self, now: float) -> bool:
+        """Return whether a mail is on its way, or was until a short time ago."""
+        if self.sent_at is not None and now < self.sent_at + _AFTER_MAIL:
+            return True
+        return any(now < one.claimed_until for one in self.outgoing.values())
 
     def _place(self, group: Group, policy: Policy, now: float) -> Group:
         """Return a group as the table has a place for it: among the others, if it is full."""
@@ -171,6 +182,7 @@ class State:
         message_id: str,
         policy: Policy,
         now: float,
+        wall: float | None = None,
         audience: Audience = _NOBODY,
     ) -> Outgoing:
         """Make a digest of all that is unmailed; it is on its way from now on.
@@ -180,15 +192,18 @@ class State:
             message_id: the email's.
             policy: the numbers.
             now: the store's time.
+            wall: the same by this process's clock, by which the mail shows its times; by default
+                it is the same.
             audience: who gets it.
         """
+        ahead = 0 if wall is None else now - wall
         before = {
             name: Before(pending_since=known.pending_since, told=known.told)
             for name, known in self.groups.items()
             if known.pending is not None
         }
         numbers = decision.haste.on(policy)
-        entries = [_entry(self.groups[name], numbers, now) for name in before]
+        entries = [self._tell(name, numbers, now, ahead) for name in before]
         if decision.spends:
             self.budget(decision.spends).spend(policy, now)
         told = [self.groups[name].told for name in before]
@@ -196,12 +211,12 @@ class State:
         last = decision.reason == "exit" or policy.at_exit
         digest = Digest(
             message_id=message_id,
-            date=now,
+            date=now - ahead,
             reason=decision.reason or "still",
             entries=tuple(sorted(entries, key=rank)),
-            next_at=None if last else min(again, default=now + policy.repeat_after),
+            next_at=None if last else min(again, default=now + policy.repeat_after) - ahead,
             lost=self.lost,
-            trouble=self.trouble,
+            trouble=self.trouble and replace(self.trouble, since=self.trouble.since - ahead),
             accounts=Accounts(
                 since=self.since,
                 received=self.received,
@@ -215,6 +230,7 @@ class State:
             other.told = None  # it is never the same kinds twice
         outgoing = self.outgoing[message_id] = Outgoing(
             digest=digest,
+            at=now,
             spent=decision.spends,
             before=before,
             mail_before=self.mail_at,
@@ -222,20 +238,37 @@ class State:
             owed=audience.recipients,
         )
         self.lost = 0
-        self.mail_at = now
+        self.mail_at = self.sent_at = now
         return outgoing
+
+    def _tell(self, name: str, policy: Policy, now: float, ahead: float) -> Entry:
+        """Return a group as it is told now, by a clock that the store's is ahead of."""
+        known = self.groups[name]
+        before, reason = known.told, known.reason(policy, now)
+        group = known.tell(policy, now, self.mail_at)
+        return Entry(
+            group=group,
+            reason=reason,
+            total=known.total,
+            since=known.since,
+            recent=known.recent.within(now),
+            before=before and replace(before, at=before.at - ahead),
+            echo=known.told is not None and known.told.echo,
+        )
 
     def report(self, report: Report, policy: Policy, now: float) -> None:
         """Note what an attempt to send a digest has come to."""
         outgoing = self.outgoing.get(report.message_id)
         if outgoing is None:  # all has been said
             return
+        self.sent_at = now
         done = {*report.accepted, *report.refused}
         outgoing.owed = tuple(one for one in outgoing.owed if one not in done)
         if report.accepted:
             self.failures, self.retry_at = 0, 0
             if not outgoing.counted:
                 outgoing.counted = True
+                outgoing.before = {}  # it never dissolves, and has told what it tells
                 self.mailed += outgoing.digest.count
         outgoing.frozen = outgoing.frozen or bool(report.accepted or report.unknown)
         if report.final or not outgoing.owed:
@@ -266,6 +299,7 @@ class State:
 
     def _complain(self, problem: str, now: float) -> None:
         """Note what the next mail says about those before it."""
+        problem = problem[:_MAX_PROBLEM]
         if not problem:
             self.trouble = None
         elif self.trouble is None:
@@ -294,8 +328,8 @@ class State:
             now: the store's time.
         """
         waiting = [one for one in self.outgoing.values() if one.claimed_until <= now]
-        waiting.sort(key=lambda one: one.digest.date)
-        old = [one for one in waiting if one.digest.date + after <= now]
+        waiting.sort(key=lambda one: one.at)
+        old = [one for one in waiting if one.at + after <= now]
         had = [one for one in waiting[len(old) :] if one.counted]
         return old + had[: max(0, len(self.outgoing) - len(old) - _MAX_OUTGOING)]
 
@@ -308,10 +342,10 @@ class State:
         digest = outgoing.digest
         if outgoing.spent:
             self.budget(outgoing.spent).give_back(policy, now)
-        if self.mail_at == digest.date:
+        if self.mail_at == outgoing.at:
             self.mail_at = outgoing.mail_before
         for later in self.outgoing.values():
-            if later.mail_before == digest.date:
+            if later.mail_before == outgoing.at:
                 later.mail_before = outgoing.mail_before
         self._lose(digest.lost, outgoing.lost_before)
         self._untell(outgoing)
@@ -324,14 +358,13 @@ class State:
 
     def _untell(self, outgoing: Outgoing) -> None:
         """Let groups be told when they were before; a later digest may have told them, too."""
-        date = outgoing.digest.date
         for name, before in outgoing.before.items():
             known = self.groups.get(name)
-            if known is not None and known.told is not None and known.told.at == date:
+            if known is not None and known.told is not None and known.told.at == outgoing.at:
                 known.told = before.told
             for later in self.outgoing.values():
                 other = later.before.get(name)
-                if other is not None and other.told is not None and other.told.at == date:
+                if other is not None and other.told is not None and other.told.at == outgoing.at:
                     later.before[name] = replace(other, told=before.told)
 
     def due(self, now: float) -> Outgoing | None:
@@ -342,18 +375,6 @@ class State:
     def due_at(self, outgoing: Outgoing) -> float:
         """Return when a digest on its way may be sent again."""
         return max(self.retry_at, outgoing.retry_at, outgoing.claimed_until)
-
-
-def _entry(known: Known, policy: Policy, now: float) -> Entry:
-    before, reason = known.told, known.reason(policy, now)
-    return Entry(
-        group=known.tell(policy, now),
-        reason=reason,
-        total=known.total,
-        since=known.since,
-        recent=known.recent.within(now),
-        before=before,
-    )
 
 
 def _pause(failures: int) -> float:

@@ -303,7 +303,7 @@ def group_view(entry: told.Entry, number: int, times: Times, *, room: Room) -> G
         since=times.minute(entry.since),
         history=tuple(_history(entry, times)),
         samples=tuple(_samples(samples, times, room)),
-        cut=len(samples) < len(group.samples),
+        cut=entry.cut or len(samples) < len(group.samples),
     )
 
 
@@ -338,6 +338,8 @@ def _history(entry: told.Entry, times: Times) -> Iterator[str]:
     yield f"last told at {times.minute(entry.before.at)}"
     if entry.total > entry.group.count:
         yield f"{entry.total:,} in all since {times.minute(entry.since)}"
+    if entry.echo:
+        yield "it has only come right after mails, so no further mail goes for it alone"
 
 
 def _by_host(sources: tuple[Source, ...]) -> dict[str, list[Source]]:
@@ -373,6 +375,8 @@ def _notes(digest: told.Digest, times: Times) -> Iterator[str]:
         often = "1 time" if trouble.count == 1 else f"{trouble.count:,} times"
         since = times.minute(trouble.since)
         yield f"Not everybody got the mails before: {often} since {since}: {trouble.problem}"
+    if any(entry.cut for entry in digest.entries):
+        yield "Samples of this mail were dropped to save space, as it could not be sent at once."
 
 
 def _samples(samples: tuple[Event, ...], times: Times, room: Room) -> Iterator[SampleView]:
