@@ -185,8 +185,8 @@ class Dispatch:
 
     def hurry(self) -> None:
         """Hand over at once, while a mail is being sent."""
-        if self._call is not None:
-            self._call.hurry()
+        if (call := self._call) is not None:
+            call.hurry()
 
     def waiting(self) -> bool:
         """Whether something may wait in the store for somebody to send it, as far as is known."""
@@ -216,7 +216,9 @@ class Dispatch:
 
     def _tell_unkept(self) -> None:
         """Tell what the store may not have, as it doesn't answer."""
-        groups = [*self._books.unsent, *self._intake.drain()]
+        drained = self._intake.drain()
+        self._intake.dropped += sum(group.count for group in drained)
+        groups = [*self._books.unsent, *drained]
         if groups:
             lines = [f"\n{group.count} x {group.level_name} {group.text}" for group in groups]
             say(f"the store has not taken these errors in time:{''.join(lines)}")
@@ -294,7 +296,7 @@ class Dispatch:
             self.complain("record", "errors were lost, as their records can't be stored")
 
     def _meanwhile(self) -> None:
-        """Hand over and merge what has come, while a mail is being sent."""
+        """Hand over and merge what has come, while a mail is being sent. Nothing is raised."""
         if not self.stats.pending:
             return
         try:
@@ -304,8 +306,11 @@ class Dispatch:
                     self._account(page.state)
         except LeaseLost:
             pass
-        except StoreError as error:
-            self._go_alone(error)
+        except Exception as error:  # noqa: BLE001 - the mail on its way must not be forgotten
+            if isinstance(error, StoreError) and not self._books.trouble:
+                self._go_alone(error)
+            else:
+                self.complain(type(error).__name__, f"unexpected: {error!r}")
 
     def _beside(self, call: Callable[[], T]) -> T:
         """Make a call that may take long, in the sending thread."""

@@ -9,6 +9,7 @@ import email.utils
 import io
 import logging
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +20,7 @@ from parts import NOW, Clock, Moody, Rounds, receipt
 from tocsin import ConfigError, LoginError, Reply, SendError, TestEmailHandler
 from tocsin.alerts.policy import Haste
 from tocsin.alerts.times import Times
+from tocsin.stores.memory import MemoryStore
 from tocsin.stores.sqlite import SQLiteStore
 
 if TYPE_CHECKING:
@@ -550,3 +552,61 @@ def test_nothing_is_lost_and_nothing_is_told_twice(
     for name, _, data in sender.attempts:
         by_name.setdefault(name, set()).add(data)
     assert all(len(found) == 1 for found in by_name.values())
+
+
+def test_a_mail_on_its_way_is_not_forgotten_though_handing_over_fails_meanwhile(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What is logged while it is sent meets an error that nobody has thought of."""
+    failed = threading.Event()
+
+    def fail(*_: object) -> None:
+        failed.set()
+        raise RuntimeError("a new kind of error")
+
+    def mood(_: list[str]) -> Receipt:
+        hand_over = rounds.dispatch._hand_over
+        rounds.dispatch._hand_over = fail  # type: ignore[assignment, method-assign]
+        rounds.log("another")
+        rounds.dispatch.hurry()
+        assert failed.wait(20)
+        rounds.dispatch._hand_over = hand_over  # type: ignore[method-assign]
+        return receipt("a@x.example")
+
+    rounds = Rounds(Moody(mood))
+    rounds.log()
+    rounds.run(haste=Haste.FLUSH)
+    assert rounds.dispatch.stats.mails_sent == 1
+    assert capsys.readouterr().err.count("a new kind of error") == 1
+    rounds.run(after=1)
+    assert rounds.dispatch.stats.handed_over == 2
+
+
+def test_at_the_end_what_a_store_that_hangs_may_not_have_is_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The keeping thread waits for the store; the end doesn't wait for the keeping thread."""
+    handing, release = threading.Event(), threading.Event()
+
+    class Hanging(MemoryStore):
+        durable = True
+
+        def append(self, batch: bytes) -> None:
+            handing.set()
+            assert release.wait(20)
+            super().append(batch)
+
+    rounds = Rounds(TestEmailHandler(), store=Hanging())
+    rounds.log("handed over", times=2)
+    keeping = threading.Thread(target=rounds.dispatch.run)
+    keeping.start()
+    assert handing.wait(20)
+    rounds.log("in the intake", times=3)
+    rounds.dispatch.abandon()
+    error = capsys.readouterr().err
+    assert "2 x ERROR handed over" in error
+    assert "3 x ERROR in the intake" in error
+    release.set()
+    keeping.join()
+    stats = rounds.dispatch.stats
+    assert (stats.seen, stats.handed_over, stats.pending, stats.dropped) == (5, 2, 0, 3)
