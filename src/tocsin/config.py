@@ -73,7 +73,8 @@ def build_policy(value: Policy | Mapping[str, Any] | None) -> Policy:
         text, kind, _ = str(error).rpartition("str")
         name = text.partition(":")[0].removeprefix("policy.")
         if kind and isinstance(given.get(name), str):
-            raise ConfigError(text + options.got(given[name])) from None
+            got = options.got_for_boolean if "true or false" in text else options.got
+            raise ConfigError(text + got(given[name])) from None
         raise
 
 
@@ -105,7 +106,7 @@ def build_store(value: str | Callable[[str], Store], scope: str) -> Store:
 
         return MemoryStore()
     path = options.file_path("store", place)
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - `Path.is_dir` raises where it may not look
         options.fail("store", f"{str(path)!r} is a folder; expected the path of a file")
     try:
         from tocsin.stores.sqlite import SQLiteStore  # noqa: PLC0415 - as above
@@ -183,8 +184,8 @@ def build_fallback(value: object) -> Fallback:
     if value == "stderr":
         return StandardError()
     path = options.file_path("fallback", value)
-    if not path.is_dir():
-        options.fail("fallback", f"expected 'stderr' or a folder, and {str(path)!r} is none")
+    if not os.path.isdir(path):  # noqa: PTH112 - as above
+        options.fail("fallback", f"expected 'stderr' or a folder; {str(path)!r} is not a folder")
     if not os.access(path, os.W_OK | os.X_OK):
         options.fail("fallback", f"can't write to the folder {str(path)!r}")
     return Folder(path.absolute())
@@ -231,15 +232,13 @@ def build_alert_level(value: object, context: Context | None) -> int:
     return level
 
 
-def check_level(level: object, alert_level: int, context: Context | None) -> None:
+def check_level(level: int, alert_level: int, context: Context | None) -> None:
     """See whether a handler's level lets through what the context is made of.
 
     Raises:
         ConfigError: it doesn't.
     """
-    if isinstance(level, str):
-        level = logging.getLevelNamesMapping().get(level)  # logging refuses what is no level
-    if context is not None and isinstance(level, int) and level >= alert_level:
+    if context is not None and level >= alert_level:
         low, high = logging.getLevelName(level), logging.getLevelName(alert_level)
         options.fail(
             "context",
@@ -257,7 +256,9 @@ def build_level(key: str, value: object) -> int:
     if isinstance(value, str) and value in levels:
         return levels[value]
     if isinstance(value, bool) or not isinstance(value, int):
-        options.fail(key, f"expected a level, got {value!r}")
+        capitals = value.upper() if isinstance(value, str) else ""
+        hint = f"; write it in capitals: {capitals}" if capitals in levels else ""
+        options.fail(key, f"expected a level, got {value!r}{hint}")
     return value
 
 

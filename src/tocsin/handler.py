@@ -144,6 +144,7 @@ class AlertHandler(logging.Handler):
         self._give_up_after = options.seconds("give_up_after", give_up_after)
         self._exit_timeout = options.seconds("exit_timeout", exit_timeout)
         self._label = "" if name is None else options.text("name", name)
+        level = config.build_level("level", level)
         if not holds_logging_lock():  # else `dictConfig` sets the level next
             config.check_level(level, self._alert_level, self._context)
         self._leaves = True
@@ -193,7 +194,7 @@ class AlertHandler(logging.Handler):
     @override
     def setLevel(self, level: int | str) -> None:
         """Set the level; a configuration must not set one that lets no context through."""
-        super().setLevel(level)
+        super().setLevel(config.build_level("level", level))
         if holds_logging_lock():
             config.check_level(self.level, self._alert_level, self._context)
 
@@ -353,9 +354,11 @@ class AlertHandler(logging.Handler):
     def __repr__(self) -> str:
         stats = self.stats
         level = logging.getLevelName(self.level)
+        pending = stats.pending + (stats.store.pending if stats.store else 0)
+        mails = "1 mail" if stats.mails_sent == 1 else f"{stats.mails_sent} mails"
         return (
             f"<AlertHandler {self._heading.identity} ({level}), "
-            f"{stats.seen} seen, {stats.mails_sent} mails sent>"
+            f"{stats.seen} seen, {pending} pending, {mails} sent>"
         )
 
     def _notice_fork(self) -> bool:

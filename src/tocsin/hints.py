@@ -10,7 +10,7 @@ import difflib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 LEVELS: dict[str, tuple[str, ...]] = {
     "": tuple(
@@ -68,17 +68,28 @@ def hint(level: str, name: str, known: Sequence[str]) -> str:
         name: the unknown key.
         known: the keys that may stand there.
     """
+    ours = _FOREIGN.get(name, (name,))
+    absent = {key for key in LEVELS.get(level, ()) if key not in known}
+    if ours[0] in absent:
+        return (
+            f"the email handler 'smtp' has {ours[0]!r}, "
+            f"and the one given here has only: {', '.join(known)}"
+        )
     if name in _FOREIGN:
-        ours = _FOREIGN[name]
         return f"use {' and '.join(map(repr, ours))}{_elsewhere(level, ours[0])}"
     if where := _elsewhere(level, name):
         return f"it belongs{where}"
     if near := difflib.get_close_matches(name, known, n=1):
         return f"did you mean {near[0]!r}?"
-    keys = [key for keys in LEVELS.values() for key in keys]
+    keys = [key for keys in LEVELS.values() for key in keys if key not in absent]
     if level in LEVELS and (near := difflib.get_close_matches(name, keys, n=1, cutoff=_CLOSE)):
         return f"did you mean {near[0]!r}{_elsewhere(level, near[0])}?"
     return f"known are {', '.join(known)}"
+
+
+def of_alert_handler(names: Iterable[str]) -> bool:
+    """Whether one of the keys belongs to an alert handler, or to the logging handler before it."""
+    return any(name in LEVELS[""] or name in _FOREIGN for name in names)
 
 
 def _elsewhere(level: str, name: str) -> str:

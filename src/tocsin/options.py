@@ -32,6 +32,17 @@ def got(value: object) -> str:
     return kind(value)
 
 
+def got_for_text(value: object) -> str:
+    """Return what an error says of a value that isn't text: what a file reads as another type."""
+    return kind(value) + ("; quote it" if kind(value) in _READ_AS_OTHER else "")
+
+
+def got_for_boolean(value: object) -> str:
+    """Return what an error says of a value that is neither true nor false."""
+    quoted = isinstance(value, str)
+    return kind(value) + ("; write true or false without quotes" if quoted else "")
+
+
 def fail(key: str, problem: str) -> NoReturn:
     """Raise the `ConfigError` for a key."""
     raise ConfigError(f"{key}: {problem}")
@@ -39,13 +50,18 @@ def fail(key: str, problem: str) -> NoReturn:
 
 _QUOTED = re.compile(r"\s*[-+]?\d{1,20}(?:\.\d{0,20})?\s*")
 _PLACEHOLDER = re.compile(r"\$\{[A-Za-z_]\w*(?::?[-=?+][^{}]*)?\}")
-_READ_AS_OTHER = {"float", "date", "datetime"}  # by YAML and TOML: 4.2, 2026-11-28
+_DOLLAR = re.compile(r"\$(?:\w+|\{.*\})")
+# Sixteen small letters are an app password of Gmail's.
+_VARIABLE = re.compile(r"(?![a-z]{16}$)[A-Za-z_][A-Za-z0-9_]*")
+_IN_A_PATH = re.compile(r"[./\\~\0]")
+# By YAML and TOML: 4.2, 12345, yes, 2026-11-28
+_READ_AS_OTHER = {"float", "int", "bool", "date", "datetime"}
 
 
 def boolean(key: str, value: object) -> bool:
     """Return the value if it is True or False."""
     if not isinstance(value, bool):
-        fail(key, f"expected true or false, got {kind(value)}")
+        fail(key, f"expected true or false, got {got_for_boolean(value)}")
     return value
 
 
@@ -72,12 +88,17 @@ def seconds(key: str, value: object, *, above: float | None = None) -> float:
 def text(key: str, value: object) -> str:
     """Return the value if it is a string that isn't blank."""
     if not isinstance(value, str):
-        quote = "; quote it" if kind(value) in _READ_AS_OTHER else ""
-        fail(key, f"expected text, got {kind(value)}{quote}")
+        fail(key, f"expected text, got {got_for_text(value)}")
     if not value.strip():
         fail(key, "expected text, got an empty string")
-    reject_placeholder(key, value, "no variables are put in")
+    reject_placeholder(key, value, _NOT_REPLACED)
     return value
+
+
+_NOT_REPLACED = (
+    "environment variables are not replaced here; "
+    "set the value in Python or by your deployment's tool"
+)
 
 
 def reject_placeholder(key: str, value: str, instead: str) -> None:
@@ -91,7 +112,7 @@ def texts(key: str, value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         return (text(key, value),)
     if isinstance(value, Mapping) or not isinstance(value, Iterable):
-        fail(key, f"expected text or a list of it, got {kind(value)}")
+        fail(key, f"expected text or a list of it, got {got_for_text(value)}")
     return tuple(text(f"{key}[{number}]", item) for number, item in enumerate(value))
 
 
@@ -153,14 +174,34 @@ def password(key: str, given: Mapping[str, Any]) -> Any:
     where = f"{key}.{source}"
     reader: EnvironmentSecret | FileSecret | KeyringSecret
     if source == "password_env":
-        reader = EnvironmentSecret(where, text(where, given[source]))
+        reader = EnvironmentSecret(where, _variable(where, given[source]))
     elif source == "password_file":
-        reader = FileSecret(where, file_path(where, given[source], credentials=True))
+        reader = FileSecret(where, _secret_path(where, given[source]))
     else:
         user = text(f"{key}.username", given.get("username"))
         reader = KeyringSecret(where, text(where, given[source]), user)
     reader()
     return reader
+
+
+def _variable(key: str, value: object) -> str:
+    """Return a variable's name; what can't be one may be the password, and isn't shown."""
+    expected = "expected the name of an environment variable"
+    if isinstance(value, str) and value not in os.environ:
+        if _DOLLAR.fullmatch(value):
+            fail(key, f"{expected}; write it without $")
+        if value.strip() and not _VARIABLE.fullmatch(value):
+            fail(key, f"{expected}, not the password itself")
+    return text(key, value)
+
+
+def _secret_path(key: str, value: object) -> Path:
+    """Return a path; a word that no file is named by may be the password, and isn't shown."""
+    path = file_path(key, value, credentials=True)
+    # `Path.exists` raises for a name that is too long.
+    if not _IN_A_PATH.search(str(value)) and not os.path.exists(path):  # noqa: PTH110
+        fail(key, "can't read a file of this name; expected a path, not the password itself")
+    return path
 
 
 def _bare(secret: str) -> str:

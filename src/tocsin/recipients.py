@@ -37,6 +37,7 @@ _ASYNC = (inspect.iscoroutinefunction, inspect.isasyncgenfunction)
 _asking: set[int] = set()
 """The threads that ask the application."""
 _LINE_END = re.compile(rb"\r\n?|\n")
+_PATH = re.compile(r"[^@,;\s]*(?:[/\\][^@,;\s]*|\.txt)")  # an address has an @
 _QUOTED_OR_COMMENT = re.compile(r'("(?:[^"\\]|\\.?)*"?)|#.*')
 
 
@@ -79,6 +80,10 @@ def build_recipients(key: str, value: object) -> Recipients:
         if any(test(one) for test in _ASYNC for one in (value, type(value).__call__)):
             options.fail(key, "expected a callable that isn't async")
         return _FromCallable(value)
+    if isinstance(value, str | os.PathLike) and _PATH.fullmatch(str(value)):
+        options.fail(
+            key, f"expected an address or a list of them; a file of them is {{file: {value}}}"
+        )
     addresses = build_addresses(key, value)
     if not addresses:
         options.fail(key, "missing; name at least one recipient")

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 TEAM = ["ops@example.com", "Night <night@example.com>"]
 TEST_EMAIL = TestEmailHandler()
 PORT = 2_525
-NO_STORE = "store: expected 'memory:', or 'sqlite:///' and the path of a file"
+NO_STORE = (
+    "store: expected 'memory:', 'sqlite:///full/path/alerts.db', or 'sqlite:alerts.db' for a file "
+    "in the working directory"
+)
 STORES: dict[str, MemoryStore] = {}
 
 
@@ -341,9 +344,12 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"from_addr": None},
         "from_addr: missing; set it, or email.default_from, or an address as username",
     ),
-    "app of a wrong type": ({"app": 5}, "app: expected text, got int"),
+    "app of a wrong type": ({"app": 5}, "app: expected text, got int; quote it"),
     "app is empty": ({"app": ""}, "app: expected text, got an empty string"),
-    "environment of a wrong type": ({"environment": 5}, "environment: expected text, got int"),
+    "environment of a wrong type": (
+        {"environment": 5},
+        "environment: expected text, got int; quote it",
+    ),
     "email of a wrong type": (
         {"email": "smtp"},
         "email: expected a mapping or an EmailHandler, got str",
@@ -425,11 +431,20 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"store": "mysql:///x"},
         f"{NO_STORE}, got 'mysql:///x'",
     ),
+    "store that is a file's name": ({"store": "alerts.db"}, f"{NO_STORE}, got 'alerts.db'"),
+    "store with two slashes": (
+        {"store": "sqlite://alerts.db"},
+        f"{NO_STORE}, got 'sqlite://alerts.db'",
+    ),
+    "store with a password": (
+        {"store": "mysql://shop:hunter2@db/x"},
+        f"{NO_STORE}, got a URL with a user in it",
+    ),
     "store on another host": (
         {"store": "sqlite://host/x"},
         f"{NO_STORE}, got 'sqlite://host/x'",
     ),
-    "store of a wrong type": ({"store": 5}, "store: expected text, got int"),
+    "store of a wrong type": ({"store": 5}, "store: expected text, got int; quote it"),
     "store in SQLite's memory": (
         {"store": "sqlite:///:memory:"},
         f"{NO_STORE}, got 'sqlite:///:memory:'",
@@ -438,7 +453,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"store": "ext://builtins.str"},
         "store: expected a callable that returns a Store, and got str",
     ),
-    "version of a wrong type": ({"version": 0}, "version: expected text, got int"),
+    "version of a wrong type": ({"version": 0}, "version: expected text, got int; quote it"),
     "environment that is a list": ({"environment": []}, "environment: expected text, got list"),
     "cc that is false": ({"cc": False}, "cc: expected an address or a list of them, got bool"),
     "alert_level without what it is for": (
@@ -447,7 +462,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "app_packages of a wrong type": (
         {"app_packages": 5},
-        "app_packages: expected text or a list of it, got int",
+        "app_packages: expected text or a list of it, got int; quote it",
     ),
     "app_packages with an empty name": (
         {"app_packages": ["a", ""]},
@@ -472,6 +487,15 @@ def test_a_bad_option_is_named_with_what_would_be_right(case: str) -> None:
     text = problem(options)
     assert text == expected
     assert "hunter2" not in text
+
+
+@pytest.mark.parametrize("name", ["SMTPEmailHandler", "TestEmailHandler"])
+def test_an_email_handler_is_no_logging_handler(name: str) -> None:
+    text = problem({"class": f"tocsin.{name}"})
+    assert text == (
+        f"class: {name} sends messages and is no logging handler; "
+        "use 'tocsin.AlertHandler', with these options under its key 'email'"
+    )
 
 
 def test_an_urgent_level_may_be_named() -> None:

@@ -76,7 +76,7 @@ def test_the_folder_has_to_be_there(tmp_path: Path) -> None:
         make(fallback=missing)
     assert (
         str(raised.value)
-        == f"fallback: expected 'stderr' or a folder, and {str(missing)!r} is none"
+        == f"fallback: expected 'stderr' or a folder; {str(missing)!r} is not a folder"
     )
     with pytest.raises(ConfigError, match="expected a path, got int"):
         make(fallback=5)

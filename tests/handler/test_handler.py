@@ -233,9 +233,9 @@ def test_stats_and_repr_show_the_live_state() -> None:
     stats = handler.stats
     assert isinstance(stats, Stats)
     assert (stats.seen, stats.mails_sent) == (1, 0)
-    assert repr(handler) == "<AlertHandler shop test (ERROR), 1 seen, 0 mails sent>"
+    assert repr(handler) == "<AlertHandler shop test (ERROR), 1 seen, 1 pending, 0 mails sent>"
     handler.close()
-    assert repr(handler).endswith("1 seen, 1 mails sent>")
+    assert repr(handler).endswith("1 seen, 0 pending, 1 mail sent>")
 
 
 def test_a_hostile_name_is_made_harmless_in_every_part() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import logging.config
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -70,6 +71,20 @@ def test_no_key_is_of_two_levels() -> None:
         ({"enviroment": "x"}, "enviroment: unknown option; did you mean 'environment'?"),
         ({"to": {"path": "x"}}, "to.path: unknown option; known are file"),
         ({"to": {"host": "x"}}, "to.host: unknown option; known are file"),
+        *[
+            (
+                {"email": {"handler": "test", name: "x"}},
+                (
+                    f"email.{name}: unknown option; the email handler 'smtp' has {has!r}, "
+                    "and the one given here has only: default_from"
+                ),
+            )
+            for name, has in {"host": "host", "port": "port", "mailhost": "host"}.items()
+        ],
+        (
+            {"email": {"handler": "test", "hots": "x"}},
+            "email.hots: unknown option; known are default_from",
+        ),
     ],
 )
 def test_an_unknown_key_is_told_what_it_is_here(options: dict[str, Any], said: str) -> None:
@@ -138,7 +153,7 @@ def test_folding_is_no_line_break() -> None:
         ({"give_up_after": "3600"}, "give_up_after: expected .* got str '3600'; write it"),
         ({"policy": {"burst": "6"}}, "policy.burst: expected .* got str '6'; write it"),
         ({"email": {"timeout": "2 s"}}, "email.timeout: expected .* got str$"),
-        ({"policy": {"at_exit": "yes"}}, "policy.at_exit: expected true or false, got str$"),
+        ({"policy": {"at_exit": 1}}, "policy.at_exit: expected true or false, got int$"),
         ({"policy": {"burst": []}}, "policy.burst: expected a whole number .* got list$"),
         ({"policy": {"repeat_after": 86400}}, "policy.repeat_max: expected at least .* got 14400$"),
     ],
@@ -148,13 +163,144 @@ def test_a_number_as_text_is_shown(options: dict[str, Any], said: str) -> None:
         AlertHandler(**{**GIVEN, **options})
 
 
-def test_what_a_file_reads_as_a_number_is_to_be_quoted() -> None:
-    assert error(version=4.2) == "version: expected text, got float; quote it"
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"version": 4.2}, "version: expected text, got float; quote it"),
+        ({"version": 4}, "version: expected text, got int; quote it"),
+        ({"app": 5}, "app: expected text, got int; quote it"),
+        ({"environment": True}, "environment: expected text, got bool; quote it"),
+        ({"app": []}, "app: expected text, got list"),
+        ({"app_packages": 5}, "app_packages: expected text or a list of it, got int; quote it"),
+        ({"email": {"username": 12345}}, "email.username: expected text, got int; quote it"),
+        (
+            {"email": {"username": "u", "password": 12345}},
+            "email.password: expected text or a callable, got int; quote it",
+        ),
+    ],
+)
+def test_what_a_file_reads_as_a_number_is_to_be_quoted(options: dict[str, Any], said: str) -> None:
+    assert error(**options) == said
+
+
+@pytest.mark.parametrize(
+    ("options", "key"),
+    [
+        ({"email": {"use_tls": "yes"}}, "email.use_tls"),
+        ({"uncaught": "true"}, "uncaught"),
+        ({"policy": {"at_exit": "false"}}, "policy.at_exit"),
+    ],
+)
+def test_true_and_false_have_no_quotes(options: dict[str, Any], key: str) -> None:
+    assert error(**options) == (
+        f"{key}: expected true or false, got str; write true or false without quotes"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"level": "error"}, "level: expected a level, got 'error'; write it in capitals: ERROR"),
+        (
+            {"alert_level": "info", "context": 5},
+            "alert_level: expected a level, got 'info'; write it in capitals: INFO",
+        ),
+        (
+            {"policy": {"urgent_level": "Error"}},
+            "policy.urgent_level: expected a level, got 'Error'; write it in capitals: ERROR",
+        ),
+        ({"level": "eror"}, "level: expected a level, got 'eror'"),
+        ({"level": 1.5}, "level: expected a level, got 1.5"),
+    ],
+)
+def test_a_level_is_written_in_capitals(options: dict[str, Any], said: str) -> None:
+    assert error(**options) == said
+
+
+def test_a_level_that_is_set_later_is_checked_the_same() -> None:
+    handler = AlertHandler(**GIVEN)
+    with pytest.raises(ConfigError, match=r"^level: expected a level, got 'info'; write it in cap"):
+        handler.setLevel("info")
+    assert handler.level == logging.ERROR
+    handler.setLevel("INFO")
+    assert handler.level == logging.INFO
+
+
+@pytest.mark.parametrize("key", ["to", "cc", "bcc"])
+@pytest.mark.parametrize("value", ["/etc/shop/oncall.txt", "oncall.txt", "C:\\shop\\oncall"])
+def test_a_path_is_told_how_a_file_is_given(key: str, value: str) -> None:
+    for given in (value, PurePosixPath(value)):
+        assert error(**{key: given}) == (
+            f"{key}: expected an address or a list of them; a file of them is {{file: {value}}}"
+        )
+
+
+def test_a_word_is_no_path() -> None:
+    assert error(to="oncall") == "to: 'oncall' is not an address: expected name@domain"
+
+
+def test_a_folder_that_is_none_is_told() -> None:
+    assert error(fallback="/nope/x") == (
+        "fallback: expected 'stderr' or a folder; '/nope/x' is not a folder"
+    )
+    long = "/" + "a" * 5000  # the file system refuses to look at it
+    assert error(fallback=long).endswith("is not a folder")
+
+
+# Passwords in the wrong key
+
+NO_VARIABLE = "expected the name of an environment variable, not the password itself"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("env", "abcd efgh ijkl mnop", NO_VARIABLE),
+        ("env", "abcdefghijklmnop", NO_VARIABLE),
+        ("env", "s3cret!", NO_VARIABLE),
+        ("env", "$ecret", "expected the name of an environment variable; write it without $"),
+        ("env", "${PASS}", "expected the name of an environment variable; write it without $"),
+        (
+            "file",
+            "abcd efgh ijkl mnop",
+            "can't read a file of this name; expected a path, not the password itself",
+        ),
+        (
+            "file",
+            "hunter2",
+            "can't read a file of this name; expected a path, not the password itself",
+        ),
+    ],
+)
+@pytest.mark.parametrize("credentials", [None, "/run/credentials/shop"])
+def test_a_password_in_the_wrong_key_is_not_shown(
+    key: str, value: str, said: str, credentials: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    if credentials:
+        monkeypatch.setenv("CREDENTIALS_DIRECTORY", credentials)
+    text = error(email={"username": "u", f"password_{key}": value})
+    assert text == f"email.password_{key}: {said}"
+
+
+def test_a_variable_may_have_any_name_if_it_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("smtp-password", "x")
+    AlertHandler(**GIVEN, email={"username": "u", "password_env": "smtp-password"})
+
+
+@pytest.mark.parametrize("key", ["password", "access_token"])
+def test_a_line_break_at_the_end_of_a_password_is_an_error(key: str) -> None:
+    """YAML's `|` leaves it."""
+    for end in ("\n", "\r\n"):
+        assert error(email={"username": "u", key: f"hunter2{end}"}) == (
+            f"email.{key}: ends with a line break; leave it out"
+        )
 
 
 def test_a_text_that_nothing_fills_in_is_an_error() -> None:
     assert error(environment="${ENV}") == (
-        "environment: expected text, got a placeholder of the form ${NAME}; no variables are put in"
+        "environment: expected text, got a placeholder of the form ${NAME}; environment "
+        "variables are not replaced here; set the value in Python or by your deployment's tool"
     )
 
 
@@ -175,7 +321,13 @@ def test_the_dotted_name_of_an_email_handler_is_told_its_other_name(name: str, m
 
 @pytest.mark.parametrize(
     ("alias", "name"),
-    [("outlook", "microsoft365"), ("office365", "microsoft365"), ("ses", "amazon-ses")],
+    [
+        ("outlook", "microsoft365"),
+        ("office365", "microsoft365"),
+        ("ses", "amazon-ses"),
+        ("aws", "amazon-ses"),
+        ("google", "gmail"),
+    ],
 )
 def test_some_services_have_other_names(alias: str, name: str) -> None:
     assert find(alias) is PROVIDERS[name]
@@ -185,6 +337,14 @@ def test_some_services_have_other_names(alias: str, name: str) -> None:
 def test_a_service_is_near_another_name_of_it() -> None:
     assert error(email={"provider": "ofice365"}) == (
         "email.provider: unknown 'ofice365'; did you mean 'office365'?"
+    )
+
+
+@pytest.mark.parametrize("name", ["hotmail", "live", "msn", "outlook.com", "Hotmail"])
+def test_an_account_of_outlook_com_is_no_other_services(name: str) -> None:
+    assert error(email={"provider": name}) == (
+        f"email.provider: unknown {name!r}; for an account of outlook.com set host: "
+        "smtp-mail.outlook.com, port: 587, use_starttls: true, and an access_token"
     )
 
 

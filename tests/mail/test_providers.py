@@ -156,7 +156,7 @@ def test_a_name_like_no_other_is_answered_with_all() -> None:
 
 
 def test_a_name_that_is_no_text_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^provider: expected text, got int$"):
+    with pytest.raises(ConfigError, match=r"^provider: expected text, got int; quote it$"):
         find(365)  # type: ignore[arg-type]
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trustme
 
+from tocsin import TestEmailHandler
 from tocsin.exceptions import ConfigError, SendError
 from tocsin.mail import Message, SMTPEmailHandler
 from tocsin.testing import Act, ScriptedSMTPServer
@@ -332,7 +333,10 @@ def test_this_machine_may_hear_credentials_on_any_port(host: str) -> None:
         ("smtp.example.com/", "goes into 'url'"),
         ("smtp.example.com:", "expected a name or an address, got 'smtp.example.com:'"),
         ("1::2::3", "expected a name or an address"),
-        ("${SMTP_HOST}", "got a placeholder of the form ${NAME}; no variables are put in"),
+        (
+            "${SMTP_HOST}",
+            "got a placeholder of the form ${NAME}; environment variables are not replaced here",
+        ),
     ],
 )
 def test_a_host_is_a_name_alone(host: str, said: str) -> None:
@@ -363,6 +367,23 @@ def test_a_password_that_is_a_placeholder_is_an_error(value: str) -> None:
 @pytest.mark.parametrize("value", ["$ecret", "pa${x}ss", "${}", "${a b}", "$PASSWORD", "%(x)s"])
 def test_a_password_may_look_like_a_placeholder_in_part(value: str) -> None:
     assert SMTPEmailHandler(username="u", password=value).password == value
+
+
+@pytest.mark.parametrize("kind", [SMTPEmailHandler, TestEmailHandler])
+@pytest.mark.parametrize("key", ["to", "toaddrs", "app", "policy"])
+def test_the_keys_of_an_alert_handler_belong_to_an_alert_handler(kind: Any, key: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        kind(**{key: "x"})
+    assert str(caught.value) == (
+        f"class: {kind.__name__} sends messages and is no logging handler; "
+        "use 'tocsin.AlertHandler', with these options under its key 'email'"
+    )
+
+
+@pytest.mark.parametrize("kind", [SMTPEmailHandler, TestEmailHandler])
+def test_another_unknown_argument_is_an_error_as_elsewhere_in_python(kind: Any) -> None:
+    with pytest.raises(TypeError, match=r"got an unexpected keyword argument 'hots'$"):
+        kind(hots="x")
 
 
 def test_tls_context_without_tls_is_an_error() -> None:

@@ -108,7 +108,7 @@ SCHEMES = "email.url: expected one of smtp://, smtps://, smtp+starttls://"
 @pytest.mark.parametrize(
     ("url", "error"),
     [
-        (7, "email.url: expected text, got int"),
+        (7, "email.url: expected text, got int; quote it"),
         ("", "email.url: expected text, got an empty string"),
         ("mail.example.com", SCHEMES),
         ("mail.example.com:465", SCHEMES),
@@ -214,7 +214,7 @@ def test_a_limit_beside_a_provider_wins() -> None:
             {"provider": "xyz"},
             f"email.provider: unknown 'xyz'; known are {', '.join(PROVIDERS)}",
         ),
-        ({"provider": 365}, "email.provider: expected text, got int"),
+        ({"provider": 365}, "email.provider: expected text, got int; quote it"),
         (
             {"provider": "amazon-ses"},
             "email.region: 'amazon-ses' needs one, such as 'eu-west-1'",
@@ -223,7 +223,7 @@ def test_a_limit_beside_a_provider_wins() -> None:
             {"provider": "amazon-ses", "region": "EU West"},
             "email.region: expected a name such as 'eu-west-1', got 'EU West'",
         ),
-        ({"provider": "amazon-ses", "region": 1}, "email.region: expected text, got int"),
+        ({"provider": "amazon-ses", "region": 1}, "email.region: expected text, got int; quote it"),
         ({"provider": "gmail", "region": "eu"}, "email.region: 'gmail' has none"),
         ({"host": "h", "region": "eu"}, "email.region: has no effect without a provider"),
         ({"url": "smtp://h", "region": "eu"}, "email.region: has no effect without a provider"),

@@ -141,7 +141,7 @@ def test_a_keyring_without_the_secret_is_told(plain_keyring: PlaintextKeyring) -
     )
     assert error_of(password_keyring="nothing") == "email.username: expected text, got None"
     assert error_of(username=FROM, password_keyring=7) == (
-        "email.password_keyring: expected text, got int"
+        "email.password_keyring: expected text, got int; quote it"
     )
 
 
@@ -165,7 +165,7 @@ def test_each_error_about_a_secret_is_exact(
         ("env", "TEST_UNSET", "the environment variable 'TEST_UNSET' is not set"),
         ("env", "TEST_EMPTY", "the environment variable 'TEST_EMPTY' is empty"),
         ("env", "TEST_BLANK", "the environment variable 'TEST_BLANK' is empty"),
-        ("env", 7, "expected text, got int"),
+        ("env", 7, "expected text, got int; quote it"),
         ("env", " ", "expected text, got an empty string"),
         ("file", none, f"can't read {str(none)!r}: No such file or directory"),
         ("file", tmp_path, f"can't read {str(tmp_path)!r}: Is a directory"),
@@ -286,8 +286,10 @@ def test_a_ca_file_replaces_the_trust_in_the_operating_system(
 
 def test_the_constructor_and_the_configuration_know_the_same_options() -> None:
     parameters = inspect.signature(SMTPEmailHandler).parameters
-    assert set(SMTPEmailHandler._OPTIONS) == set(parameters)
-    assert {one.kind for one in parameters.values()} == {inspect.Parameter.KEYWORD_ONLY}
+    *named, rest = parameters.values()
+    assert set(SMTPEmailHandler._OPTIONS) == {one.name for one in named}
+    assert {one.kind for one in named} == {inspect.Parameter.KEYWORD_ONLY}
+    assert rest.kind is inspect.Parameter.VAR_KEYWORD
 
 
 def test_the_defaults_are_those_of_smtplib_with_tls_that_verifies() -> None:
@@ -321,7 +323,7 @@ def test_the_defaults_are_those_of_smtplib_with_tls_that_verifies() -> None:
             "email.port: expected a whole number from 1 to 65535, got 65536",
         ),
         ({"port": 25.0}, "email.port: expected a whole number from 1 to 65535, got float"),
-        ({"use_tls": "yes"}, "email.use_tls: expected true or false, got str"),
+        ({"use_tls": 1}, "email.use_tls: expected true or false, got int"),
         ({"timeout": 0}, "email.timeout: expected a number of seconds above 0, got 0"),
         ({"timeout": True}, "email.timeout: expected a number of seconds above 0, got bool"),
         (
@@ -331,10 +333,10 @@ def test_the_defaults_are_those_of_smtplib_with_tls_that_verifies() -> None:
                 "expected a whole number of at least 1, got str '50'; write it without quotes"
             ),
         ),
-        ({"username": 7}, "email.username: expected text, got int"),
+        ({"username": 7}, "email.username: expected text, got int; quote it"),
         (
             {"username": FROM, "password": 7},
-            "email.password: expected text or a callable, got int",
+            "email.password: expected text or a callable, got int; quote it",
         ),
         (
             {"username": FROM, "access_token": ""},

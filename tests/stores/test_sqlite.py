@@ -20,6 +20,7 @@ import pytest
 from clocks import NOW, Clock
 from processes import all_at_once, in_child, locked
 
+from tocsin.config import build_store
 from tocsin.exceptions import ConfigError, LeaseLost, StoreError
 from tocsin.stores.base import Entry
 from tocsin.stores.sqlite import SQLiteStore
@@ -129,7 +130,7 @@ def test_a_pipe_is_no_file(path: Path) -> None:
 
 def test_a_name_that_is_too_long_is_said_to_be(path: Path) -> None:
     place = path.with_name("a" * 300)
-    assert refusal(place) == f"store: [Errno 36] File name too long: '{place}'"
+    assert refusal(place) == f"store: can't use '{place}': File name too long"
 
 
 @pytest.mark.parametrize("text", [b"hello\n", b"SQLite format 3\0 it says", os.urandom(9000)])
@@ -184,7 +185,20 @@ def test_a_file_that_cannot_be_written_to(public: Path) -> None:
 
 def test_a_folder_that_cannot_be_entered(public: Path) -> None:
     public.parent.chmod(0o600)
-    assert str(as_nobody(lambda: refusal(public / "deeper" / "alerts.db"))).startswith("store: ")
+    place = public / "deeper" / "alerts.db"
+    assert as_nobody(lambda: refusal(place)) == f"store: can't use '{place}': Permission denied"
+
+    def build() -> str:
+        with pytest.raises(ConfigError) as caught:
+            build_store(f"sqlite:{place}", "one")
+        return str(caught.value)
+
+    assert as_nobody(build) == f"store: can't use '{place}': Permission denied"
+
+
+def test_a_folder_in_which_nothing_can_be_made() -> None:
+    place = Path("/proc/alerts.db")
+    assert refusal(place) == f"store: can't use '{place}': No such file or directory"
 
 
 def test_a_file_system_that_cannot_be_written_to(path: Path) -> None:

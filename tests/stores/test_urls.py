@@ -52,7 +52,7 @@ def test_a_file_in_the_root_folder_was_meant_to_be_elsewhere(name: str, windows:
     "url", ["", "sqlite:", "sqlite://", "sqlite:///", "sqlite://h/x", "sqlite://a.db", "redis:x"]
 )
 def test_what_names_nothing_is_an_error(url: str) -> None:
-    with pytest.raises(ValueError, match="expected 'memory:', or 'sqlite:///' and the path"):
+    with pytest.raises(ValueError, match="expected 'memory:', 'sqlite:///full/path"):
         file_of(url, windows=False)
 
 

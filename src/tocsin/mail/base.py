@@ -93,6 +93,16 @@ class EmailHandler(abc.ABC):
     def close(self) -> None:  # noqa: B027 - most handlers have nothing to close
         """Give back what is held open; the handler can be used again."""
 
+    def _reject_unknown(self, names: Iterable[str]) -> None:
+        """Refuse arguments that the constructor doesn't know, those of a logging handler too."""
+        for name in names:
+            from tocsin.hints import of_alert_handler  # noqa: PLC0415 - only for an error
+
+            if of_alert_handler(names):
+                self.setLevel()
+            kind = type(self).__name__
+            raise TypeError(f"{kind}.__init__() got an unexpected keyword argument {name!r}")
+
     # `logging.config.dictConfig` sets these on what a `handlers` entry names. An email handler
     # there would fail at the first record; it is refused while the configuration is read.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Never, Self
 
 from typing_extensions import override
 
@@ -32,7 +32,8 @@ class TestEmailHandler(EmailHandler):
 
     __test__ = False  # pytest collects classes called Test…
 
-    def __init__(self, *, default_from: str | Address | None = None) -> None:
+    def __init__(self, *, default_from: str | Address | None = None, **unknown: Never) -> None:
+        self._reject_unknown(unknown)
         self.default_from: Address | None = (
             None if default_from is None else address_option("default_from", default_from)
         )

@@ -323,9 +323,16 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType({row.name: row for row in _
 
 
 ALIASES: Mapping[str, str] = MappingProxyType(
-    {"office365": "microsoft365", "outlook": "microsoft365", "ses": "amazon-ses"}
+    {
+        "aws": "amazon-ses",
+        "google": "gmail",
+        "office365": "microsoft365",
+        "outlook": "microsoft365",
+        "ses": "amazon-ses",
+    }
 )
 """Other names of some services."""
+_PERSONAL = {"hotmail", "live", "msn", "outlook.com"}  # accounts of people, on a host of their own
 
 
 def find(name: str) -> Provider:
@@ -335,6 +342,12 @@ def find(name: str) -> Provider:
         ConfigError: there is none; names the nearest one, or else all of them.
     """
     provider = PROVIDERS.get(ALIASES.get(options.text("provider", name), name))
+    if name.lower() in _PERSONAL:
+        options.fail(
+            "provider",
+            f"unknown {name!r}; for an account of outlook.com set host: smtp-mail.outlook.com, "
+            "port: 587, use_starttls: true, and an access_token",
+        )
     if provider is None:
         near = difflib.get_close_matches(name.lower(), [*PROVIDERS, *ALIASES], n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(PROVIDERS)}"

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 import weakref
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Never, Self
 
 from typing_extensions import override
 
@@ -91,7 +91,9 @@ class SMTPEmailHandler(EmailHandler):
         pipeline_messages: bool | None = None,
         local_hostname: str | None = None,
         dangerous_plaintext_login: bool = False,
+        **unknown: Never,
     ) -> None:
+        self._reject_unknown(unknown)
         self.host: str = "localhost" if host is None else host_option(host)
         if port is not None:
             options.whole("port", port, low=1, high=65535)
@@ -386,11 +388,13 @@ def _secret(key: str, value: Secret | None) -> Secret | None:
     if value is None or callable(value):
         return value
     if not isinstance(value, str):
-        options.fail(key, f"expected text or a callable, got {options.kind(value)}")
+        options.fail(key, f"expected text or a callable, got {options.got_for_text(value)}")
     if not value:
         options.fail(key, "expected text or a callable, got an empty string")
     instead = "name the variable in password_env" if key == "password" else "give a callable"
     options.reject_placeholder(key, value, instead)
+    if value.endswith(("\n", "\r")):
+        options.fail(key, "ends with a line break; leave it out")
     return _carried(key, value)
 
 

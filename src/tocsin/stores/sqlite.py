@@ -87,7 +87,10 @@ class SQLiteStore:
             self._file = _File(path, busy)
             with self._file.transaction("DEFERRED"):
                 pass
-        except (OSError, ValueError, StoreError) as error:
+        except OSError as error:
+            problem = error.strerror or str(error)
+            raise ConfigError(f"store: can't use '{path}': {problem}") from error
+        except (ValueError, StoreError) as error:
             # What is busy, or full, may be good later: the program starts all the same.
             if not _is_busy(error.__cause__) and _code(error.__cause__) not in _NO_SPACE:
                 raise ConfigError(f"store: {error}") from error

@@ -28,7 +28,11 @@ def file_of(url: str, *, windows: bool) -> str | None:
     path = place.removeprefix("//")
     elsewhere = path != place and not path.startswith("/")
     if kind != "sqlite" or elsewhere or path.lstrip("/") in {"", ":memory:"}:
-        raise ValueError(f"expected 'memory:', or 'sqlite:///' and the path of a file, got {url!r}")
+        got = "a URL with a user in it" if "@" in url else repr(url)  # and maybe a password
+        raise ValueError(
+            "expected 'memory:', 'sqlite:///full/path/alerts.db', or 'sqlite:alerts.db' for a file "
+            f"in the working directory, got {got}"
+        )
     if windows and _DRIVE.match(path):
         return path[1:]
     if path.startswith("//") and not windows:  # there it is another machine
