@@ -34,6 +34,7 @@ def email() -> TestEmailHandler:
 def _end() -> Generator[None]:
     yield
     logging.config.dictConfig({"version": 1, "disable_existing_loggers": False})
+    logging.getLogger("shop").propagate = True
 
 
 def configured(email: TestEmailHandler, **options: Any) -> tuple[logging.Logger, AlertHandler]:
