@@ -20,6 +20,7 @@ from tocsin.alerts.codec import dump, load
 from tocsin.alerts.policy import alone
 from tocsin.alerts.size import pack
 from tocsin.alerts.state import State
+from tocsin.alerts.text import attempt
 from tocsin.exceptions import StoreError
 
 if TYPE_CHECKING:
@@ -121,9 +122,25 @@ class Books:
         return self._policies[bool(self.trouble)]
 
     @property
-    def unsent(self) -> list[Group]:
+    def unsent(self) -> list[Batch]:
         """What was counted and not taken by the store so far."""
-        return [group for batch, _ in list(self._unsent) for group in batch.groups]
+        return [batch for batch, _ in list(self._unsent)]
+
+    @property
+    def unmailed(self) -> tuple[Group, ...]:
+        """What waits in a store that ends with this process, as far as it is known."""
+        return () if self.durable or self._cached is None else self._cached[1].unmailed
+
+    @contextlib.contextmanager
+    def free(self, seconds: float) -> Generator[bool]:
+        """Keep other threads out; if one of them is in there for so long, the value is false."""
+        with contextlib.ExitStack() as stack:
+            until, free = self._ticks() + seconds, True
+            for lock in (self._leading, self._sending):
+                free = free and lock.acquire(timeout=max(0, until - self._ticks()))
+                if free:
+                    stack.callback(lock.release)
+            yield free
 
     def append(
         self,
@@ -186,11 +203,13 @@ class Books:
     def _append(self, store: Store, raw: bytes) -> None:
         started = self._ticks()
         try:
-            store.append(raw)
+            with _as_store_error():
+                store.append(raw)
         except StoreError:
             if self._ticks() - started > _AGAIN:
                 raise
-            store.append(raw)  # the answer may have been lost: it counts once
+            with _as_store_error():
+                store.append(raw)  # the answer may have been lost: it counts once
 
     @contextlib.contextmanager
     def lead(self) -> Generator[Page | None]:
@@ -211,12 +230,16 @@ class Books:
 
     def _lead(self, store: Store, policy: Policy) -> tuple[Lease, State] | None:
         """Become the leader of a store, and merge what was appended to it; None if others lead."""
-        while (lease := store.lead(self.owner, _LEASE)) is not None:
+        while (lease := self._lease(store)) is not None:
             with self._until_released(lease, only_if_it_fails=True):
                 state = self._merge(lease, policy)
             if state is not None:
                 return lease, state
         return None
+
+    def _lease(self, store: Store) -> Lease | None:
+        with _as_store_error():
+            return store.lead(self.owner, _LEASE)
 
     @contextlib.contextmanager
     def _until_released(self, lease: Lease, *, only_if_it_fails: bool = False) -> Generator[None]:
@@ -228,20 +251,22 @@ class Books:
             if failed:
                 self._cached = None  # it may be ahead of what the store has
             if failed or not only_if_it_fails:
-                with contextlib.suppress(StoreError):  # it ends by itself
+                with contextlib.suppress(StoreError), _as_store_error():  # it ends by itself
                     lease.release()
 
     def commit(self, lease: Lease, state: State, consumed: Sequence[Entry]) -> None:
         """Replace the state, and remove what is merged in it."""
         raw = pack(state)
-        lease.commit(raw, consumed)
+        with _as_store_error():
+            lease.commit(raw, consumed)
         self._cached = raw, state
 
     def _merge(self, lease: Lease, policy: Policy) -> State | None:
         """Return the state, with all merged that was appended; None if there was no time for it."""
         started = self._ticks()
         while True:
-            raw, entries = lease.read(_BATCHES)
+            with _as_store_error():
+                raw, entries = lease.read(_BATCHES)
             if self._cached is None or self._cached[0] != raw:
                 self._cached = raw, State() if raw is None else load(State, raw)
             state = self._cached[1]
@@ -325,11 +350,12 @@ class Books:
         Raises:
             StoreError: the store fails, or another release has written to it.
         """
-        lease = self._store.lead(self.owner, _LEASE)
+        lease = self._lease(self._store)
         if lease is None:
             return True  # who leads knows; it may be dead
         with self._until_released(lease):
-            raw, batches = lease.read(1)
+            with _as_store_error():
+                raw, batches = lease.read(1)
             state = State() if raw is None else load(State, raw)
             return bool(batches or state.pending or state.outgoing)
 
@@ -343,6 +369,17 @@ class Books:
             return led is not None
         finally:
             self._cached = None
+
+
+@contextlib.contextmanager
+def _as_store_error() -> Generator[None]:
+    """Take whatever a store of the application's own raises for a failure of the store."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except Exception as error:
+        raise StoreError(f"{type(error).__name__}: {attempt(error)}") from error
 
 
 def _is_writable(group: Group) -> bool:

@@ -20,10 +20,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tocsin.alerts.batch import Report
 from tocsin.alerts.digest import Audience
 from tocsin.alerts.policy import Decision, Haste, decide
+from tocsin.alerts.text import attempt, type_name
 from tocsin.exceptions import LeaseLost, LoginError, SendError, StoreError
 from tocsin.fallback import say
 from tocsin.forks import imports, rendering
 from tocsin.mail.address import AddressList
+from tocsin.mail.base import EmailHandler
+from tocsin.mail.receipt import Receipt
 from tocsin.sending import Call, silent
 from tocsin.stats import Stats, StoreStats
 
@@ -37,9 +40,7 @@ if TYPE_CHECKING:
     from tocsin.books import Books, Page
     from tocsin.fallback import Fallback
     from tocsin.intake import Intake
-    from tocsin.mail.base import EmailHandler
     from tocsin.mail.message import Message
-    from tocsin.mail.receipt import Receipt
 
 _BUSY = 1.0  # seconds until the next try to lead, while another process does
 _SEND = 300.0  # seconds for a mail to all its recipients, unless somebody waits for it
@@ -49,6 +50,7 @@ _MARGIN = 60.0  # seconds more until another process may take it that it was not
 _LOGIN_PAUSE = 300.0  # after a refused login, so that the account isn't locked
 _NOBODY = 60.0  # seconds until the lists are asked again, when nobody is on them
 _TURN = 0.02  # seconds until the next try of somebody who is waited for
+_MAX_ERROR = 2_000  # characters of an error that are looked at
 _INSTANT = 0.5  # seconds that a lock is waited for once the time is over
 T = TypeVar("T")
 
@@ -105,6 +107,7 @@ class Dispatch:
         self._left = inherited or books.durable  # whether something is unmailed, as last seen
         self._handing = threading.RLock()  # held while events go from the intake to the store
         self._call: Call[Any] | None = None  # what the sending thread does
+        self._unkept = 0  # the last batch of which it was told that the store may not have it
 
     @property
     def stats(self) -> Stats:
@@ -180,8 +183,9 @@ class Dispatch:
     def _go_alone(self, error: StoreError) -> None:
         if self._books.trouble:
             raise error
-        self.complain("store", f"the store can't be used, each process goes on alone: {error}")
-        self._books.go_alone(error)
+        text = self._text(error)
+        self.complain("store", f"the store can't be used, each process goes on alone: {text}")
+        self._books.go_alone(StoreError(text))
 
     def hurry(self) -> None:
         """Hand over at once, while a mail is being sent."""
@@ -202,23 +206,32 @@ class Dispatch:
 
     def abandon(self) -> None:
         """Give up what is unmailed, as the time is over, while another thread may hang."""
-        if self._handing.acquire(timeout=_INSTANT):
-            try:
-                self._hand_over(Haste.EXIT)
-            except StoreError as error:
-                self._books.go_alone(error)
-            finally:
-                self._handing.release()
-        else:
+        if not self._handing.acquire(timeout=_INSTANT):
             self._tell_unkept()
-        if not self._books.durable:
-            self._give_up_all()
+            return
+        try:
+            with self._books.free(_INSTANT) as free:
+                if not free:
+                    self._tell_unkept()
+                    return
+                try:
+                    self._hand_over(Haste.EXIT)
+                except StoreError as error:
+                    if not self._books.trouble:
+                        self._go_alone(error)
+                if not self._books.durable:
+                    self._give_up_all()
+        finally:
+            self._handing.release()
 
     def _tell_unkept(self) -> None:
         """Tell what the store may not have, as it doesn't answer."""
         drained = self._intake.drain()
         self._intake.dropped += sum(group.count for group in drained)
-        groups = [*self._books.unsent, *drained]
+        waiting = [batch for batch in self._books.unsent if batch.number > self._unkept]
+        self._unkept = max([self._unkept, *(batch.number for batch in waiting)])
+        groups = [group for batch in waiting for group in batch.groups]
+        groups += [*self._books.unmailed, *drained]
         if groups:
             lines = [f"\n{group.count} x {group.level_name} {group.text}" for group in groups]
             say(f"the store has not taken these errors in time:{''.join(lines)}")
@@ -233,7 +246,24 @@ class Dispatch:
 
             del render
             sections.prepare()
+        if type(self._email).prepare is not EmailHandler.prepare:
+            self._beside(self._prepare_email)
+
+    def _prepare_email(self) -> None:
+        with imports:
             self._email.prepare()
+
+    def complain_of_unexpected(self, error: BaseException) -> None:
+        """Tell an error that nothing here is prepared for."""
+        name = type_name(type(error))
+        self.complain(name, f"unexpected: {name}: {self._text(error)}")
+
+    def _text(self, error: BaseException) -> str:
+        """Return what an error says, without secrets: it is stored, mailed and printed."""
+        try:
+            return self._intake.redacted(attempt(error)[:_MAX_ERROR])
+        except Exception:  # noqa: BLE001 - a redactor that can't be loaded
+            return type_name(type(error))
 
     def complain(self, kind: str, text: str, whom: Collection[str] = ()) -> None:
         """Tell a failure on standard error, once a kind until its recipients have got a mail."""
@@ -310,7 +340,7 @@ class Dispatch:
             if isinstance(error, StoreError) and not self._books.trouble:
                 self._go_alone(error)
             else:
-                self.complain(type(error).__name__, f"unexpected: {error!r}")
+                self.complain_of_unexpected(error)
 
     def _beside(self, call: Callable[[], T]) -> T:
         """Make a call that may take long, in the sending thread."""
@@ -423,8 +453,11 @@ class Dispatch:
         self._retries += outgoing.frozen
         alone = bool(self._books.trouble)
         problem = self._attempt(outgoing, until)
-        receipts = problem.receipts if isinstance(problem, SendError) else ()
+        found = problem.receipts if isinstance(problem, SendError) else ()
+        receipts = [one for one in found if isinstance(one, Receipt)]  # it is the handler's word
+        said = "" if problem is None else self._text(problem)
         report = _outcome(digest.message_id, self._books.owner, everybody, problem, receipts)
+        report = replace(report, problem=said)
         owed = {*everybody} - {*report.accepted, *report.refused}
         self._report(report, alone=alone)
         if report.accepted:
@@ -477,7 +510,7 @@ class Dispatch:
         try:
             self._books.append(report=report, alone=alone)
         except StoreError as error:
-            self.complain("store", f"the store can't be used: {error}")
+            self.complain("store", f"the store can't be used: {self._text(error)}")
 
     def _complain_of(
         self,
@@ -498,7 +531,7 @@ class Dispatch:
         kind = f"{type(problem.__cause__ or problem).__name__} {codes} {owed}"
         what = "was not sent to everybody" if report.accepted else "was not sent"
         later = "; it will be tried again" if owed and again else ""
-        self.complain(kind, f"an alert mail {what}: {problem}{later}", replies)
+        self.complain(kind, f"an alert mail {what}: {report.problem}{later}", replies)
 
     def _give_up(self, page: Page) -> None:
         """Give up what is too old."""
@@ -521,7 +554,8 @@ class Dispatch:
             if page is None:
                 return
             self._take_all(page, self._asked, 0, Haste.EXIT)
-            given_up = list(page.state.outgoing.values())
+            # Another handler that shares the store may be sending one.
+            given_up = [one for one in page.state.outgoing.values() if self._ours(one, page)]
             for outgoing in given_up:
                 # While others wait for the state: nobody may end the process between these two.
                 self._keep("this alert could not be mailed", outgoing)
@@ -584,7 +618,6 @@ def _outcome(
         refused=_texts(one for receipt in receipts for one in receipt.refused),
         unknown=_texts(one for receipt in receipts for one in receipt.unknown),
         pause=_LOGIN_PAUSE if login else 0,
-        problem="" if problem is None else str(problem),
     )
 
 

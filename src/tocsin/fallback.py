@@ -8,8 +8,11 @@ import os
 import select
 import stat
 import sys
+import threading
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+from tocsin.sending import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 _PATIENCE = 2.0  # seconds for a reader of standard error that takes nothing
 _CHUNK = getattr(select, "PIPE_BUF", 512)  # bytes that never block where there is room at all
+_writing: threading.Thread | None = None
 _unread = False  # whether the reader took nothing, when there was last something to say
 
 
@@ -34,17 +38,43 @@ def say(text: str) -> None:
     line = f"tocsin: {text}\n"
     with contextlib.suppress(OSError, ValueError):  # it may be closed
         descriptor = _read_by_another(stream)
-        if descriptor is None:
-            stream.write(line)
-            stream.flush()
-        else:
+        if descriptor is not None:
             _write(descriptor, line.encode(stream.encoding, stream.errors or "backslashreplace"))
+        elif type(stream) in {io.TextIOWrapper, io.StringIO}:
+            _write_to(stream, line)
+        else:
+            _write_beside(stream, line)
+
+
+def _write_to(stream: TextIO, line: str) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        stream.write(line)
+        stream.flush()
+
+
+def _write_beside(stream: TextIO, line: str) -> None:
+    """Write to an object of the application's, which may wait for what it likes."""
+    global _writing  # noqa: PLW0603 - the next line has to know
+
+    def write() -> None:
+        with silent():  # it may be a logger
+            _write_to(stream, line)
+
+    if _writing is not None and _writing.is_alive():
+        return
+    _writing = threading.Thread(target=write, name="tocsin-stderr", daemon=True)
+    try:
+        _writing.start()
+    except RuntimeError:  # since 3.12 none starts as the interpreter ends
+        write()
+        return
+    _writing.join(_PATIENCE)
 
 
 def _read_by_another(stream: object) -> int | None:
-    """Return the descriptor of a pipe, a socket or a terminal; None for what never blocks.
+    """Return the descriptor of a pipe, a socket or a terminal; None for anything else.
 
-    It is written to directly: whoever flushes the stream would wait for a lock, or for the reader.
+    It is written to directly: a flush of the stream would wait for a lock, or for the reader.
     """
     if type(stream) is not io.TextIOWrapper or not hasattr(select, "poll"):
         return None

@@ -91,6 +91,7 @@ def holds_logging_lock() -> bool:
 
 
 def _before() -> None:
+    _fork.holds_lock = False  # should a signal end the wait
     _forking.append(threading.get_ident())
     until = time.monotonic() + _PATIENCE
     while True:
@@ -105,9 +106,9 @@ def _before() -> None:
 
 
 def _in_parent() -> None:
+    _forking.remove(threading.get_ident())
     if _fork.holds_lock:
         _logging.release()
-    _forking.remove(threading.get_ident())
 
 
 def _in_child() -> None:

@@ -202,7 +202,7 @@ class AlertHandler(logging.Handler):
         """Send what an earlier process has left in the store, or an earlier handler in this one."""
         if not (self._books.durable or self._inherited):
             return
-        for other in list(_handlers):
+        for other in worker.snapshot(_handlers):
             if other is not self and other._shares_store_with(self):  # noqa: SLF001 - its own kind
                 other._worker.give_way(self._worker)  # noqa: SLF001 - as above
         if self._dispatch.waiting():
@@ -280,7 +280,7 @@ class AlertHandler(logging.Handler):
                     name = record.name
                 if not self._enabled or (name[:6] == "tocsin" and name[6:7] in {"", "."}):
                     return
-                if sending_here() or recipients.asking_here():
+                if sending_here():
                     return
                 if self._context is not None and record.levelno < self._alert_level:
                     self._context.note(record)
@@ -434,7 +434,7 @@ def forget_alerts() -> None:
     For tests: in a program, a new configuration must not mail again what has been told.
     """
     _left.clear()
-    for handler in list(_handlers):
+    for handler in worker.snapshot(_handlers):
         handler._leaves = False  # noqa: SLF001 - its own module
 
 
@@ -450,11 +450,10 @@ def _after_fork() -> None:
     # What the parent has gathered is the parent's to send.
     _left.clear()
     sending.after_fork_in_child()
-    recipients._asking.clear()  # noqa: SLF001 - as with the threads that send
     worker.forget_all()
     if rendering.cut and (sections := sys.modules.get("tocsin.alerts.sections")) is not None:
         sections.forget()
-    for handler in list(_handlers):
+    for handler in worker.snapshot(_handlers):
         store = handler._books.store  # noqa: SLF001 - its own module
         retired = handler._worker.retired  # noqa: SLF001 - as above
         try:

@@ -221,6 +221,10 @@ class Intake:
         """
         self._redact.text("")
 
+    def redacted(self, text: str) -> str:
+        """Return a text without secrets."""
+        return self._redact.text(text)
+
     def drain(self) -> tuple[Group, ...]:
         """Return what was counted since the last time, with samples."""
         return self.told(self.take())

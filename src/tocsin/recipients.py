@@ -27,6 +27,7 @@ from tocsin.mail.address import (
     several,
     split_addresses,
 )
+from tocsin.sending import silent
 
 _TIMEOUT = 5.0  # seconds that the application has to answer
 _MAX_BYTES = 1_000_000
@@ -34,8 +35,6 @@ _MAX_ANSWER = 100_000  # addresses: a generator may have no end
 _THREAD = "tocsin-recipients"
 _MAX_ERROR = 2_000  # characters that are looked at
 _ASYNC = (inspect.iscoroutinefunction, inspect.isasyncgenfunction)
-_asking: set[int] = set()
-"""The threads that ask the application."""
 _LINE_END = re.compile(rb"\r\n?|\n")
 _PATH = re.compile(r"[^@,;\s]*(?:[/\\][^@,;\s]*|\.txt)")  # an address has an @
 _QUOTED_OR_COMMENT = re.compile(r'("(?:[^"\\]|\\.?)*"?)|#.*')
@@ -115,11 +114,6 @@ def build_addresses(key: str, value: object) -> AddressList:
     except (TypeError, AttributeError):
         options.fail(key, f"{expected}, got {options.kind(value)}")
     return addresses
-
-
-def asking_here() -> bool:
-    """Whether this thread asks the application: what it logs meanwhile must not cause a mail."""
-    return bool(_asking) and threading.get_ident() in _asking
 
 
 class _Fixed:
@@ -229,9 +223,9 @@ class _FromCallable:
         return True
 
     def _run(self, call: _Call) -> None:
-        _asking.add(threading.get_ident())
         try:
-            call.addresses = self._good = _checked(self._ask())
+            with silent():  # what the application logs here must not cause a mail
+                call.addresses = self._good = _checked(self._ask())
         except ConfigError as error:
             call.problem = short(str(error), 150)
         except BaseException as error:  # noqa: BLE001 - the application's, and `sys.exit()` too
@@ -241,7 +235,6 @@ class _FromCallable:
             text = Redactor().text(attempt(error)[:_MAX_ERROR])
             call.problem = f"{type(error).__name__}: {short(text, 150)}"
         finally:
-            _asking.discard(threading.get_ident())
             call.over.set()
 
     def __repr__(self) -> str:

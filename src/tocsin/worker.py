@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from tocsin.alerts.policy import Haste
 from tocsin.sending import sending_here
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from tocsin.dispatch import Dispatch
 
+T = TypeVar("T")
 _HAND_OVER = 1.0  # seconds between two, unless something urgent comes
 _IDLE = 30.0
 _AFTER = 5  # mails a handler may send of what is logged after the end has been seen to
@@ -191,7 +192,7 @@ class Worker:
             if not self.wait(asked, until):
                 self._abandon()
         except Exception as error:  # noqa: BLE001 - the application ends in its own way
-            self.dispatch.complain(type(error).__name__, f"unexpected: {error!r}")
+            self.dispatch.complain_of_unexpected(error)
 
     def _abandon(self) -> None:
         with _at_work():
@@ -234,7 +235,7 @@ class Worker:
 
     def _run(self) -> None:
         taken = self.dispatch.taken
-        self._attempt(self.dispatch.load)
+        self._attempt(self._load)
         while True:
             started = time.monotonic()
             pause = self._attempt(self._run_round)
@@ -243,11 +244,15 @@ class Worker:
             if not self._pause(started if quiet else started + _HAND_OVER, pause):
                 return
 
+    def _load(self) -> None:
+        with self._round:
+            self.dispatch.load()
+
     def _attempt(self, part: Callable[[], float | None]) -> float | None:
         try:
             return part()
         except BaseException as error:  # noqa: BLE001 - an email handler may even exit
-            self.dispatch.complain(type(error).__name__, f"unexpected: {error!r}")
+            self.dispatch.complain_of_unexpected(error)
             return _HAND_OVER
 
     def _pause(self, next_hand_over: float, pause: float | None) -> bool:
@@ -297,13 +302,24 @@ class Worker:
                 with _at_work():
                     return self.dispatch.run(haste, until)
             except Exception as error:  # noqa: BLE001 - the thread must outlive whatever it meets
-                self.dispatch.complain(type(error).__name__, f"unexpected: {error!r}")
+                self.dispatch.complain_of_unexpected(error)
+                if haste is Haste.EXIT:  # there is no later
+                    self._abandon()
                 return _HAND_OVER
             finally:
                 with self._condition:
                     self._busy = False
                     self._answered = asked
                     self._condition.notify_all()
+
+
+def snapshot(members: weakref.WeakSet[T]) -> list[T]:
+    """Return the members of a set that other threads add to meanwhile."""
+    while True:
+        try:
+            return list(members)
+        except RuntimeError:  # it has changed its size
+            continue
 
 
 _workers: weakref.WeakSet[Worker] = weakref.WeakSet()
@@ -398,7 +414,7 @@ def _at_exit() -> None:
         finish_all()
     finally:
         _ended = True
-        for worker in list(_workers):
+        for worker in snapshot(_workers):
             worker.dismiss()
 
 
@@ -409,7 +425,7 @@ def finish_all() -> None:
         BaseException: what a signal handler has raised meanwhile, such as SystemExit.
     """
     now = time.monotonic()
-    unsettled = [worker for worker in list(_workers) if not worker.settled]
+    unsettled = [worker for worker in snapshot(_workers) if not worker.settled]
     asked = [(worker, worker.ask(Haste.EXIT)) for worker in unsettled]
     interrupted: BaseException | None = None
     for worker, first in asked:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from samples import digest, event, group, html_of, mail, text_of
 
-from tocsin.alerts.sections import NAMES, Sections, prepare
+from tocsin.alerts.sections import NAMES, Sections, _environment, forget, prepare
 from tocsin.exceptions import ConfigError
 
 if TYPE_CHECKING:
@@ -292,3 +292,10 @@ def test_where_a_built_in_one_fails_the_others_are_shown() -> None:
     row = Sections().render("head.html.j2")
     assert row.startswith("<tr><td ")
     assert unescape(row).endswith(f">{said.format('head.html.j2')}</td></tr>\n")
+
+
+def test_templates_are_loaded_anew_where_their_cache_may_be_locked() -> None:
+    """In a child that was forked while another thread rendered one."""
+    before = _environment()
+    forget()
+    assert _environment() is not before

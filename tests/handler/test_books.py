@@ -772,7 +772,7 @@ def test_what_a_digest_came_to_waits_for_the_store_that_failed_while_it_was_sent
     def mood(_: list[str]) -> Receipt:
         store.broken = True
         rounds.books.go_alone(StoreError("the disk is full"))  # as the keeping thread does
-        return receipt("a@x.example")
+        return receipt(["a@x.example"])
 
     rounds = Rounds(Moody(mood), store=store)
     store._clock = rounds.clock

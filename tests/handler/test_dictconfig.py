@@ -572,10 +572,16 @@ def test_a_handler_goes_on_with_what_an_earlier_one_of_its_name_has_told() -> No
         handler = configured({"app": "again", "email": TEST_EMAIL})
         logging.getLogger("shop").error("boom %d", number)
     assert threading.active_count() < 20
-    assert handler.send_now()
     mails: list[Any] = TEST_EMAIL.outbox
+    end = time.monotonic() + 20
+    # The last events of earlier handlers are handed over in the background.
+    while (store := handler.stats.store) is None or store.received < 60:
+        assert time.monotonic() < end
+        handler.flush()
+    while not handler.send_now():
+        assert time.monotonic() < end
     assert sum(int(mail.headers["X-Tocsin-Count"]) for mail in mails) == 60
-    assert len(mails) <= 3
+    assert len(mails) <= 6
 
 
 def test_a_handler_without_a_name_begins_anew() -> None:

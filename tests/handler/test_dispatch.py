@@ -19,6 +19,7 @@ from parts import NOW, Clock, Moody, Rounds, receipt
 
 from tocsin import ConfigError, LoginError, Reply, SendError, TestEmailHandler
 from tocsin.alerts.policy import Haste
+from tocsin.alerts.redact import Redactor
 from tocsin.alerts.times import Times
 from tocsin.stores.memory import MemoryStore
 from tocsin.stores.sqlite import SQLiteStore
@@ -571,7 +572,7 @@ def test_a_mail_on_its_way_is_not_forgotten_though_handing_over_fails_meanwhile(
         rounds.dispatch.hurry()
         assert failed.wait(20)
         rounds.dispatch._hand_over = hand_over  # type: ignore[method-assign]
-        return receipt("a@x.example")
+        return receipt(["a@x.example"])
 
     rounds = Rounds(Moody(mood))
     rounds.log()
@@ -610,3 +611,138 @@ def test_at_the_end_what_a_store_that_hangs_may_not_have_is_told(
     keeping.join()
     stats = rounds.dispatch.stats
     assert (stats.seen, stats.handed_over, stats.pending, stats.dropped) == (5, 2, 0, 3)
+
+
+class UnreadableError(Exception):
+    """An error of an email handler that can't even be told."""
+
+    def __str__(self) -> str:
+        raise AttributeError("response")
+
+
+def test_an_error_that_cannot_be_read_is_a_failed_attempt(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The mail is tried again, and at the end its text is told."""
+    rounds = Rounds(Moody(lambda _: UnreadableError()))
+    rounds.log("the lost one")
+    rounds.run(haste=Haste.FLUSH)
+    assert rounds.dispatch.stats.mails_failed == 1
+    rounds.run(after=2, haste=Haste.EXIT)
+    assert "the lost one" in capsys.readouterr().err
+    assert rounds.dispatch.stats.pending == 0
+
+
+def test_what_an_email_handler_says_has_no_secrets(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is stored, mailed and printed."""
+    secret = "POST https://api:s3cr3tpw@mail.example/v1 failed: password=hunter2xyz"
+    moods: list[Exception | None] = [RuntimeError(secret), None]
+    sender = Moody(lambda _: moods.pop(0))
+    rounds = Rounds(sender)
+    rounds.intake._redact = Redactor()
+    rounds.log()
+    rounds.run(haste=Haste.FLUSH)
+    rounds.run(after=2, haste=Haste.ALL)
+    printed = capsys.readouterr().err
+    stored = rounds.store.lead("test", 1)
+    mailed = sender.attempts[-1][2].decode()
+    for text in (printed, mailed, str(stored and stored.read(1)[0])):
+        assert "s3cr3tpw" not in text
+        assert "hunter2xyz" not in text
+    assert "POST https://" in printed
+    assert "POST https://" in mailed
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_store_that_raises_anything_has_failed(durable: bool) -> None:
+    """One of the application's own raises its driver's errors."""
+    email = TestEmailHandler()
+
+    class Own(MemoryStore):
+        def append(self, batch: bytes) -> None:
+            raise OSError("redis: connection refused")
+
+    store = Own()
+    store.durable = durable
+    rounds = Rounds(email, store=store)
+    rounds.log()
+    rounds.run(haste=Haste.EXIT)
+    mail: Any = email.outbox[0]
+    assert "redis: connection refused" in mail.text
+    assert rounds.dispatch.stats.pending == 0
+
+
+def test_the_end_does_not_wait_for_a_report_that_the_store_does_not_take(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rounds = Rounds(TestEmailHandler())
+    held, release = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with rounds.books._sending:
+            held.set()
+            release.wait(20)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(20)
+    rounds.log("in the intake", times=3)
+    rounds.dispatch.abandon()
+    assert not release.is_set()
+    release.set()
+    thread.join()
+    assert "3 x ERROR in the intake" in capsys.readouterr().err
+
+
+def test_what_another_handler_sends_is_not_given_up(capsys: pytest.CaptureFixture[str]) -> None:
+    """Two handlers share a store in memory: an old one that still sends, and its successor."""
+    sending, release = threading.Event(), threading.Event()
+
+    def mood(_: list[str]) -> Receipt:
+        sending.set()
+        assert release.wait(20)
+        return receipt(["a@x.example"])
+
+    old = Rounds(Moody(mood))
+    new = Rounds(TestEmailHandler(), store=old.store)
+    new.clock = new.books._ticks = old.clock
+    old.log("on its way")
+    thread = threading.Thread(target=old.dispatch.run, args=(Haste.FLUSH,))
+    thread.start()
+    assert sending.wait(20)
+    new.dispatch.run(Haste.EXIT)
+    release.set()
+    thread.join()
+    assert "could not be mailed" not in capsys.readouterr().err
+    old.run()
+    stats = old.check()
+    assert stats is not None
+    assert (stats.mailed, stats.undelivered) == (1, 0)
+
+
+def test_loading_that_hangs_holds_nothing_up() -> None:
+    """An email handler prepares itself in the sending thread."""
+    preparing, release = threading.Event(), threading.Event()
+
+    class Slow(TestEmailHandler):
+        def prepare(self) -> None:
+            preparing.set()
+            assert release.wait(20)
+
+    rounds = Rounds(Slow())
+    thread = threading.Thread(target=rounds.dispatch.load)
+    thread.start()
+    assert preparing.wait(20)
+    rounds.log(times=3)
+    rounds.dispatch.hurry()
+    handed_over = threading.Event()
+
+    def look() -> None:
+        while not handed_over.is_set():
+            if rounds.dispatch.stats.handed_over == 3:
+                handed_over.set()
+
+    threading.Thread(target=look, daemon=True).start()
+    assert handed_over.wait(10)
+    release.set()
+    thread.join()

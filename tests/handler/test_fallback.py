@@ -14,13 +14,14 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from parts import Moody, free_port, logger_with
 
-from tocsin import AlertHandler, ConfigError
+from tocsin import AlertHandler, ConfigError, fallback
 from tocsin.fallback import say
 
 if TYPE_CHECKING:
@@ -52,6 +53,33 @@ def test_a_folder_gets_a_file_that_mail_programs_open(
     error = capsys.readouterr().err
     assert f"tocsin: this alert could not be mailed; it is kept as {str(path)!r}" in error
     assert "1   NEW" not in error
+
+
+def test_a_stream_of_the_applications_own_that_waits_holds_nothing_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As a tee to a pipe that nobody reads; and as it waits, the next line doesn't."""
+    release, lines = threading.Event(), list[str]()
+
+    class Tee:
+        def write(self, line: str) -> None:
+            release.wait(20)
+            lines.append(line)
+
+        def flush(self) -> None:
+            pass
+
+    monkeypatch.setattr(sys, "stderr", Tee())
+    started = time.monotonic()
+    say("one")
+    say("two")
+    assert time.monotonic() - started < 4
+    thread = fallback._writing
+    assert thread is not None
+    release.set()
+    thread.join()
+    say("three")
+    assert lines == ["tocsin: one\n", "tocsin: three\n"]
 
 
 def test_what_the_folder_does_not_take_is_told_on_standard_error(

@@ -26,9 +26,9 @@ from tocsin.recipients import (
     Recipients,
     _Call,
     _FromCallable,
-    asking_here,
     build_recipients,
 )
+from tocsin.sending import sending_here
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
@@ -586,12 +586,12 @@ def test_the_thread_that_asks_is_known() -> None:
     seen: list[tuple[bool, bool]] = []
 
     def ask() -> str:
-        seen.append((asking_here(), threading.current_thread().daemon))
+        seen.append((sending_here(), threading.current_thread().daemon))
         return "a@x.example"
 
     build_recipients("to", ask).current()
     assert seen == [(True, True)]
-    assert not asking_here()
+    assert not sending_here()
 
 
 async def async_rota() -> str:

@@ -302,7 +302,7 @@ def test_an_email_handler_that_exits_ends_neither_the_thread_nor_the_alerts(
     assert handler._worker._thread.is_alive()
     handler.close()
     error = capsys.readouterr().err
-    assert "unexpected: SystemExit('from prepare')" in error
+    assert "unexpected: SystemExit: from prepare" in error
     assert "an alert mail was not sent: from send; it will be tried again" in error
     assert "this alert could not be mailed" in error
 

@@ -8,6 +8,7 @@ import pytest
 from lives import FILE, Stage
 from slow_disk import SlowDisk
 
+from tocsin.stores.sqlite import SQLiteStore
 from tocsin.testing import Act, ScriptedSMTPServer
 
 if TYPE_CHECKING:
@@ -83,6 +84,22 @@ def test_the_end_keeps_its_time_although_each_sync_takes_a_second(
         assert len(server.messages) == answers
     assert result.code == 0, result.error
     assert result.end < timeout + 1.5  # Python itself takes a part of it
+
+
+def test_the_end_keeps_its_time_although_the_log_has_to_be_moved_into_the_file(
+    disk: SlowDisk, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first hand-over does it, in the background, and takes many times as long."""
+    folder, _ = stage.place("moves", FILE)
+    store = SQLiteStore(folder / "alerts.db", "another one's")
+    for _ in range(6):
+        store.append(bytes(1_000_000))  # the main thread leaves it to others
+    for name, value in disk.environment(5).items():
+        monkeypatch.setenv(name, value)
+    result = stage.run("moves", "late()", FILE, again=False, options={"exit_timeout": 1})
+    assert result.code == 0, result.error
+    assert disk.notes.stat().st_size > 0
+    assert result.end < 3, result.error
 
 
 def test_logging_and_forks_do_not_wait_for_the_disk(

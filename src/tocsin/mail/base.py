@@ -88,7 +88,7 @@ class EmailHandler(abc.ABC):
         return None
 
     def prepare(self) -> None:  # noqa: B027 - most handlers have nothing to load
-        """Load what sending needs, before it is needed; called in the thread that will send."""
+        """Load what sending needs, before it is needed; a thread in the background calls it."""
 
     def close(self) -> None:  # noqa: B027 - most handlers have nothing to close
         """Give back what is held open; the handler can be used again."""
