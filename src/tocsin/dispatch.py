@@ -220,7 +220,9 @@ class Dispatch:
                     if not self._books.trouble:
                         self._go_alone(error)
                 if not self._books.durable:
-                    self._give_up_all()
+                    with self._books.lead() as page:
+                        if page is not None:
+                            self._give_up_all(page)
         finally:
             self._handing.release()
 
@@ -376,25 +378,29 @@ class Dispatch:
     def _finish(self, haste: Haste, until: float) -> None:
         """Try everything once; what can't be mailed then is given up if there is no later."""
         tried: list[str] = []
+        last = haste is Haste.EXIT and not self._books.durable
+        again = True
         audience = self._ask()
         while True:
             with self._lead(haste, until) as page:
                 if page is None:
                     return
-                # What dissolves must not be tried again and again.
-                if not tried and (haste is Haste.EXIT or not page.state.full):
+                if again and (haste is Haste.EXIT or not page.state.full):
                     self._take_all(page, audience, until, haste)
                 waiting = page.state.outgoing.items()
                 left = [one for name, one in waiting if name not in tried and self._ours(one, page)]
                 if left:  # the latest first: most is news in it
                     self._claim(left[-1], page, until)
+                elif last:
+                    self._give_up_all(page)
                 self._account(page.state)
             if not left:
-                break
+                return
             tried.append(left[-1].digest.message_id)
-            self._send(left[-1], until, last=haste is Haste.EXIT and not self._books.durable)
-        if haste is Haste.EXIT and not self._books.durable:
-            self._give_up_all()
+            sent = self._send(left[-1], until, last=last)
+            # A handler that shares the store may have handed over more; what dissolves must not be
+            # tried again and again.
+            again = last and sent and time.monotonic() < until
 
     def _ours(self, outgoing: Outgoing, page: Page) -> bool:
         """Whether nobody else sends it now."""
@@ -447,8 +453,17 @@ class Dispatch:
             undelivered=state.undelivered,
         )
 
-    def _send(self, outgoing: Outgoing, until: float, *, last: bool = False) -> None:
-        """Send a digest to whom it is owed, and report what became of it; `last` if for ever."""
+    def _send(self, outgoing: Outgoing, until: float, *, last: bool = False) -> bool:
+        """Send a digest to the recipients to whom it is owed, and report what became of it.
+
+        Args:
+            outgoing: the digest.
+            until: the point of `time.monotonic` at which sending has to be over.
+            last: whether there is no further attempt.
+
+        Returns:
+            Whether a recipient's server has accepted it.
+        """
         digest, everybody, counted = outgoing.digest, outgoing.owed, outgoing.counted
         self._retries += outgoing.frozen
         alone = bool(self._books.trouble)
@@ -472,6 +487,7 @@ class Dispatch:
             self._complain_of(problem, report, receipts, owed=bool(owed), again=not last)
         if not (report.accepted or owed or counted):
             self._keep("this alert was refused for good", outgoing)
+        return bool(report.accepted)
 
     def _attempt(self, outgoing: Outgoing, until: float) -> BaseException | None:
         """Send a digest in the sending thread; return what went wrong, or None.
@@ -548,21 +564,18 @@ class Dispatch:
         if old:
             page.commit()
 
-    def _give_up_all(self) -> None:
+    def _give_up_all(self, page: Page) -> None:
         """Give up what can't be mailed any more, and close the accounts."""
-        with self._books.lead() as page:
-            if page is None:
-                return
-            self._take_all(page, self._asked, 0, Haste.EXIT)
-            # Another handler that shares the store may be sending one.
-            given_up = [one for one in page.state.outgoing.values() if self._ours(one, page)]
-            for outgoing in given_up:
-                # While others wait for the state: nobody may end the process between these two.
-                self._keep("this alert could not be mailed", outgoing)
-                page.state.give_up(outgoing, page.now)
-                self._claims.pop(outgoing.digest.message_id, None)
-            page.commit()
-            self._account(page.state)
+        self._take_all(page, self._asked, 0, Haste.EXIT)
+        # Another handler that shares the store may be sending one.
+        given_up = [one for one in page.state.outgoing.values() if self._ours(one, page)]
+        for outgoing in given_up:
+            # While others wait for the state: the process must not end between these two.
+            self._keep("this alert could not be mailed", outgoing)
+            page.state.give_up(outgoing, page.now)
+            self._claims.pop(outgoing.digest.message_id, None)
+        page.commit()
+        self._account(page.state)
 
     def _keep(self, why: str, outgoing: Outgoing) -> None:
         """Put an alert where somebody may find it."""

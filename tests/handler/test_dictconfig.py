@@ -571,17 +571,14 @@ def test_a_handler_goes_on_with_what_an_earlier_one_of_its_name_has_told() -> No
     for number in range(60):
         handler = configured({"app": "again", "email": TEST_EMAIL})
         logging.getLogger("shop").error("boom %d", number)
-    assert threading.active_count() < 20
+        handler.flush()
+        assert threading.active_count() < 20
     mails: list[Any] = TEST_EMAIL.outbox
     end = time.monotonic() + 20
-    # The last events of earlier handlers are handed over in the background.
-    while (store := handler.stats.store) is None or store.received < 60:
-        assert time.monotonic() < end
-        handler.flush()
-    while not handler.send_now():
+    while not handler.send_now():  # an earlier one may lead for a moment
         assert time.monotonic() < end
     assert sum(int(mail.headers["X-Tocsin-Count"]) for mail in mails) == 60
-    assert len(mails) <= 6
+    assert len(mails) <= 3
 
 
 def test_a_handler_without_a_name_begins_anew() -> None:

@@ -746,3 +746,24 @@ def test_loading_that_hangs_holds_nothing_up() -> None:
     assert handed_over.wait(10)
     release.set()
     thread.join()
+
+
+def test_what_another_handler_hands_over_at_the_end_is_mailed_too(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It came while the last mail was being sent: that it was never tried is no failure."""
+
+    def mood(_: list[str]) -> Receipt:
+        if len(sender.attempts) == 1:
+            other.log("late", times=2)
+            other.books.append(other.intake.drain())
+        return receipt(["a@x.example"])
+
+    sender = Moody(mood)
+    first = Rounds(sender)
+    other = Rounds(TestEmailHandler(), store=first.store)
+    other.clock = other.books._ticks = first.clock
+    first.log("early")
+    first.dispatch.run(Haste.EXIT)
+    assert list(sender.counted.values()) == [1, 2]
+    assert "could not be mailed" not in capsys.readouterr().err
