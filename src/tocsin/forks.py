@@ -76,11 +76,11 @@ class Undivided:
 
 
 _kinds: list[Undivided] = []
-imports = Undivided()
+imports: Undivided = Undivided()
 """Imports: a child would wait for ever for a module that a thread of its parent was loading."""
-files = Undivided()
+files: Undivided = Undivided()
 """Uses of an SQLite file: a child would have locks of a thread that it hasn't got."""
-rendering = Undivided(waits=False)
+rendering: Undivided = Undivided(waits=False)
 """Rendering: the cache of templates has a lock, and a child loads them anew."""
 
 
