@@ -15,17 +15,18 @@ from typing import TYPE_CHECKING, Any
 from redmail.email.sender import EmailSender
 from redmail.log import MultiEmailHandler
 
-from tocsin.alerts.batch import Batch
+from tocsin.alerts.batch import Batch, receive
 from tocsin.alerts.codec import dump, load
 from tocsin.alerts.digest import Audience
-from tocsin.alerts.frames import OwnCode
-from tocsin.alerts.heading import Heading
-from tocsin.alerts.policy import Haste, decide
-from tocsin.alerts.redact import Redactor
-from tocsin.alerts.render import render
+from tocsin.alerts.policy import Urgency, decide
 from tocsin.alerts.state import State
-from tocsin.intake import Intake
+from tocsin.alerts.taking import take
+from tocsin.events.frames import OwnCode
 from tocsin.mail.address import prepare_address
+from tocsin.pipeline.intake import Intake
+from tocsin.redact.redactor import Redactor
+from tocsin.render.page import render
+from tocsin.render.sender import Sender
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,14 +57,14 @@ class Ours:
 
     def __init__(self, made: list[logging.LogRecord]) -> None:
         self._records = made
-        self._heading = Heading(
+        self._sender = Sender(
             app="shop", environment="", from_addr=prepare_address("alerts@example.com")
         )
         self.times: dict[str, float] = {}
 
     def build(self) -> bytes:
         """Return the mail, and note what each stage takes."""
-        policy = self._heading.policy
+        policy = self._sender.policy
         intake = Intake(
             own=OwnCode(), host="web1", limit=GROUPS, urgent_level=50, redact=Redactor()
         )
@@ -74,18 +75,20 @@ class Ours:
         batch = dump(Batch(groups=intake.drain()))
         drained = time.perf_counter()
         state = State()
-        state.receive(load(Batch, batch), policy, 0)
-        decision = decide(state, policy, 0, Haste.EXIT)
-        outgoing = state.take(
+        receive(state, load(Batch, batch), policy, 0)
+        decision = decide(state, policy, 0, Urgency.EXIT)
+        outgoing = take(
+            state,
             decision,
             message_id="<1@example.com>",
             policy=policy,
             now=0,
             audience=Audience(to=("ops@example.com",)),
+            owed=("ops@example.com",),
         )
         dump(state)
         taken = time.perf_counter()
-        mail = render(outgoing.digest, self._heading).to_mime().as_bytes()
+        mail = render(outgoing.digest, self._sender).to_mime().as_bytes()
         ended = time.perf_counter()
         for name, spent in (
             ("logging 500 records", logged - began),

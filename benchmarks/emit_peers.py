@@ -20,7 +20,7 @@ from redmail.email.sender import EmailSender
 from redmail.log import EmailHandler, MultiEmailHandler
 
 import tocsin
-from tocsin.context import Context
+from tocsin.pipeline.context import Context
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,17 +14,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tocsin.alerts.batch import Batch, Report
+from tocsin.alerts import outcome
+from tocsin.alerts.batch import Batch, receive
 from tocsin.alerts.digest import Audience
-from tocsin.alerts.frames import OwnCode
-from tocsin.alerts.heading import Heading
-from tocsin.alerts.policy import Policy, decide
-from tocsin.alerts.redact import Redactor
-from tocsin.alerts.render import render
+from tocsin.alerts.outgoing import Report
+from tocsin.alerts.policy import decide
+from tocsin.alerts.settings import Policy
 from tocsin.alerts.state import State
-from tocsin.context import Context
-from tocsin.intake import Intake
+from tocsin.alerts.taking import take
+from tocsin.events.frames import OwnCode
 from tocsin.mail.address import prepare_address
+from tocsin.pipeline.context import Context
+from tocsin.pipeline.intake import Intake
+from tocsin.redact.redactor import Redactor
+from tocsin.render.page import render
+from tocsin.render.sender import Sender
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,7 +88,7 @@ class Night:
     def __init__(self) -> None:
         self.state = State()
         self.context = Context(3)
-        self.heading = Heading(
+        self.sender = Sender(
             app="shop",
             environment="production",
             from_addr=prepare_address("Shop alerts <alerts@example.com>"),
@@ -127,22 +131,24 @@ class Night:
             return
         intake = self._intakes[machine]
         intake.add(record, None)
-        self.state.receive(Batch(groups=intake.drain()), POLICY, NIGHT + at)
+        receive(self.state, Batch(groups=intake.drain()), POLICY, NIGHT + at)
 
     def mail(self, at: float) -> Message:
         """Return the mail that goes then."""
         now = NIGHT + at
-        outgoing = self.state.take(
+        outgoing = take(
+            self.state,
             decide(self.state, POLICY, now),
             message_id=f"<{int(now)}.1@example.com>",
             policy=POLICY,
             now=now,
             audience=Audience(to=("oncall@example.com",)),
+            owed=("oncall@example.com",),
         )
         name = outgoing.digest.message_id
         report = Report(message_id=name, accepted=outgoing.owed)
-        self.state.report(report, POLICY, now)
-        return render(outgoing.digest, self.heading, zone=ZONE)
+        outcome.report(self.state, report, POLICY, now)
+        return render(outgoing.digest, self.sender, zone=ZONE)
 
 
 def sample() -> Message:

@@ -4,7 +4,7 @@ import logging.config
 from importlib import metadata, resources
 
 import tocsin
-from tocsin.alerts.sections import NAMES
+from tocsin.render.templating import NAMES
 
 for name in tocsin.__all__:
     getattr(tocsin, name)

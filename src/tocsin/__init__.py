@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tocsin.alerts.policy import Policy
+    from tocsin.alerts.settings import Policy
     from tocsin.exceptions import (
         ConfigError,
         ConnectError,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         get_handler_class,
         prepare_address,
     )
-    from tocsin.stats import Stats, StoreStats
+    from tocsin.pipeline.stats import Stats, StoreStats
 
 __all__ = [
     "Address",
@@ -57,9 +57,9 @@ __all__ = [
 
 _MODULES = {
     "AlertHandler": "tocsin.handler",
-    "Policy": "tocsin.alerts.policy",
-    "Stats": "tocsin.stats",
-    "StoreStats": "tocsin.stats",
+    "Policy": "tocsin.alerts.settings",
+    "Stats": "tocsin.pipeline.stats",
+    "StoreStats": "tocsin.pipeline.stats",
     **dict.fromkeys(
         (
             "ConfigError",

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from tocsin import options
 from tocsin.alerts.digest import Audience
-from tocsin.alerts.policy import Policy
-from tocsin.alerts.sections import Sections
-from tocsin.context import Context
+from tocsin.alerts.settings import Policy
 from tocsin.exceptions import ConfigError
-from tocsin.fallback import Folder, StandardError
 from tocsin.mail.base import EmailHandler, address_option, get_handler_class
-from tocsin.recipients import build_recipients
+from tocsin.pipeline.context import Context
+from tocsin.pipeline.fallback import Folder, StandardError
+from tocsin.pipeline.recipients import build_recipients
+from tocsin.render.templating import Templates
 from tocsin.stores.base import Store
 from tocsin.stores.urls import file_of
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from email.headerregistry import Address
 
-    from tocsin.alerts.text import Redacts
-    from tocsin.fallback import Fallback
+    from tocsin.pipeline.fallback import Fallback
+    from tocsin.redact.base import Redacts
 
 _MAX_CONTEXT = 1000
 
@@ -147,7 +147,7 @@ class _Redactor:
 
     @cached_property
     def _made(self) -> Redacts:
-        from tocsin.alerts.redact import Redactor  # noqa: PLC0415 - as above
+        from tocsin.redact.redactor import Redactor  # noqa: PLC0415 - as above
 
         return Redactor(self._patterns, defaults=self._defaults)
 
@@ -191,14 +191,14 @@ def build_fallback(value: object) -> Fallback:
     return Folder(path.absolute())
 
 
-def build_sections(value: object) -> Sections:
+def build_templates(value: object) -> Templates:
     """Return the templates of mails: the built-in ones, or those of a folder before them.
 
     Raises:
         ConfigError: there is no such folder, or one of its templates can't be used.
     """
     # Absolute, as a daemon goes to another folder.
-    return Sections(
+    return Templates(
         None if value is None else str(options.file_path("templates", value).absolute())
     )
 

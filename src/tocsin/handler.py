@@ -13,19 +13,20 @@ from typing import TYPE_CHECKING, Any, Never
 
 from typing_extensions import override
 
-from tocsin import config, options, recipients, sending, worker
-from tocsin.alerts.frames import OwnCode
-from tocsin.alerts.heading import Heading
-from tocsin.alerts.policy import Haste
-from tocsin.alerts.text import short
-from tocsin.books import Books
-from tocsin.dispatch import Dispatch
+from tocsin import config, options
+from tocsin.alerts.policy import Urgency
+from tocsin.events.frames import OwnCode
+from tocsin.events.records import plain
 from tocsin.forks import holds_logging_lock, rendering
-from tocsin.intake import Intake, Wake
-from tocsin.records import plain
-from tocsin.sending import sending_here
-from tocsin.uncaught import Uncaught
-from tocsin.worker import Worker
+from tocsin.pipeline import recipients, sending, worker
+from tocsin.pipeline.excepthook import ExceptHook
+from tocsin.pipeline.intake import Intake, Wake
+from tocsin.pipeline.journal import Journal
+from tocsin.pipeline.round import Round
+from tocsin.pipeline.sending import sending_here
+from tocsin.pipeline.worker import Worker
+from tocsin.render.sender import Sender
+from tocsin.text import short
 
 if TYPE_CHECKING:
     import threading
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
     from contextvars import ContextVar
     from email.headerregistry import Address
 
-    from tocsin.alerts.policy import Policy
+    from tocsin.alerts.settings import Policy
     from tocsin.mail.base import EmailHandler
-    from tocsin.stats import Stats
+    from tocsin.pipeline.stats import Stats
     from tocsin.stores.base import Store
 
     Addresses = Iterable[str | Address] | str | Address
@@ -119,12 +120,12 @@ class AlertHandler(logging.Handler):
     ) -> None:
         options.reject_unknown("", unknown, _KNOWN)
         self._enabled = options.boolean("enabled", enabled)
-        self._uncaught: Uncaught | None = None
+        self._uncaught: ExceptHook | None = None
         watch = options.boolean("uncaught", uncaught) and self._enabled
         if not self._enabled:
             email, store = {"handler": "test", "default_from": "disabled@localhost"}, "memory:"
         self._email = config.build_email(email)
-        self._heading = Heading(
+        self._sender = Sender(
             app=short(config.script_name() if app is None else options.text("app", app), 100),
             environment=_optional("environment", environment),
             from_addr=config.build_sender(from_addr, self._email),
@@ -133,7 +134,7 @@ class AlertHandler(logging.Handler):
             footnote="Counts are those of one process." if _in_memory(store) else "",
         )
         self._audience = config.build_audience(to, cc, bcc)
-        self._sections = config.build_sections(templates)
+        self._templates = config.build_templates(templates)
         self._redactor = config.build_redactor(redact)
         self._version = _optional("version", version)
         self._context = config.build_context(context, context_key)
@@ -158,12 +159,12 @@ class AlertHandler(logging.Handler):
             self._resume()
         _handlers.add(self)
         if watch:
-            self._uncaught = Uncaught(self.handle)
+            self._uncaught = ExceptHook(self.handle)
 
     @property
     def _scope(self) -> str:
         """What keeps a store's events apart from those of others."""
-        return f"{self._heading.app}\x1f{self._heading.environment}\x1f{self._label}"
+        return f"{self._sender.app}\x1f{self._sender.environment}\x1f{self._label}"
 
     @property
     def _place(self) -> tuple[object, str]:
@@ -174,7 +175,7 @@ class AlertHandler(logging.Handler):
     def set_name(self, name: str) -> None:
         """Set the handler's name, as dictConfig does; in a store, its events go by it."""
         super().set_name(name)
-        if name != self._label and not self._dispatch.stats.seen:
+        if name != self._label and not self._round.stats.seen:
             self._label = name or ""
             self._start()
             self._resume()
@@ -200,18 +201,18 @@ class AlertHandler(logging.Handler):
 
     def _resume(self) -> None:
         """Send what an earlier process has left in the store, or an earlier handler in this one."""
-        if not (self._books.durable or self._inherited):
+        if not (self._journal.durable or self._inherited):
             return
         for other in worker.snapshot(_handlers):
             if other is not self and other._shares_store_with(self):  # noqa: SLF001 - its own kind
                 other._worker.give_way(self._worker)  # noqa: SLF001 - as above
-        if self._dispatch.waiting():
+        if self._round.waiting():
             self._worker.wake(urgent=False)
 
     def _shares_store_with(self, other: AlertHandler) -> bool:
-        if self._books.durable:
+        if self._journal.durable:
             return self._place == other._place
-        return self._books.store is other._books.store
+        return self._journal.store is other._journal.store
 
     def _start(self, store: Store | None = None) -> None:
         """Set up what belongs to this process; a store in a file may be one that it has forked."""
@@ -221,33 +222,33 @@ class AlertHandler(logging.Handler):
         self._inherited = left is not None
         if store is None:
             store = left or config.build_store(self._store, self._scope)
-        self._books = Books(
+        self._journal = Journal(
             store=store,
             spare=config.build_store("memory:", self._scope) if store.durable else store,
-            policy=self._heading.policy,
+            policy=self._sender.policy,
             host=host,
         )
         self._intake = Intake(
             own=self._own,
             host=host,
             version=self._version,
-            limit=self._heading.policy.max_groups,
-            urgent_level=self._heading.policy.urgent_level,
+            limit=self._sender.policy.max_groups,
+            urgent_level=self._sender.policy.urgent_level,
             redact=self._redactor,
             context=self._context,
         )
-        self._dispatch = Dispatch(
+        self._round = Round(
             intake=self._intake,
-            books=self._books,
-            heading=self._heading,
-            sections=self._sections,
+            journal=self._journal,
+            sender=self._sender,
+            templates=self._templates,
             audience=self._audience,
             email=self._email,
             fallback=self._fallback,
             give_up_after=self._give_up_after,
             inherited=self._inherited,
         )
-        self._worker = Worker(self._dispatch, name="tocsin-worker", exit_timeout=self._exit_timeout)
+        self._worker = Worker(self._round, name="tocsin-worker", exit_timeout=self._exit_timeout)
 
     @override
     def handle(self, record: logging.LogRecord) -> bool:
@@ -276,7 +277,7 @@ class AlertHandler(logging.Handler):
             try:
                 name = record.name
                 if type(record.created) is not float or type(name) is not str:
-                    record = plain(record)
+                    record = plain(record, time.time())
                     name = record.name
                 if not self._enabled or (name[:6] == "tocsin" and name[6:7] in {"", "."}):
                     return
@@ -302,7 +303,7 @@ class AlertHandler(logging.Handler):
 
     def _emit_plain(self, record: logging.LogRecord) -> None:
         """Take what can be kept of a record that can't be taken as it is."""
-        usual = plain(record)
+        usual = plain(record, time.time())
         if usual is record:
             self._intake.drop()
             raise  # noqa: PLE0704 - what is being handled
@@ -315,7 +316,7 @@ class AlertHandler(logging.Handler):
         It waits for at most `exit_timeout`. Nothing is sent when there is nothing, and known
         errors keep to their interval.
         """
-        self._hurry(Haste.FLUSH)
+        self._hurry(Urgency.FLUSH)
 
     @override
     def close(self) -> None:
@@ -327,9 +328,9 @@ class AlertHandler(logging.Handler):
         """
         if self._uncaught is not None:
             self._uncaught.stop()
-        self._hurry(Haste.EXIT)
-        if self._leaves and self._label and not (self._worker.retired or self._books.durable):
-            _left.append((self._place, self._books.store))
+        self._hurry(Urgency.EXIT)
+        if self._leaves and self._label and not (self._worker.retired or self._journal.durable):
+            _left.append((self._place, self._journal.store))
             del _left[:-_MAX_LEFT]
         self._worker.retire()
         super().close()
@@ -343,13 +344,13 @@ class AlertHandler(logging.Handler):
         Returns:
             Whether nothing is left to be mailed.
         """
-        self._hurry(Haste.ALL, timeout)
-        return self._dispatch.nothing_left
+        self._hurry(Urgency.ALL, timeout)
+        return self._round.nothing_left
 
     @property
     def stats(self) -> Stats:
         """What has been seen, sent and lost, now."""
-        return self._dispatch.stats
+        return self._round.stats
 
     def __repr__(self) -> str:
         stats = self.stats
@@ -357,7 +358,7 @@ class AlertHandler(logging.Handler):
         pending = stats.pending + (stats.store.pending if stats.store else 0)
         mails = "1 mail" if stats.mails_sent == 1 else f"{stats.mails_sent} mails"
         return (
-            f"<AlertHandler {self._heading.identity} ({level}), "
+            f"<AlertHandler {self._sender.identity} ({level}), "
             f"{stats.seen} seen, {pending} pending, {mails} sent>"
         )
 
@@ -368,17 +369,17 @@ class AlertHandler(logging.Handler):
         _after_fork()
         return True
 
-    def _hurry(self, haste: Haste, timeout: float | None = None) -> None:
+    def _hurry(self, urgency: Urgency, timeout: float | None = None) -> None:
         self._notice_fork()
-        if self._worker.settled and haste is not Haste.ALL:
+        if self._worker.settled and urgency is not Urgency.ALL:
             return
         if holds_logging_lock():  # nobody waits, and nothing is given up: the program goes on
-            self._worker.ask(Haste.FLUSH)
+            self._worker.ask(Urgency.FLUSH)
             return
         timeout = self._exit_timeout if timeout is None else timeout
-        asked = self._worker.ask(haste, timeout)
+        asked = self._worker.ask(urgency, timeout)
         until = time.monotonic() + timeout
-        if haste is Haste.EXIT:
+        if urgency is Urgency.EXIT:
             self._worker.leave(asked, until)
         else:
             self._worker.wait(asked, until)
@@ -451,10 +452,10 @@ def _after_fork() -> None:
     _left.clear()
     sending.after_fork_in_child()
     worker.forget_all()
-    if rendering.cut and (sections := sys.modules.get("tocsin.alerts.sections")) is not None:
-        sections.forget()
+    if rendering.cut and (templating := sys.modules.get("tocsin.render.templating")) is not None:
+        templating.forget()
     for handler in worker.snapshot(_handlers):
-        store = handler._books.store  # noqa: SLF001 - its own module
+        store = handler._journal.store  # noqa: SLF001 - its own module
         retired = handler._worker.retired  # noqa: SLF001 - as above
         try:
             handler._start(store if store.durable else None)  # noqa: SLF001 - as above

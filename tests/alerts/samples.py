@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
-from tocsin.alerts.capture import Capture
 from tocsin.alerts.digest import Accounts, Audience, Digest, Entry
-from tocsin.alerts.event import Event
-from tocsin.alerts.fingerprint import Fingerprints
-from tocsin.alerts.frames import Line, OwnCode
 from tocsin.alerts.grouping import Group, Source
-from tocsin.alerts.heading import Heading
-from tocsin.alerts.render import render
-from tocsin.alerts.text import NoSecrets
+from tocsin.events.capture import Capture
+from tocsin.events.event import Event
+from tocsin.events.fingerprint import Fingerprints
+from tocsin.events.frames import Line, OwnCode
 from tocsin.mail.address import prepare_address
+from tocsin.redact.base import NoSecrets
+from tocsin.render.page import render
+from tocsin.render.sender import Sender
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tocsin.alerts.sections import Sections
-    from tocsin.alerts.text import Redacts
     from tocsin.mail.message import Message
+    from tocsin.redact.base import Redacts
+    from tocsin.render.templating import Templates
 
 NOW = 1_700_000_000.0
 ZONE = dt.timezone(dt.timedelta(hours=2))
@@ -140,29 +140,29 @@ def digest(*groups: Group | Entry, reason: str = "new", **fields: Any) -> Digest
     return Digest(reason=reason, entries=entries, **{**given, **fields})
 
 
-def heading(**fields: Any) -> Heading:
+def sender(**fields: Any) -> Sender:
     given: dict[str, Any] = {
         "app": "shop",
         "environment": "production",
         "from_addr": prepare_address("Shop <alerts@example.com>"),
         "footnote": "Counts are those of one process.",
     }
-    return Heading(**{**given, **fields})
+    return Sender(**{**given, **fields})
 
 
-def mail(made: Digest, sections: Sections | None = None, **fields: Any) -> Message:
+def mail(made: Digest, templates: Templates | None = None, **fields: Any) -> Message:
     """Return the message that tells a digest, by the clock of ZONE."""
-    return render(made, heading(**fields), sections, zone=ZONE)
+    return render(made, sender(**fields), templates, zone=ZONE)
 
 
-def text_of(made: Digest, sections: Sections | None = None, **fields: Any) -> str:
-    text = mail(made, sections, **fields).text
+def text_of(made: Digest, templates: Templates | None = None, **fields: Any) -> str:
+    text = mail(made, templates, **fields).text
     assert text is not None
     return text
 
 
-def html_of(made: Digest, sections: Sections | None = None, **fields: Any) -> str:
-    html = mail(made, sections, **fields).html
+def html_of(made: Digest, templates: Templates | None = None, **fields: Any) -> str:
+    html = mail(made, templates, **fields).html
     assert html is not None
     return html
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from tocsin.alerts.fingerprint import Fingerprints
-from tocsin.alerts.frames import OwnCode
+from tocsin.events.fingerprint import Fingerprints
+from tocsin.events.frames import OwnCode
 from tocsin.testing.simulate import simulate
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from samples import NOW
 
 from tocsin.alerts.budget import Budget
-from tocsin.alerts.policy import Policy
+from tocsin.alerts.settings import Policy
 
 POLICY = Policy(burst=3, refill=100)
 

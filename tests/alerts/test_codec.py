@@ -7,15 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import NOW, digest, entry, event, group, groups, texts, times
 
-from tocsin.alerts.batch import Batch, Report
+from tocsin.alerts.batch import Batch
 from tocsin.alerts.budget import Budget
 from tocsin.alerts.codec import VERSION, dump, load
 from tocsin.alerts.digest import Trouble
-from tocsin.alerts.event import Past
-from tocsin.alerts.known import Known, Told
-from tocsin.alerts.outgoing import Before, Outgoing
-from tocsin.alerts.rate import Rate
+from tocsin.alerts.history import History, Rate, Told
+from tocsin.alerts.outgoing import Before, Outgoing, Report
 from tocsin.alerts.state import Seen, State
+from tocsin.events.event import Past
 from tocsin.exceptions import StoreError
 
 reports = st.builds(
@@ -31,7 +30,7 @@ reports = st.builds(
 )
 told = st.builds(Told, at=times, interval=times, rate=times, echoes=st.integers(0, 9))
 known = st.builds(
-    Known,
+    History,
     pending=st.none() | groups(),
     pending_since=times,
     total=st.integers(0),

@@ -6,7 +6,7 @@ import logging
 
 from samples import digest, entry, group
 
-from tocsin.alerts.digest import Audience, rank
+from tocsin.alerts.digest import rank
 from tocsin.alerts.grouping import as_other
 
 
@@ -49,19 +49,3 @@ def test_what_is_not_told_apart_comes_behind_what_is_of_its_level() -> None:
     apart = [entry(group("a"), "quiet"), entry(group("b", level=50), "quiet")]
     order = [(one.group.level, one.group.fingerprint) for one in sorted(others + apart, key=rank)]
     assert order == [(50, "b"), (50, "other"), (40, "a"), (40, "other")]
-
-
-def test_everybody_who_gets_it_is_a_bare_address() -> None:
-    audience = Audience(
-        to=("Ops <ops@example.com>", "a@example.com"),
-        cc=("b@example.com",),
-        bcc=("Hidden <c@example.com>",),
-        notes=("a list can't be read",),
-    )
-    assert audience.recipients == (
-        "ops@example.com",
-        "a@example.com",
-        "b@example.com",
-        "c@example.com",
-    )
-    assert Audience().recipients == ()

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from samples import HOSTILE, NOW, caught, event, kept, record
 
-from tocsin.alerts.capture import Before, Capture
-from tocsin.alerts.frames import Line, OwnCode
-from tocsin.alerts.text import NoSecrets, Raw
+from tocsin.events.capture import Before, Capture
+from tocsin.events.frames import Line, OwnCode
+from tocsin.redact.base import NoSecrets
+from tocsin.text import Raw
 
 
 class Awkward:

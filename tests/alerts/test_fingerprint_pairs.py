@@ -34,9 +34,9 @@ from loggers import (
 )
 from samples import LIBRARY, NOW, caught, fingerprint, load_module, record
 
-from tocsin.alerts.fingerprint import Fingerprints, fold
-from tocsin.alerts.frames import OwnCode
-from tocsin.alerts.text import NoSecrets
+from tocsin.events.fingerprint import Fingerprints, fold
+from tocsin.events.frames import OwnCode
+from tocsin.redact.base import NoSecrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -733,8 +733,8 @@ def test_a_comprehension_is_a_part_of_its_function() -> None:
 
 SCRIPT = """
 import logging, sys
-from tocsin.alerts.frames import OwnCode
-from tocsin.alerts.fingerprint import Fingerprints
+from tocsin.events.frames import OwnCode
+from tocsin.events.fingerprint import Fingerprints
 {blank}
 class Shop:
     def pay(self, amount):

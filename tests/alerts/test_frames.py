@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from samples import LIBRARY, caught, load_module
 
-from tocsin.alerts import faults
-from tocsin.alerts.faults import leaf
-from tocsin.alerts.frames import Line, OwnCode, is_library, module_of, places, shown_path, tell
-from tocsin.alerts.text import NoSecrets
+from tocsin.events import exceptions
+from tocsin.events.exceptions import leaf
+from tocsin.events.frames import Line, OwnCode, is_library, module_of, places, shown_path, tell
+from tocsin.redact.base import NoSecrets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,8 +123,8 @@ def test_a_path_is_shown_from_where_it_is_imported() -> None:
 
 
 def told(error: BaseException, logger: str = "other", *packages: str) -> list[Line]:
-    taken = faults.take(error, linecache.lazycache)
-    return list(faults.tell(taken, OwnCode(packages), logger, linecache.getline, NoSecrets()))
+    taken = exceptions.take(error, linecache.lazycache)
+    return list(exceptions.tell(taken, OwnCode(packages), logger, linecache.getline, NoSecrets()))
 
 
 def test_a_run_of_library_frames_is_folded_and_the_innermost_is_told() -> None:
@@ -232,7 +232,7 @@ def test_the_lines_of_the_code_are_without_secrets_and_short() -> None:
         def text(self, text: str, /) -> str:
             return text.replace("hunter2", "***")
 
-    frame = faults.take(caught(view), linecache.lazycache)[0].frames[-1]
+    frame = exceptions.take(caught(view), linecache.lazycache)[0].frames[-1]
     source = f"connect('hunter2', {'x' * 500})"
     lines = list(tell([frame], lambda _place: True, lambda _path, _line: source, Stars().text))
     assert lines[1].text.startswith("    connect('***', xxx")

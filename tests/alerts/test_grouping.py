@@ -26,10 +26,10 @@ from samples import (
     record,
 )
 
-from tocsin.alerts.fingerprint import Fingerprints
-from tocsin.alerts.frames import OwnCode
 from tocsin.alerts.grouping import OTHER, Source, as_other, merge
-from tocsin.alerts.text import NoSecrets
+from tocsin.events.fingerprint import Fingerprints
+from tocsin.events.frames import OwnCode
+from tocsin.redact.base import NoSecrets
 
 
 class Awkward:

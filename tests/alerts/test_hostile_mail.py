@@ -17,17 +17,17 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import HOSTILE, NOW, digest, entry, event, group, heading, mail
+from samples import HOSTILE, NOW, digest, entry, event, group, mail, sender
 
 from tocsin.alerts.digest import Accounts, Audience, Digest
-from tocsin.alerts.event import Past
-from tocsin.alerts.frames import Line
 from tocsin.alerts.grouping import Source
-from tocsin.alerts.known import Told
-from tocsin.alerts.render import plain
+from tocsin.alerts.history import Told
+from tocsin.events.event import Past
+from tocsin.events.frames import Line
 from tocsin.mail.address import prepare_address
 from tocsin.mail.message import Message
 from tocsin.mail.mime import render as wire
+from tocsin.render.page import plain
 
 RULE = "-" * 70
 FAKES = [
@@ -61,7 +61,7 @@ PLACES = [
 
 
 def poisoned(texts: dict[str, str]) -> tuple[Digest, dict[str, Any]]:
-    """Return a digest, and a heading's fields, with texts in some of the places."""
+    """Return a digest, and a sender's fields, with texts in some of the places."""
 
     def at(place: str, harmless: str) -> str:
         return texts.get(place, harmless)
@@ -226,7 +226,7 @@ def test_any_text_in_any_places_acts_nowhere(texts: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("text", ALL)
 def test_a_line_that_begins_at_the_edge_is_ours(text: str) -> None:
-    """So that no separator, heading or foot can be faked: those of log text are indented."""
+    """So that no separator, sender or foot can be faked: those of log text are indented."""
     starts = re.compile(
         r"(?:NEW  |1  |2  ) |!     |In this mail|Since 00:13: received|Mails for new kinds: 1 of 6"
         rf"|Sent by Tocsin for |{RULE}$"
@@ -279,4 +279,4 @@ def test_a_hostile_mail_survives_the_way_through_a_message(text: str) -> None:
 def test_what_is_told_on_a_terminal_acts_nowhere(text: str) -> None:
     """What can't be mailed is told on standard error."""
     made, fields = poisoned(everywhere(f"x{text}"))
-    assert not ACTIVE.search(plain(made, heading(**fields)))
+    assert not ACTIVE.search(plain(made, sender(**fields)))

@@ -8,9 +8,13 @@ from typing import Any
 import pytest
 from samples import NOW, group
 
-from tocsin.alerts.batch import Batch, Report
+from tocsin.alerts import taking
+from tocsin.alerts.batch import Batch, receive
 from tocsin.alerts.digest import Audience
-from tocsin.alerts.policy import Decision, Haste, Policy, decide
+from tocsin.alerts.outcome import report as settle
+from tocsin.alerts.outgoing import Report
+from tocsin.alerts.policy import Decision, Urgency, decide
+from tocsin.alerts.settings import Policy
 from tocsin.alerts.state import State
 from tocsin.exceptions import ConfigError
 
@@ -21,20 +25,28 @@ CRITICAL = logging.CRITICAL
 
 def state_of(*groups: Any, at: float = NOW) -> State:
     state = State()
-    state.receive(Batch(groups=groups), POLICY, at)
+    receive(state, Batch(groups=groups), POLICY, at)
     return state
 
 
 def come(state: State, later: float, *groups: Any) -> None:
-    state.receive(Batch(groups=groups), POLICY, NOW + later)
+    receive(state, Batch(groups=groups), POLICY, NOW + later)
 
 
 def told(state: State, at: float, spends: str = "") -> None:
     """Take a digest, and have it accepted."""
     decision = Decision(reason="new", spends=spends)
-    state.take(decision, message_id="<m>", policy=POLICY, now=at, audience=Audience(to=("a@x",)))
+    taking.take(
+        state,
+        decision,
+        message_id="<m>",
+        policy=POLICY,
+        now=at,
+        audience=Audience(to=("a@x",)),
+        owed=("a@x",),
+    )
     report = Report(message_id="<m>", accepted=("a@x",))
-    state.report(report, POLICY, at)
+    settle(state, report, POLICY, at)
 
 
 def known(name: str = "a", **fields: Any) -> State:
@@ -45,20 +57,20 @@ def known(name: str = "a", **fields: Any) -> State:
 
 
 def outcome(
-    state: State, later: float, haste: Haste = Haste.NONE, policy: Policy = POLICY
+    state: State, later: float, urgency: Urgency = Urgency.NONE, policy: Policy = POLICY
 ) -> tuple[str | None, str, float | None]:
     """Return the reason, what pays for it, and when to ask again, from now on."""
-    found = decide(state, policy, NOW + later, haste)
+    found = decide(state, policy, NOW + later, urgency)
     return found.reason, found.spends, None if found.next_at is None else found.next_at - NOW
 
 
-def reason(state: State, later: float, haste: Haste = Haste.NONE) -> str | None:
-    return outcome(state, later, haste)[0]
+def reason(state: State, later: float, urgency: Urgency = Urgency.NONE) -> str | None:
+    return outcome(state, later, urgency)[0]
 
 
 def test_nothing_is_decided_where_nothing_is() -> None:
-    for haste in Haste:
-        assert outcome(State(), 0, haste) == (None, "", None)
+    for urgency in Urgency:
+        assert outcome(State(), 0, urgency) == (None, "", None)
 
 
 # New.
@@ -210,7 +222,7 @@ def test_the_first_reason_that_applies_is_named() -> None:
 
 def test_lost_events_are_told_if_no_mail_went_for_a_while() -> None:
     state = State()
-    state.receive(Batch(dropped=2), POLICY, NOW)
+    receive(state, Batch(dropped=2), POLICY, NOW)
     assert outcome(state, 0) == (None, "", 900)
     assert outcome(state, 900) == ("lost", "", 900)
 
@@ -219,39 +231,39 @@ def test_lost_events_that_go_on_do_not_put_off_their_mail() -> None:
     """It counts since when there are some; else who loses one a minute is never told."""
     state = State()
     for minute in range(15):
-        state.receive(Batch(dropped=1), POLICY, NOW + 60 * minute)
+        receive(state, Batch(dropped=1), POLICY, NOW + 60 * minute)
     assert reason(state, 900) == "lost"
 
 
 def test_lost_events_wait_since_the_latest_mail() -> None:
     state = known()
-    state.receive(Batch(dropped=2), POLICY, NOW - 500)
+    receive(state, Batch(dropped=2), POLICY, NOW - 500)
     assert outcome(state, 500) == (None, "", 900)
 
 
 def test_lost_events_are_told_by_any_mail_before() -> None:
     state = State()
-    state.receive(Batch(dropped=2, groups=(group(),)), POLICY, NOW)
+    receive(state, Batch(dropped=2, groups=(group(),)), POLICY, NOW)
     told(state, NOW + 10)
     assert outcome(state, 90_000) == (None, "", None)
 
 
-# Haste.
+# Urgency.
 
 
 def test_a_flush_hurries_what_is_new_and_keeps_the_interval() -> None:
     state = state_of(group())
-    assert outcome(state, 0, Haste.FLUSH) == ("new", "normal", 0)
+    assert outcome(state, 0, Urgency.FLUSH) == ("new", "normal", 0)
     told(state, NOW)
     come(state, 1, group())
-    assert outcome(state, 1, Haste.FLUSH) == (None, "", 900)
-    assert reason(state, 900, Haste.FLUSH) == "still"
+    assert outcome(state, 1, Urgency.FLUSH) == (None, "", 900)
+    assert reason(state, 900, Urgency.FLUSH) == "still"
 
 
 def test_a_flush_does_not_wait_for_more_of_what_comes_back_late() -> None:
     state = known()
     come(state, 2_000, group())
-    assert outcome(state, 2_000, Haste.FLUSH) == ("still", "", 2_000)
+    assert outcome(state, 2_000, Urgency.FLUSH) == ("still", "", 2_000)
 
 
 def test_what_a_flush_tells_again_comes_less_and_less_often_too() -> None:
@@ -260,18 +272,20 @@ def test_what_a_flush_tells_again_comes_less_and_less_often_too() -> None:
     mails = 0
     for job in range(7 * 72):  # every 20 minutes for a week
         come(state, 1_200 * job, group())
-        decision = decide(state, POLICY, NOW + 1_200 * job, Haste.FLUSH)
+        decision = decide(state, POLICY, NOW + 1_200 * job, Urgency.FLUSH)
         if decision.reason is not None:
             mails += 1
-            state.take(
+            taking.take(
+                state,
                 decision,
                 message_id="<m>",
                 policy=POLICY,
                 now=NOW + 1_200 * job,
                 audience=Audience(to=("a@x",)),
+                owed=("a@x",),
             )
             accepted = Report(message_id="<m>", accepted=("a@x",))
-            state.report(accepted, POLICY, NOW + 1_200 * job)
+            settle(state, accepted, POLICY, NOW + 1_200 * job)
     assert mails <= 47
 
 
@@ -279,7 +293,7 @@ def test_a_flush_keeps_the_budget() -> None:
     state = state_of(group())
     for _ in range(6):
         state.normal.spend(POLICY, NOW)
-    assert outcome(state, 0, Haste.FLUSH) == (None, "", 600)
+    assert outcome(state, 0, Urgency.FLUSH) == (None, "", 600)
 
 
 def test_an_exit_sends_everything_at_once_for_nothing() -> None:
@@ -287,20 +301,20 @@ def test_an_exit_sends_everything_at_once_for_nothing() -> None:
     for _ in range(6):
         state.normal.spend(POLICY, NOW)
     come(state, 1, group())
-    assert outcome(state, 1, Haste.EXIT) == ("exit", "", None)
+    assert outcome(state, 1, Urgency.EXIT) == ("exit", "", None)
 
 
 def test_at_exit_only_what_is_new_and_urgent_goes_before_the_end() -> None:
     state = state_of(group())
-    state.receive(Batch(dropped=3), AT_EXIT, NOW)
-    for haste in (Haste.NONE, Haste.FLUSH):
-        assert outcome(state, 90_000, haste, AT_EXIT) == (None, "", None)
+    receive(state, Batch(dropped=3), AT_EXIT, NOW)
+    for urgency in (Urgency.NONE, Urgency.FLUSH):
+        assert outcome(state, 90_000, urgency, AT_EXIT) == (None, "", None)
     come(state, 1, group("b", level=CRITICAL))
     assert outcome(state, 1, policy=AT_EXIT) == ("new", "urgent", 1)
     told(state, NOW + 1)
     come(state, 2, group("a", 500), group("b", 500, level=CRITICAL))
     assert outcome(state, 90_000, policy=AT_EXIT) == (None, "", None)
-    assert outcome(state, 2, Haste.EXIT, AT_EXIT) == ("exit", "", None)
+    assert outcome(state, 2, Urgency.EXIT, AT_EXIT) == ("exit", "", None)
 
 
 # Failures.
@@ -311,8 +325,8 @@ def test_after_a_failure_everything_waits_but_the_exit() -> None:
     state.lost = 1
     state.retry_at = NOW + 300
     assert outcome(state, 0) == (None, "", 300)
-    assert outcome(state, 0, Haste.FLUSH) == (None, "", 300)
-    assert reason(state, 0, Haste.EXIT) == "exit"
+    assert outcome(state, 0, Urgency.FLUSH) == (None, "", 300)
+    assert reason(state, 0, Urgency.EXIT) == "exit"
 
 
 @pytest.mark.parametrize("events", [1, 500])
@@ -330,15 +344,17 @@ def test_lost_events_wait_for_the_retry_as_well() -> None:
 
 def test_a_digest_that_is_owed_is_asked_for_again() -> None:
     state = state_of(group())
-    state.take(
+    taking.take(
+        state,
         Decision(reason="new"),
         message_id="<m>",
         policy=POLICY,
         now=NOW,
         audience=Audience(to=("a@x", "b@x")),
+        owed=("a@x", "b@x"),
     )
     partly = Report(message_id="<m>", accepted=("a@x",))
-    state.report(partly, POLICY, NOW)
+    settle(state, partly, POLICY, NOW)
     assert outcome(state, 0) == (None, "", 1)
 
 
@@ -415,12 +431,18 @@ def test_with_no_waits_at_all_each_event_is_a_mail_and_then_there_is_peace(now: 
     policy = Policy(burst=1, max_groups=1, **zeros)
     state = State()
     for turn in range(3):
-        state.receive(Batch(groups=(group("a"), group("b"))), policy, now)
+        receive(state, Batch(groups=(group("a"), group("b"))), policy, now)
         decision = decide(state, policy, now)
         assert (decision.reason, decision.spends) == ("new", "normal")
-        state.take(
-            decision, message_id=f"<{turn}>", policy=policy, now=now, audience=Audience(to=("a@x",))
+        taking.take(
+            state,
+            decision,
+            message_id=f"<{turn}>",
+            policy=policy,
+            now=now,
+            audience=Audience(to=("a@x",)),
+            owed=("a@x",),
         )
         accepted = Report(message_id=f"<{turn}>", accepted=("a@x",))
-        state.report(accepted, policy, now)
+        settle(state, accepted, policy, now)
         assert decide(state, policy, now) == Decision(reason=None)

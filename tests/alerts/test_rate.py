@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.alerts.rate import WINDOW, Rate
+from tocsin.alerts.history import WINDOW, Rate
 
 
 def rate(*counted: tuple[float, int]) -> Rate:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from secrets_table import AROUND, GOES, HOSTILE, NAMES, STAYS
 
-from tocsin.alerts.redact import MARK, Redactor
+from tocsin.redact.redactor import MARK, Redactor
 
 REDACTOR = Redactor()
 AROUNDS = [

@@ -14,11 +14,14 @@ from hypothesis import strategies as st
 from samples import NOW, group
 from scenarios import SCENARIOS, Scenario, fingerprint, measured, outcomes_of, record
 
-from tocsin.alerts.batch import Batch, Report
+from tocsin.alerts import outcome, taking
+from tocsin.alerts.batch import Batch, receive
 from tocsin.alerts.codec import dump, load
 from tocsin.alerts.digest import Audience
 from tocsin.alerts.grouping import OTHER
-from tocsin.alerts.policy import Haste, Policy, decide
+from tocsin.alerts.outgoing import Report
+from tocsin.alerts.policy import Urgency, decide, is_echo
+from tocsin.alerts.settings import Policy
 from tocsin.alerts.state import State
 from tocsin.testing.simulate import simulate
 
@@ -33,14 +36,14 @@ EPSILON = 1e-5  # floats near 1.7e9 are 2.4e-7 apart
 def test_a_scenario_makes_no_more_mails_and_no_longer_silence_than_is_allowed(
     scenario: Scenario,
 ) -> None:
-    for outcome in outcomes_of(scenario):
-        assert outcome.count == len(outcome.history)
+    for run in outcomes_of(scenario):
+        assert run.count == len(run.history)
         if scenario.most is not None:
-            assert scenario.least <= len(outcome.mails) <= scenario.most
+            assert scenario.least <= len(run.mails) <= scenario.most
         if scenario.silence is not None:
-            assert outcome.silence <= scenario.silence
+            assert run.silence <= scenario.silence
         if scenario.late is not None:
-            assert outcome.late <= scenario.late + EPSILON
+            assert run.late <= scenario.late + EPSILON
 
 
 def test_what_was_measured_is_a_table() -> None:
@@ -104,9 +107,9 @@ class Run:
         self.now = time
         level = logging.CRITICAL if name.isupper() else logging.ERROR
         made = group(name, count, at=time, level=level)
-        self.state.receive(Batch(groups=(made,)), self.policy, time)
+        receive(self.state, Batch(groups=(made,)), self.policy, time)
         known = self.state.groups.get(name)
-        if known is None or not known.is_echo(self.state.mail_at):
+        if known is None or not is_echo(known, self.state.mail_at):
             self.waiting.setdefault(OTHER if known is None else name, time)
         if known is not None and known.told is None and name.isupper():
             ready_at = self.state.urgent.ready_at(self.policy)
@@ -114,15 +117,17 @@ class Run:
 
     def send(self, decision: Decision) -> None:
         name = f"<{len(self.mails)}>"
-        digest = self.state.take(
+        digest = taking.take(
+            self.state,
             decision,
             message_id=name,
             policy=self.policy,
             now=self.now,
             audience=Audience(to=("a@x",)),
+            owed=("a@x",),
         ).digest
         accepted = Report(message_id=name, accepted=("a@x",))
-        self.state.report(accepted, self.policy, self.now)
+        outcome.report(self.state, accepted, self.policy, self.now)
         self.mails.append(Mail(decision, digest))
         for entry in digest.entries:
             since = self.waiting.pop(entry.group.fingerprint, self.now)  # an echo waits for others
@@ -184,8 +189,8 @@ def play(policy: Policy, history: list[tuple[float, str, int]]) -> Run:
 def tell_echoes(run: Run) -> None:
     """Let the end tell what only ever came right after mails: nothing else is left."""
     waiting = [known for known in run.state.groups.values() if known.pending is not None]
-    assert all(known.is_echo(run.state.mail_at) and not known.apart for known in waiting)
-    decision = decide(run.state, run.policy, run.now, Haste.EXIT)
+    assert all(is_echo(known, run.state.mail_at) and not known.apart for known in waiting)
+    decision = decide(run.state, run.policy, run.now, Urgency.EXIT)
     if decision.reason is not None:
         run.send(decision)
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from samples import digest, event, group, html_of, mail, text_of
 
-from tocsin.alerts.sections import NAMES, Sections, _environment, forget, prepare
 from tocsin.exceptions import ConfigError
+from tocsin.render.templating import NAMES, Templates, _environment, forget, prepare
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,14 +21,14 @@ MADE = digest(group("a", 2, samples=(event("the message"),)), group("b"))
 PARTS = ["head", "group", "foot"]
 
 
-def sections(folder: Path, **templates: str) -> Sections:
+def sections(folder: Path, **templates: str) -> Templates:
     """Write templates, `head_txt` for `head.txt.j2`, and use them."""
     for name, text in templates.items():
         folder.joinpath(f"{name.replace('_', '.')}.j2").write_text(text, encoding="utf-8")
-    return Sections(str(folder))
+    return Templates(str(folder))
 
 
-def both(own: Sections, made: Digest = MADE) -> str:
+def both(own: Templates, made: Digest = MADE) -> str:
     return text_of(made, own) + html_of(made, own)
 
 
@@ -94,7 +94,7 @@ def test_a_page_without_its_body_is_not_used_and_that_is_said(tmp_path: Path, pa
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "subject.txt.j2"])
 def test_a_built_in_template_can_be_included(tmp_path: Path, name: str) -> None:
     tmp_path.joinpath(name).write_text(f'{{% include "builtin/{name}" %}}<!-- more -->')
-    own = Sections(str(tmp_path))
+    own = Templates(str(tmp_path))
     assert "can't be shown" not in both(own)
     assert both(own).replace("<!-- more -->", "") == text_of(MADE) + html_of(MADE)
     assert "<!-- more -->" in both(own)
@@ -139,7 +139,7 @@ def test_a_page_has_room_for_the_line_that_says_what_it_leaves_out(tmp_path: Pat
 
 def refused(folder: Path | str) -> str:
     with pytest.raises(ConfigError) as caught:
-        Sections(str(folder))
+        Templates(str(folder))
     return str(caught.value)
 
 
@@ -194,7 +194,7 @@ def test_a_template_that_is_not_utf_8_is_an_error(tmp_path: Path) -> None:
 
 FAILING = {
     "{{ mail.unknown }}": (
-        "UndefinedError: 'tocsin.alerts.view.MailView object' has no attribute 'unknown'"
+        "UndefinedError: 'tocsin.render.view.MailView object' has no attribute 'unknown'"
     ),
     "{{ 1 / 0 }}": "ZeroDivisionError: division by zero",
     "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}": (
@@ -227,7 +227,7 @@ def test_a_page_or_subject_that_fails_is_built_in_and_the_top_says_why(
     tmp_path: Path, name: str
 ) -> None:
     tmp_path.joinpath(name).write_text("{{ 1 / 0 }}")
-    own = Sections(str(tmp_path))
+    own = Templates(str(tmp_path))
     said = f"template {name}: ZeroDivisionError: division by zero"
     assert text_of(MADE, own).count(f"\n!     {said}\n") == 1
     assert html_of(MADE, own).count(f"<b>{said}</b>") == 1
@@ -288,8 +288,8 @@ def test_where_a_built_in_one_fails_the_others_are_shown() -> None:
     said = (
         "[this part can't be shown as it should: template {}: UndefinedError: 'mail' is undefined]"
     )
-    assert Sections().render("head.txt.j2") == said.format("head.txt.j2") + "\n"
-    row = Sections().render("head.html.j2")
+    assert Templates().render("head.txt.j2") == said.format("head.txt.j2") + "\n"
+    row = Templates().render("head.html.j2")
     assert row.startswith("<tr><td ")
     assert unescape(row).endswith(f">{said.format('head.html.j2')}</td></tr>\n")
 

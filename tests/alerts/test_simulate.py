@@ -6,7 +6,7 @@ import pytest
 from samples import NOW
 from scenarios import fingerprint, record
 
-from tocsin.alerts.policy import Policy
+from tocsin.alerts.settings import Policy
 from tocsin.testing import SimulatedMail, simulate
 
 A, B, URGENT = record("a"), record("b"), record("URGENT")

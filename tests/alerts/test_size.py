@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 from samples import NOW, event, group, html_of, text_of
 
-from tocsin.alerts.batch import Batch, Report
+from tocsin.alerts import outcome, taking
+from tocsin.alerts.batch import Batch, receive
 from tocsin.alerts.codec import dump, load
 from tocsin.alerts.digest import Audience
 from tocsin.alerts.grouping import OTHER, Source
-from tocsin.alerts.policy import Decision, Policy
+from tocsin.alerts.outgoing import Report
+from tocsin.alerts.policy import Decision
+from tocsin.alerts.settings import Policy
 from tocsin.alerts.size import LIMIT, pack
 from tocsin.alerts.state import State
 
@@ -40,21 +43,23 @@ def come(
         )
         for number in range(kinds)
     )
-    state.receive(Batch(groups=made), POLICY, now)
+    receive(state, Batch(groups=made), POLICY, now)
 
 
 def take(state: State, name: str, now: float, *accepted: str) -> Outgoing:
     """Take a digest; of its two recipients only those accept it, if any do."""
-    taken = state.take(
+    taken = taking.take(
+        state,
         Decision(reason="still"),
         message_id=name,
         policy=POLICY,
         now=now,
         audience=Audience(to=("a@x", "full@x")),
+        owed=("a@x", "full@x"),
     )
     if accepted:
         report = Report(message_id=name, accepted=accepted, problem="full" * 9_000)
-        state.report(report, POLICY, now)
+        outcome.report(state, report, POLICY, now)
     return taken
 
 
@@ -87,8 +92,8 @@ def test_one_full_mailbox_for_a_day_is_a_megabyte(
         come(state, now, kinds, size=size, sources=sources, mark=mark)
         if number % 11 == 0:
             assert check(state) <= LIMIT
-        for old in state.overdue(86_400, now):
-            state.give_up(old, now)
+        for old in outcome.overdue(state, 86_400, now):
+            outcome.give_up(state, old, now)
         if not state.full:
             take(state, f"<{number}>", now, *accepted)
             if number % 11 == 0:
@@ -177,7 +182,7 @@ def test_what_dissolves_without_its_kinds_is_one_kind() -> None:
     free(state, len(dump(state)) // 5)
     assert len(one.before) == 26
     assert one.before[OTHER].pending_since == NOW
-    state.report(Report(message_id="<1>"), POLICY, NOW + 20)
+    outcome.report(state, Report(message_id="<1>"), POLICY, NOW + 20)
     counts = {group.fingerprint: group.count for group in state.unmailed}
     assert (len(counts), counts[OTHER], state.pending) == (26, 15, 40)
 
@@ -200,9 +205,9 @@ def test_at_last_groups_are_forgotten_and_counted_together_as_in_a_full_table() 
     state = State()
     come(state, NOW, 4, size=0)
     take(state, "<1>", NOW)
-    state.report(Report(message_id="<1>", accepted=("a@x", "full@x")), POLICY, NOW)
+    outcome.report(state, Report(message_id="<1>", accepted=("a@x", "full@x")), POLICY, NOW)
     kept = group("kept", 3, level=50)
-    state.receive(Batch(groups=(group("least"), kept, group("more", 2))), POLICY, NOW + 1)
+    receive(state, Batch(groups=(group("least"), kept, group("more", 2))), POLICY, NOW + 1)
     assert len(state.groups) == 7
     free(state, len(dump(state)) // 5)
     assert 3 < len(state.groups) < 7

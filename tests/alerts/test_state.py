@@ -12,13 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import NOW, event, group, groups
 
-from tocsin.alerts.batch import Batch, Report
+from tocsin.alerts import outcome, taking
+from tocsin.alerts.batch import Batch, receive
 from tocsin.alerts.budget import Budget
 from tocsin.alerts.codec import dump, load
 from tocsin.alerts.digest import Accounts, Audience, Trouble
 from tocsin.alerts.grouping import OTHER, as_other
-from tocsin.alerts.known import Told
-from tocsin.alerts.policy import Decision, Haste, Policy, decide
+from tocsin.alerts.history import Told
+from tocsin.alerts.outgoing import Report
+from tocsin.alerts.policy import Decision, Urgency, decide
+from tocsin.alerts.settings import Policy
 from tocsin.alerts.size import LIMIT, pack
 from tocsin.alerts.state import State
 
@@ -33,7 +36,7 @@ EVERYBODY = ("a@x", "b@x", "c@x")
 
 def received(*groups: Any, at: float = NOW) -> State:
     state = State()
-    state.receive(Batch(groups=groups), POLICY, at)
+    receive(state, Batch(groups=groups), POLICY, at)
     return state
 
 
@@ -61,8 +64,14 @@ def take(
 ) -> Outgoing:
     """Take a digest of what is unmailed, for whatever reason."""
     decision = Decision(reason=reason, spends=spends)
-    return state.take(
-        decision, message_id=name, policy=POLICY, now=now, audience=Audience(to=EVERYBODY)
+    return taking.take(
+        state,
+        decision,
+        message_id=name,
+        policy=POLICY,
+        now=now,
+        audience=Audience(to=EVERYBODY),
+        owed=EVERYBODY,
     )
 
 
@@ -106,9 +115,9 @@ def test_a_digest_tells_all_groups_with_something_unmailed() -> None:
 def test_the_lead_has_the_highest_level_then_is_new_then_has_most() -> None:
     state = received(group("a", 9))
     take(state)
-    state.report(ACCEPTED, POLICY, NOW)
+    outcome.report(state, ACCEPTED, POLICY, NOW)
     more = (group("a", 50), group("b", 2), group("c", 1, level=50))
-    state.receive(Batch(groups=more), POLICY, NOW + 1)
+    receive(state, Batch(groups=more), POLICY, NOW + 1)
     digest = take(state, "<n>", NOW + 1).digest
     assert [entry.group.fingerprint for entry in digest.entries] == ["c", "b", "a"]
     assert [entry.reason for entry in digest.entries] == ["new", "new", "still"]
@@ -120,7 +129,7 @@ def test_an_entry_says_what_is_known_of_its_group() -> None:
     take(state)
     before = state.groups["a"].told
     assert before is not None
-    state.receive(Batch(groups=(group("a", 2), group("a", 3))), POLICY, NOW + 50)
+    receive(state, Batch(groups=(group("a", 2), group("a", 3))), POLICY, NOW + 50)
     (entry,) = take(state, "<n>", NOW + 59).digest.entries
     assert (entry.total, entry.since, entry.recent, entry.before) == (14, NOW - 70, 14, before)
 
@@ -129,15 +138,17 @@ def test_it_is_promised_until_when_nothing_of_this_is_told_again() -> None:
     """A group can go on after its interval, and be quiet after half an hour."""
     state = State()
     for number, (later, promised) in enumerate([(0, 900), (900, 1_800), (2_700, 1_800)]):
-        state.receive(Batch(groups=(group(),)), ROOMY, NOW + later - 20)
+        receive(state, Batch(groups=(group(),)), ROOMY, NOW + later - 20)
         decision = Decision(reason="still")
         name = f"<{number}>"
-        taken = state.take(
+        taken = taking.take(
+            state,
             decision,
             message_id=name,
             policy=ROOMY,
             now=NOW + later,
             audience=Audience(to=EVERYBODY),
+            owed=EVERYBODY,
         )
         assert taken.digest.next_at == NOW + later + promised
 
@@ -147,17 +158,19 @@ def test_a_digest_shows_times_by_the_clock_of_who_made_it_and_the_state_goes_by_
 ):
     state = received(group())
     take(state, now=NOW + 10)
-    state.report(PARTLY, POLICY, NOW + 20)
-    state.report(report(owed=("b@x",), problem="full"), POLICY, NOW + 30)
-    state.receive(Batch(groups=(group(),)), POLICY, NOW + 40)
+    outcome.report(state, PARTLY, POLICY, NOW + 20)
+    outcome.report(state, report(owed=("b@x",), problem="full"), POLICY, NOW + 30)
+    receive(state, Batch(groups=(group(),)), POLICY, NOW + 40)
     years = 1e8
-    taken = state.take(
+    taken = taking.take(
+        state,
         Decision(reason="still"),
         message_id="<n>",
         policy=POLICY,
         now=NOW + 910,
         wall=NOW + 910 - years,
         audience=Audience(to=EVERYBODY),
+        owed=EVERYBODY,
     )
     digest, (entry,) = taken.digest, taken.digest.entries
     assert (digest.date, digest.next_at) == (NOW + 910 - years, NOW + 910 + 1_800 - years)
@@ -165,9 +178,9 @@ def test_a_digest_shows_times_by_the_clock_of_who_made_it_and_the_state_goes_by_
     assert entry.before == Told(at=NOW + 10 - years, interval=900, rate=0)
     assert (taken.at, state.mail_at, told_at(state, "a")) == (NOW + 910, NOW + 910, NOW + 910)
     assert state.trouble == Trouble(since=NOW + 30, count=1, problem="full")
-    assert state.overdue(86_400, NOW + 86_400) == []
-    assert state.overdue(86_400, NOW + 86_410) == [state.outgoing["<m>"]]
-    state.report(report("<n>", owed=EVERYBODY), POLICY, NOW + 911)
+    assert outcome.overdue(state, 86_400, NOW + 86_400) == []
+    assert outcome.overdue(state, 86_400, NOW + 86_410) == [state.outgoing["<m>"]]
+    outcome.report(state, report("<n>", owed=EVERYBODY), POLICY, NOW + 911)
     assert (state.mail_at, told_at(state, "a")) == (NOW + 10, NOW + 10)
 
 
@@ -175,8 +188,13 @@ def test_no_next_mail_is_promised_at_the_end() -> None:
     assert take(received(group()), reason="exit").digest.next_at is None
     decision = Decision(reason="new")
     policy = Policy(at_exit=True)
-    taken = received(group()).take(
-        decision, message_id="<m>", policy=policy, now=NOW, audience=Audience(to=EVERYBODY)
+    taken = taking.take(
+        received(group()),
+        decision,
+        message_id="<m>",
+        policy=policy,
+        now=NOW,
+        audience=Audience(to=EVERYBODY),
     )
     assert taken.digest.next_at is None
 
@@ -184,12 +202,18 @@ def test_no_next_mail_is_promised_at_the_end() -> None:
 def test_a_digest_has_the_accounts_and_who_gets_it() -> None:
     state = received(group(count=3, at=NOW - 5))
     take(state, spends="normal")
-    state.report(ACCEPTED, POLICY, NOW)
-    state.receive(Batch(groups=(group(count=2),), dropped=4), POLICY, NOW + 1)
+    outcome.report(state, ACCEPTED, POLICY, NOW)
+    receive(state, Batch(groups=(group(count=2),), dropped=4), POLICY, NOW + 1)
     audience = Audience(to=("ops@example.com",))
     decision = Decision(reason="still", spends="normal")
-    digest = state.take(
-        decision, message_id="<n>", policy=POLICY, now=NOW + 1, audience=audience
+    digest = taking.take(
+        state,
+        decision,
+        message_id="<n>",
+        policy=POLICY,
+        now=NOW + 1,
+        audience=audience,
+        owed=audience.to,
     ).digest
     assert digest.accounts == Accounts(since=NOW - 5, received=5, mailed=3, undelivered=0, tokens=4)
     assert (digest.audience, digest.lost) == (audience, 4)
@@ -198,7 +222,7 @@ def test_a_digest_has_the_accounts_and_who_gets_it() -> None:
 def test_an_accepted_digest_is_mailed_and_done() -> None:
     state = received(group(count=3))
     take(state)
-    state.report(ACCEPTED, POLICY, NOW)
+    outcome.report(state, ACCEPTED, POLICY, NOW)
     assert accounts(state) == (3, 3, 0, 0)
     assert not state.outgoing
     assert told_at(state, "a") == NOW
@@ -208,15 +232,15 @@ def test_a_report_that_comes_twice_counts_once() -> None:
     state = received(group(count=3))
     take(state)
     for _ in range(2):
-        state.report(ACCEPTED, POLICY, NOW)
+        outcome.report(state, ACCEPTED, POLICY, NOW)
     assert accounts(state) == (3, 3, 0, 0)
 
 
 def test_a_digest_that_nobody_accepted_dissolves_and_is_told_once_with_all_counts() -> None:
     state = received(group(count=3))
     take(state)
-    state.receive(Batch(groups=(group(count=4),)), POLICY, NOW + 1)
-    state.report(NOBODY, POLICY, NOW + 2)
+    receive(state, Batch(groups=(group(count=4),)), POLICY, NOW + 1)
+    outcome.report(state, NOBODY, POLICY, NOW + 2)
     assert accounts(state) == (7, 0, 7, 0)
     digest = take(state, "<n>", NOW + 9).digest
     assert (digest.count, digest.entries[0].reason, digest.entries[0].total) == (7, "new", 7)
@@ -226,7 +250,7 @@ def test_what_dissolves_has_waited_since_it_came() -> None:
     """It is due again after the pause of a second, and not after ten more."""
     state = received(group("a"))
     take(state, now=NOW + 10)
-    state.report(NOBODY, POLICY, NOW + 12)
+    outcome.report(state, NOBODY, POLICY, NOW + 12)
     assert state.groups["a"].pending_since == NOW
     assert decide(state, POLICY, NOW + 12) == Decision(reason=None, next_at=NOW + 13)
     assert decide(state, POLICY, NOW + 13).reason == "new"
@@ -237,34 +261,34 @@ def test_what_dissolves_gives_its_token_back() -> None:
         state = received(group_)
         take(state, spends=budget)
         assert state.budget(budget).left(POLICY, NOW) == 5
-        state.report(NOBODY, POLICY, NOW)
+        outcome.report(state, NOBODY, POLICY, NOW)
         assert state.budget(budget).left(POLICY, NOW) == 6
 
 
 def test_what_was_refused_for_good_has_cost_its_token() -> None:
     state = received(group())
     take(state, spends="normal")
-    state.report(REFUSED, POLICY, NOW)
+    outcome.report(state, REFUSED, POLICY, NOW)
     assert state.normal.left(POLICY, NOW) == 5
 
 
 def test_a_mail_that_dissolves_was_none() -> None:
     state = received(group())
     take(state)
-    state.report(ACCEPTED, POLICY, NOW)
-    state.receive(Batch(groups=(group(),)), POLICY, NOW + 50)
+    outcome.report(state, ACCEPTED, POLICY, NOW)
+    receive(state, Batch(groups=(group(),)), POLICY, NOW + 50)
     take(state, "<n>", NOW + 60)
     assert state.mail_at == NOW + 60
-    state.report(report("<n>", owed=("a@x",)), POLICY, NOW + 61)
+    outcome.report(state, report("<n>", owed=("a@x",)), POLICY, NOW + 61)
     assert state.mail_at == told_at(state, "a") == NOW
 
 
 def test_what_dissolves_comes_back_even_if_its_group_was_forgotten() -> None:
     state = received(group("a", 2))
     take(state)
-    state.receive(Batch(groups=tuple(group(name) for name in "bcd")), POLICY, NOW + 1)
+    receive(state, Batch(groups=tuple(group(name) for name in "bcd")), POLICY, NOW + 1)
     assert "a" not in state.groups
-    state.report(NOBODY, POLICY, NOW + 2)
+    outcome.report(state, NOBODY, POLICY, NOW + 2)
     assert accounts(state) == (5, 0, 5, 0)
     assert state.groups[OTHER].pending is not None
 
@@ -272,9 +296,9 @@ def test_what_dissolves_comes_back_even_if_its_group_was_forgotten() -> None:
 def test_what_comes_back_is_no_surge() -> None:
     state = received(group("a", 500))
     take(state)
-    state.receive(Batch(groups=tuple(group(name) for name in "bcd")), POLICY, NOW + 1)
+    receive(state, Batch(groups=tuple(group(name) for name in "bcd")), POLICY, NOW + 1)
     take(state, "<n>", NOW + 1)
-    state.report(NOBODY, POLICY, NOW + 2)
+    outcome.report(state, NOBODY, POLICY, NOW + 2)
     assert state.groups["a"].recent.within(NOW + 2) == 0
     assert state.groups["a"].total == 500
 
@@ -282,10 +306,10 @@ def test_what_comes_back_is_no_surge() -> None:
 def test_a_group_that_was_forgotten_and_came_again_is_one_with_what_dissolves() -> None:
     state = received(group("a", 9))
     take(state)
-    state.receive(Batch(groups=tuple(group(name) for name in "bcd")), POLICY, NOW + 1)
+    receive(state, Batch(groups=tuple(group(name) for name in "bcd")), POLICY, NOW + 1)
     take(state, "<n>", NOW + 1)
-    state.receive(Batch(groups=(group("a"),)), POLICY, NOW + 2)
-    state.report(NOBODY, POLICY, NOW + 3)
+    receive(state, Batch(groups=(group("a"),)), POLICY, NOW + 2)
+    outcome.report(state, NOBODY, POLICY, NOW + 3)
     digest = take(state, "<o>", NOW + 3).digest
     assert [(one.group.count, one.total, one.since) for one in digest.entries] == [(10, 10, NOW)]
 
@@ -294,12 +318,12 @@ def test_what_comes_back_forgets_none_of_its_own_digest() -> None:
     """B, C and D have kept their places: A has lost its own, and is one of the others now."""
     state = received(*(group(name) for name in "abc"))
     take(state)
-    state.report(ACCEPTED, POLICY, NOW)
-    state.receive(Batch(groups=tuple(group(name) for name in "abc")), POLICY, NOW + 1)
+    outcome.report(state, ACCEPTED, POLICY, NOW)
+    receive(state, Batch(groups=tuple(group(name) for name in "abc")), POLICY, NOW + 1)
     take(state, "<n>", NOW + 1)
-    state.receive(Batch(groups=(group("d"),)), POLICY, NOW + 2)
+    receive(state, Batch(groups=(group("d"),)), POLICY, NOW + 2)
     assert set(state.groups) == {"b", "c", "d"}
-    state.report(report("<n>", owed=("a@x",)), POLICY, NOW + 3)
+    outcome.report(state, report("<n>", owed=("a@x",)), POLICY, NOW + 3)
     assert set(state.groups) == {"b", "c", "d", OTHER}
     assert told_at(state, "b") == told_at(state, "c") == NOW
     assert state.groups["b"].total == 2
@@ -312,9 +336,9 @@ def on_their_way() -> State:
     """Return a state with three digests that tell the same group."""
     state = received(group(count=1))
     take(state, "<1>", NOW + 10, spends="normal")
-    state.receive(Batch(groups=(group(count=2),), dropped=5), POLICY, NOW + 20)
+    receive(state, Batch(groups=(group(count=2),), dropped=5), POLICY, NOW + 20)
     take(state, "<2>", NOW + 30, spends="normal")
-    state.receive(Batch(groups=(group(count=4),)), POLICY, NOW + 40)
+    receive(state, Batch(groups=(group(count=4),)), POLICY, NOW + 40)
     take(state, "<3>", NOW + 50)
     return state
 
@@ -326,7 +350,7 @@ ORDERS = list(itertools.permutations(["<1>", "<2>", "<3>"]))
 def test_digests_dissolve_in_any_order_as_if_none_had_been_taken(order: tuple[str, ...]) -> None:
     state = on_their_way()
     for name in order:
-        state.report(report(name, owed=("a@x",)), POLICY, NOW + 60)
+        outcome.report(state, report(name, owed=("a@x",)), POLICY, NOW + 60)
     known = state.groups["a"]
     assert known.pending is not None
     assert (known.pending.count, known.pending_since, known.told) == (7, NOW, None)
@@ -343,7 +367,7 @@ def test_a_group_was_told_by_the_digest_that_somebody_has(
     state = on_their_way()
     for name in order:
         given: dict[str, Any] = {"accepted": True} if name == accepted else fields
-        state.report(report(name, **given), POLICY, NOW + 60)
+        outcome.report(state, report(name, **given), POLICY, NOW + 60)
     date = NOW + {"<1>": 10, "<2>": 30, "<3>": 50}[accepted]
     assert told_at(state, "a") == date
     if fields:
@@ -353,13 +377,13 @@ def test_a_group_was_told_by_the_digest_that_somebody_has(
 def test_a_partly_accepted_digest_is_frozen_and_counted_once() -> None:
     state = received(group(count=3))
     first = take(state).digest
-    state.report(PARTLY, POLICY, NOW)
+    outcome.report(state, PARTLY, POLICY, NOW)
     assert accounts(state) == (3, 3, 0, 0)
-    again = state.due(NOW + 1)
+    again = outcome.due(state, NOW + 1)
     assert again is not None
     assert (again.digest, again.owed) == (first, ("b@x",))
-    state.report(report(owed=("b@x",)), POLICY, NOW + 1)
-    state.report(report(), POLICY, NOW + 9)
+    outcome.report(state, report(owed=("b@x",)), POLICY, NOW + 1)
+    outcome.report(state, report(), POLICY, NOW + 9)
     assert accounts(state) == (3, 3, 0, 0)
     assert not state.outgoing
 
@@ -367,18 +391,18 @@ def test_a_partly_accepted_digest_is_frozen_and_counted_once() -> None:
 def test_a_digest_that_somebody_may_have_is_frozen_too() -> None:
     state = received(group(count=3))
     first = take(state).digest
-    state.report(UNKNOWN, POLICY, NOW)
-    state.report(report(owed=("a@x",)), POLICY, NOW + 1)
+    outcome.report(state, UNKNOWN, POLICY, NOW)
+    outcome.report(state, report(owed=("a@x",)), POLICY, NOW + 1)
     assert state.outgoing["<m>"].digest == first
     assert accounts(state) == (3, 0, 3, 0)
-    state.report(REFUSED, POLICY, NOW + 2)
+    outcome.report(state, REFUSED, POLICY, NOW + 2)
     assert accounts(state) == (3, 0, 0, 3)
 
 
 def test_a_digest_refused_by_all_is_undelivered() -> None:
     state = received(group(count=3))
     take(state)
-    state.report(REFUSED, POLICY, NOW)
+    outcome.report(state, REFUSED, POLICY, NOW)
     assert accounts(state) == (3, 0, 0, 3)
 
 
@@ -386,7 +410,7 @@ def test_what_was_refused_for_good_is_new_when_it_comes_again() -> None:
     """Nobody has been told; but a server that refuses has a pause."""
     state = received(group("a", 2))
     take(state)
-    state.report(REFUSED, POLICY, NOW)
+    outcome.report(state, REFUSED, POLICY, NOW)
     assert state.groups["a"].told is None
     assert state.retry_at == NOW + 300
 
@@ -394,16 +418,16 @@ def test_what_was_refused_for_good_is_new_when_it_comes_again() -> None:
 def test_what_is_refused_when_its_group_is_forgotten_is_undelivered_all_the_same() -> None:
     state = received(group("a", 2))
     take(state)
-    state.receive(Batch(groups=tuple(group(name) for name in "bcd")), POLICY, NOW + 1)
+    receive(state, Batch(groups=tuple(group(name) for name in "bcd")), POLICY, NOW + 1)
     assert "a" not in state.groups
-    state.report(REFUSED, POLICY, NOW + 2)
+    outcome.report(state, REFUSED, POLICY, NOW + 2)
     assert accounts(state) == (5, 0, 3, 2)
 
 
 def fail(state: State, now: float, **fields: Any) -> float:
     """Return how long a failure makes everything wait."""
     take(state, "<m>", now)
-    state.report(report(owed=("a@x",), **fields), POLICY, now)
+    outcome.report(state, report(owed=("a@x",), **fields), POLICY, now)
     return state.retry_at - now
 
 
@@ -430,9 +454,9 @@ def test_a_success_starts_the_waits_again() -> None:
     fail(state, NOW)
     fail(state, NOW)
     take(state, "<n>", NOW)
-    state.report(report("<n>", accepted=True), POLICY, NOW)
+    outcome.report(state, report("<n>", accepted=True), POLICY, NOW)
     assert state.retry_at == 0
-    state.receive(Batch(groups=(group(),)), POLICY, NOW + 9)
+    receive(state, Batch(groups=(group(),)), POLICY, NOW + 9)
     assert fail(state, NOW + 9) == 1
 
 
@@ -441,60 +465,62 @@ def test_a_full_mailbox_delays_its_own_mail_and_no_other() -> None:
     state = received(group("a"))
     take(state)
     for n in range(20):
-        state.report(PARTLY, POLICY, NOW + n)
-    assert state.due(NOW + 20) is None
-    state.receive(Batch(groups=(group("b", level=50),)), POLICY, NOW + 20)
+        outcome.report(state, PARTLY, POLICY, NOW + n)
+    assert outcome.due(state, NOW + 20) is None
+    receive(state, Batch(groups=(group("b", level=50),)), POLICY, NOW + 20)
     assert decide(state, POLICY, NOW + 20).reason == "new"
 
 
 def test_digests_that_are_owed_take_turns() -> None:
     state = received(group("a"))
     take(state)
-    state.report(PARTLY, POLICY, NOW)
-    state.receive(Batch(groups=(group("b"),)), POLICY, NOW)
+    outcome.report(state, PARTLY, POLICY, NOW)
+    receive(state, Batch(groups=(group("b"),)), POLICY, NOW)
     take(state, "<n>", NOW)
-    state.report(report("<n>", accepted=True, owed=("c@x",)), POLICY, NOW)
+    outcome.report(state, report("<n>", accepted=True, owed=("c@x",)), POLICY, NOW)
     order = []
     for _ in range(4):
-        due = state.due(NOW + 9_000)
+        due = outcome.due(state, NOW + 9_000)
         assert due is not None
         order.append(due.digest.message_id)
-        state.report(report(order[-1], owed=due.owed, accepted=False), POLICY, NOW + 9_000 - 1_000)
+        outcome.report(
+            state, report(order[-1], owed=due.owed, accepted=False), POLICY, NOW + 9_000 - 1_000
+        )
     assert order == ["<m>", "<n>", "<m>", "<n>"]
 
 
 def test_a_refused_login_holds_back_what_is_owed_as_well() -> None:
     state = received(group("a"))
     take(state)
-    state.report(PARTLY, POLICY, NOW)
-    state.report(report(owed=("b@x",), pause=300), POLICY, NOW + 1)
-    assert state.due(NOW + 300) is None
-    state.receive(Batch(groups=(group("b", level=50),)), POLICY, NOW + 2)
+    outcome.report(state, PARTLY, POLICY, NOW)
+    outcome.report(state, report(owed=("b@x",), pause=300), POLICY, NOW + 1)
+    assert outcome.due(state, NOW + 300) is None
+    receive(state, Batch(groups=(group("b", level=50),)), POLICY, NOW + 2)
     assert decide(state, POLICY, NOW + 300).reason is None
-    assert state.due(NOW + 301) is not None
+    assert outcome.due(state, NOW + 301) is not None
 
 
 def test_a_group_long_unseen_is_new_again() -> None:
     state = received(group())
     take(state)
-    state.report(ACCEPTED, POLICY, NOW)
-    state.receive(Batch(groups=(group(),)), POLICY, NOW + 1_000)
+    outcome.report(state, ACCEPTED, POLICY, NOW)
+    receive(state, Batch(groups=(group(),)), POLICY, NOW + 1_000)
     assert state.groups["a"].told is None
     assert state.groups["a"].total == 1
 
 
 def test_a_group_with_something_unmailed_is_not_forgotten() -> None:
     state = received(group())
-    state.receive(Batch(groups=(group(),)), POLICY, NOW + 5_000)
+    receive(state, Batch(groups=(group(),)), POLICY, NOW + 5_000)
     assert state.groups["a"].total == 2
 
 
 def test_a_full_table_forgets_the_one_longest_unseen() -> None:
     state = State()
     for n, name in enumerate("abc"):
-        state.receive(Batch(groups=(group(name),)), POLICY, NOW + n)
+        receive(state, Batch(groups=(group(name),)), POLICY, NOW + n)
     take(state, "<m>", NOW + 3)
-    state.receive(Batch(groups=(group("a"), group("d"))), POLICY, NOW + 4)
+    receive(state, Batch(groups=(group("a"), group("d"))), POLICY, NOW + 4)
     assert set(state.groups) == {"a", "c", "d"}
 
 
@@ -507,7 +533,7 @@ def test_without_room_events_go_to_the_others_which_are_always_new() -> None:
     assert state.groups[OTHER].told is None
     assert told_at(state, "a") == NOW
     assert accounts(state) == (5, 0, 5, 0)
-    state.receive(Batch(groups=(group("a"), group("b"), group("c"), group("f"))), POLICY, NOW)
+    receive(state, Batch(groups=(group("a"), group("b"), group("c"), group("f"))), POLICY, NOW)
     assert decide(state, POLICY, NOW + 10).reason == "new"
 
 
@@ -516,16 +542,16 @@ def test_the_others_take_no_place_of_a_group_that_is_told_apart() -> None:
     state = State()
     for turn, names in enumerate(["ab", "c", "d"]):
         now = NOW + turn
-        state.receive(Batch(groups=tuple(group(name) for name in names)), policy, now)
+        receive(state, Batch(groups=tuple(group(name) for name in names)), policy, now)
         assert len(set(state.groups) - {OTHER}) == 1
         take(state, f"<{turn}>", now)
-    state.receive(Batch(groups=(as_other(group("x")),)), policy, NOW + 9)
+    receive(state, Batch(groups=(as_other(group("x")),)), policy, NOW + 9)
     assert set(state.groups) == {"d", OTHER}
 
 
 def test_one_of_the_others_that_is_urgent_does_not_wait() -> None:
     state = received(*(group(name) for name in "abcd"))
-    state.receive(Batch(groups=(group("e", level=50),)), POLICY, NOW)
+    receive(state, Batch(groups=(group("e", level=50),)), POLICY, NOW)
     assert decide(state, POLICY, NOW).spends == "urgent"
 
 
@@ -536,12 +562,12 @@ def test_samples_that_are_not_told_yet_are_bounded_as_a_whole() -> None:
     for n in range(1_000):
         sample = event("x" * 20_000, time=NOW + n)
         made = group(f"g{n % 500}", at=NOW + n, samples=(sample,))
-        state.receive(Batch(groups=(made,)), policy, NOW + n)
+        receive(state, Batch(groups=(made,)), policy, NOW + n)
     assert len(dump(state)) < 1_600_000
     assert state.received == 1_000
     take(state)
     late = group("late", samples=(event("late"),))
-    state.receive(Batch(groups=(late,)), policy, NOW)
+    receive(state, Batch(groups=(late,)), policy, NOW)
     assert state.groups["late"].pending == late
 
 
@@ -558,23 +584,23 @@ def test_samples_are_dropped_where_there_is_no_room_for_them_and_counts_are_not(
 
 def test_what_is_given_up_is_told_as_lost_by_the_next_mail() -> None:
     state = received(group(count=3))
-    state.receive(Batch(dropped=2), POLICY, NOW + 1)
+    receive(state, Batch(dropped=2), POLICY, NOW + 1)
     assert take(state).digest.lost == 2
-    state.report(REFUSED, POLICY, NOW + 2)
+    outcome.report(state, REFUSED, POLICY, NOW + 2)
     assert (state.lost, state.lost_at) == (5, NOW + 2)
     digest = take(state, "<n>", NOW + 902, reason="lost").digest
     assert (digest.lost, digest.count, digest.lead) == (5, 0, None)
     assert digest.next_at == NOW + 902 + 900
-    state.report(report("<n>", accepted=True), POLICY, NOW + 902)
+    outcome.report(state, report("<n>", accepted=True), POLICY, NOW + 902)
     assert state.lost == 0
 
 
 def test_losses_of_a_digest_that_dissolves_are_as_old_as_they_were() -> None:
     state = State()
-    state.receive(Batch(dropped=2), POLICY, NOW)
+    receive(state, Batch(dropped=2), POLICY, NOW)
     take(state, now=NOW + 900, reason="lost")
-    state.receive(Batch(dropped=1), POLICY, NOW + 901)
-    state.report(NOBODY, POLICY, NOW + 902)
+    receive(state, Batch(dropped=1), POLICY, NOW + 901)
+    outcome.report(state, NOBODY, POLICY, NOW + 902)
     assert (state.lost, state.lost_at) == (3, NOW)
     assert decide(state, POLICY, NOW + 903).reason == "lost"
 
@@ -592,7 +618,7 @@ STEPS = st.one_of(
     st.tuples(st.just("events"), st.sampled_from("abcdEF"), st.integers(1, 9)),
     st.tuples(st.just("dropped"), st.just(""), st.integers(1, 9)),
     st.tuples(st.just("wait"), st.just(""), st.sampled_from([0, 1, 10, 70, 900, 2_000])),
-    st.tuples(st.just("take"), st.just(""), st.sampled_from(list(Haste))),
+    st.tuples(st.just("take"), st.just(""), st.sampled_from(list(Urgency))),
     st.tuples(st.just("report"), st.sampled_from(list(KINDS)), st.integers(0, 3)),
 )
 
@@ -616,27 +642,29 @@ class Ledger:
             samples = (event(name * 100, time=now),)
             level = 50 if name.isupper() else 40
             made = group(name, amount, at=now, level=level, samples=samples)
-            state.receive(Batch(groups=(made,)), POLICY, now)
+            receive(state, Batch(groups=(made,)), POLICY, now)
         elif what == "dropped":
             self.dropped += amount
-            state.receive(Batch(dropped=amount), POLICY, now)
+            receive(state, Batch(dropped=amount), POLICY, now)
         elif what == "wait":
             self.now += amount
         elif what == "take":
-            self.take(Haste(amount))
+            self.take(Urgency(amount))
         elif state.outgoing:
             names = list(state.outgoing)
             self.report(names[amount % len(names)], KINDS[name])
 
-    def take(self, haste: Haste) -> None:
-        decision = decide(self.state, POLICY, self.now, haste)
+    def take(self, urgency: Urgency) -> None:
+        decision = decide(self.state, POLICY, self.now, urgency)
         if decision.reason is not None:
-            self.state.take(
+            taking.take(
+                self.state,
                 decision,
                 message_id=next(self.names),
                 policy=POLICY,
                 now=self.now,
                 audience=Audience(to=EVERYBODY),
+                owed=EVERYBODY,
             )
 
     def report(self, name: str, fields: dict[str, Any]) -> None:
@@ -648,14 +676,14 @@ class Ledger:
                 self.mailed[entry.group.fingerprint] += entry.group.count
         elif not fields.get("owed") and name not in self.counted:
             self.undelivered += digest.count
-        self.state.receive(Batch(reports=(report(name, **fields),)), POLICY, self.now)
+        receive(self.state, Batch(reports=(report(name, **fields),)), POLICY, self.now)
 
     def settle(self) -> None:
         """Go on until nothing can be due, with a server that accepts everything."""
         next_at: float | None = self.now
         while next_at is not None:
             self.now = max(self.now, next_at)
-            self.take(Haste.NONE)
+            self.take(Urgency.NONE)
             for name in list(self.state.outgoing):
                 self.report(name, KINDS["accepted"])
             next_at = decide(self.state, POLICY, self.now).next_at
@@ -707,25 +735,27 @@ def test_digests_that_nobody_has_leave_no_trace_but_a_pause(
         elif what == "take":
             decision = decide(state, ROOMY, now)
             if decision.reason is None:
-                decision = decide(state, ROOMY, now, Haste.EXIT)
+                decision = decide(state, ROOMY, now, Urgency.EXIT)
             if decision.reason is not None:
-                state.take(
+                taking.take(
+                    state,
                     decision,
                     message_id=f"<{number}>",
                     policy=ROOMY,
                     now=now,
                     audience=Audience(to=EVERYBODY),
+                    owed=EVERYBODY,
                 )
                 now += 0.5
         else:
             made = (group(name, amount, at=now),) if what == "events" else ()
             batch = Batch(groups=made, dropped=0 if made else amount)
-            state.receive(batch, ROOMY, now)
-            never.receive(batch, ROOMY, now)
+            receive(state, batch, ROOMY, now)
+            receive(never, batch, ROOMY, now)
     names = list(state.outgoing)
     chance.shuffle(names)
     for name in names:
-        state.report(report(name, owed=("a@x",)), ROOMY, now)
+        outcome.report(state, report(name, owed=("a@x",)), ROOMY, now)
     assert state.normal.left(ROOMY, now) == state.urgent.left(ROOMY, now) == ROOMY.burst
     pause: dict[str, Any] = {"failures": 0, "failing_since": 0, "retry_at": 0, "trouble": None}
     pause |= {"normal": Budget(), "urgent": Budget(), "sent_at": None}
@@ -742,21 +772,23 @@ def test_the_order_of_batches_that_come_at_once_does_not_matter(
     batches = [Batch(groups=(one,), dropped=turn) for turn, one in enumerate(made)]
     first = State()
     for batch in batches:
-        first.receive(batch, ROOMY, NOW)
+        receive(first, batch, ROOMY, NOW)
     chance.shuffle(batches)
     second = State()
     for batch in batches:
-        second.receive(batch, ROOMY, NOW)
+        receive(second, batch, ROOMY, NOW)
     assert first == second
     assert decide(first, ROOMY, NOW + 10) == decide(second, ROOMY, NOW + 10)
     if made:
         taken = [
-            state.take(
+            taking.take(
+                state,
                 Decision(reason="new"),
                 message_id="<m>",
                 policy=ROOMY,
                 now=NOW,
                 audience=Audience(to=EVERYBODY),
+                owed=EVERYBODY,
             )
             for state in (first, second)
         ]
@@ -766,7 +798,7 @@ def test_the_order_of_batches_that_come_at_once_does_not_matter(
 def test_reports_are_merged_like_events() -> None:
     state = received(group(count=3))
     take(state)
-    state.receive(Batch(groups=(group(count=2),), reports=(ACCEPTED,)), POLICY, NOW)
+    receive(state, Batch(groups=(group(count=2),), reports=(ACCEPTED,)), POLICY, NOW)
     assert accounts(state) == (5, 3, 2, 0)
 
 
@@ -779,12 +811,14 @@ def test_an_attempt_that_took_too_long_ends_no_other_ones_claim() -> None:
     outgoing.claim("slow", NOW + 60)
     outgoing.claim("next", NOW + 120)
     assert outgoing.frozen  # the slow one may have sent it
-    state.report(replace(NOBODY, owner="slow"), POLICY, NOW + 70)
-    assert (outgoing.claimed_by, state.due(NOW + 100)) == ("next", None)
-    state.report(replace(report(owed=("c@x",), accepted=True), owner="slow"), POLICY, NOW + 80)
+    outcome.report(state, replace(NOBODY, owner="slow"), POLICY, NOW + 70)
+    assert (outgoing.claimed_by, outcome.due(state, NOW + 100)) == ("next", None)
+    outcome.report(
+        state, replace(report(owed=("c@x",), accepted=True), owner="slow"), POLICY, NOW + 80
+    )
     assert (outgoing.owed, outgoing.claimed_by) == (("c@x",), "next")
     assert accounts(state) == (3, 3, 0, 0)
-    state.report(replace(report(accepted=True), owner="slow"), POLICY, NOW + 90)
+    outcome.report(state, replace(report(accepted=True), owner="slow"), POLICY, NOW + 90)
     assert not state.outgoing
 
 
@@ -793,7 +827,7 @@ def test_a_fact_is_noted_while_the_attempt_goes_on() -> None:
     outgoing = take(state)
     outgoing.claim("me", NOW + 60)
     fact = Report(message_id="<m>", owner="me", accepted=("a@x",), final=False)
-    state.report(fact, POLICY, NOW)
+    outcome.report(state, fact, POLICY, NOW)
     assert (outgoing.owed, outgoing.claimed_by, outgoing.frozen) == (("b@x", "c@x"), "me", True)
     assert accounts(state) == (3, 3, 0, 0)
 
@@ -801,7 +835,7 @@ def test_a_fact_is_noted_while_the_attempt_goes_on() -> None:
 def test_a_batch_is_merged_once() -> None:
     state = State()
     for number in (1, 1, 2, 1, 2):
-        state.receive(Batch(source="p", number=number, groups=(group(),)), POLICY, NOW)
+        receive(state, Batch(source="p", number=number, groups=(group(),)), POLICY, NOW)
     assert accounts(state) == (2, 0, 2, 0)
 
 
@@ -809,7 +843,7 @@ def test_the_processes_that_are_remembered_are_bounded() -> None:
     state = State()
     for number in range(300):
         batch = Batch(source=f"p{number}", number=1, groups=(group(),))
-        state.receive(batch, POLICY, NOW + number)
+        receive(state, batch, POLICY, NOW + number)
     assert len(state.sources) == 200
     assert "p299" in state.sources
     assert "p0" not in state.sources
@@ -818,17 +852,19 @@ def test_the_processes_that_are_remembered_are_bounded() -> None:
 def test_the_oldest_of_too_many_digests_are_given_up() -> None:
     state = State()
     for number in range(25):
-        state.receive(Batch(groups=(group(),)), POLICY, NOW + number)
+        receive(state, Batch(groups=(group(),)), POLICY, NOW + number)
         take(state, f"<{number}>", NOW + number)
-        state.report(report(f"<{number}>", owed=("c@x",), accepted=True), POLICY, NOW + number)
-    old = state.overdue(86_400, NOW + 30)
+        outcome.report(
+            state, report(f"<{number}>", owed=("c@x",), accepted=True), POLICY, NOW + number
+        )
+    old = outcome.overdue(state, 86_400, NOW + 30)
     assert [one.digest.message_id for one in old] == [f"<{number}>" for number in range(5)]
-    assert len(state.overdue(86_400, NOW + 86_400 + 9)) == 10
+    assert len(outcome.overdue(state, 86_400, NOW + 86_400 + 9)) == 10
 
 
 def test_what_is_unmailed_can_be_handed_over_elsewhere() -> None:
     state = received(group("a", 2), group("b", 3))
-    state.receive(Batch(dropped=4), POLICY, NOW)
+    receive(state, Batch(dropped=4), POLICY, NOW)
     assert {one.fingerprint: one.count for one in state.unmailed} == {"a": 2, "b": 3}
     state.withdraw()
     assert (accounts(state), state.lost, state.unmailed) == ((0, 0, 0, 0), 0, ())

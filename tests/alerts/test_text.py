@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from samples import HOSTILE, texts
 
-from tocsin.alerts.text import Raw, attempt, clean, cut, short
+from tocsin.text import Raw, attempt, clean, cut, short
 
 ACTIVE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 

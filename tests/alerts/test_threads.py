@@ -25,7 +25,7 @@ from jwz import gmail_conversations, gmail_subject, outlook_conversations, outlo
 from samples import NOW, digest, entry, group, mail
 
 from tocsin.alerts.grouping import Source
-from tocsin.alerts.known import Told
+from tocsin.alerts.history import Told
 from tocsin.mail.mime import render as wire
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import NOW, ZONE
 
-from tocsin.alerts.times import Times, between, moment, span
+from tocsin.render.times import Times, between, moment, span
 
 DAY = 86_400
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import HOSTILE, NOW, ZONE, digest, entry, event, group, heading
+from samples import HOSTILE, NOW, ZONE, digest, entry, event, group, sender
 
 from tocsin.alerts.digest import Audience, Trouble
-from tocsin.alerts.event import Past
-from tocsin.alerts.frames import Line
 from tocsin.alerts.grouping import Source
-from tocsin.alerts.known import Told
-from tocsin.alerts.times import Times
-from tocsin.alerts.view import (
+from tocsin.alerts.history import Told
+from tocsin.events.event import Past
+from tocsin.events.frames import Line
+from tocsin.render.times import Times
+from tocsin.render.view import (
     NO_ROOM,
     ContextView,
     GroupView,
@@ -33,7 +33,7 @@ from tocsin.alerts.view import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tocsin.alerts.event import Event
+    from tocsin.events.event import Event
 
 TIMES = Times(NOW, ZONE)
 ROOM = Room(12_000, 12_000)
@@ -86,7 +86,7 @@ def test_all_text_is_clean_and_bounded_whoever_made_it(text: str) -> None:
     )
     mail = mail_view(
         digest(group(), audience=Audience(to=(text,) * 50, notes=(text,) * 50)),
-        heading(app=text, environment=text, footnote=text),
+        sender(app=text, environment=text, footnote=text),
         TIMES,
     )
     for part in (one, mail):
@@ -336,7 +336,7 @@ def test_a_mail_counts_what_it_tells() -> None:
         entry(group("d", 6), "still"),
         entry(group("e", 7), "quiet"),
     )
-    one = mail_view(made, heading(), TIMES)
+    one = mail_view(made, sender(), TIMES)
     assert one.lead is not None
     assert one.lead.text == "ValueError: a"
     assert one.lead.samples == ()
@@ -350,7 +350,7 @@ def test_a_mail_counts_what_it_tells() -> None:
 
 
 def test_a_mail_of_lost_events_has_no_lead() -> None:
-    one = mail_view(digest(lost=5, reason="lost", next_at=None), heading(), TIMES)
+    one = mail_view(digest(lost=5, reason="lost", next_at=None), sender(), TIMES)
     assert one.lead is None
     assert one.next is None
     assert one.standing == ""
@@ -359,10 +359,10 @@ def test_a_mail_of_lost_events_has_no_lead() -> None:
 
 def test_a_mail_says_that_those_before_it_failed() -> None:
     trouble = Trouble(since=NOW - 3600, count=12, problem="451 later\n\x1b[31m")
-    one = mail_view(digest(group(), trouble=trouble), heading(), TIMES)
+    one = mail_view(digest(group(), trouble=trouble), sender(), TIMES)
     assert one.notes == (
         "Not everybody got the mails before: 12 times since 23:13 yesterday: 451 later \\x1b[31m",
     )
     trouble = Trouble(since=NOW, count=1, problem="no route")
-    one = mail_view(digest(group(), trouble=trouble), heading(), TIMES)
+    one = mail_view(digest(group(), trouble=trouble), sender(), TIMES)
     assert one.notes == ("Not everybody got the mails before: 1 time since 00:13: no route",)

@@ -16,22 +16,22 @@ from typing_extensions import override
 
 from tocsin import AlertHandler, EmailHandler, Message, Policy, Receipt, Reply, SendError
 from tocsin.alerts.digest import Audience
-from tocsin.alerts.frames import OwnCode
-from tocsin.alerts.heading import Heading
-from tocsin.alerts.policy import Haste
-from tocsin.alerts.sections import Sections
-from tocsin.books import Books
-from tocsin.dispatch import Dispatch
-from tocsin.fallback import StandardError
-from tocsin.intake import Intake
+from tocsin.alerts.policy import Urgency
+from tocsin.events.frames import OwnCode
 from tocsin.mail.address import prepare_address
+from tocsin.pipeline.fallback import StandardError
+from tocsin.pipeline.intake import Intake
+from tocsin.pipeline.journal import Journal
+from tocsin.pipeline.round import Round
+from tocsin.render.sender import Sender
+from tocsin.render.templating import Templates
 from tocsin.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
     from tocsin.mail.base import AnyMessage
-    from tocsin.stats import StoreStats
+    from tocsin.pipeline.stats import StoreStats
     from tocsin.stores.base import Store
 
 NOW = 1_700_000_000.0
@@ -131,7 +131,7 @@ class Rounds:
             limit=self.policy.max_groups,
             urgent_level=self.policy.urgent_level,
         )
-        self.heading = Heading(
+        self.sender = Sender(
             app="shop",
             environment="",
             from_addr=prepare_address("alerts@example.com"),
@@ -140,14 +140,14 @@ class Rounds:
         )
         self.store = store or MemoryStore(self.clock)
         self.spare = MemoryStore(self.clock)
-        self.books = Books(
+        self.journal = Journal(
             store=self.store, spare=self.spare, policy=self.policy, host="web-1", ticks=self.clock
         )
-        self.dispatch = Dispatch(
+        self.round = Round(
             intake=self.intake,
-            books=self.books,
-            heading=self.heading,
-            sections=Sections(),
+            journal=self.journal,
+            sender=self.sender,
+            templates=Templates(),
             audience=lambda: Audience(to=self.to),
             email=sender,
             fallback=StandardError(),
@@ -159,15 +159,17 @@ class Rounds:
         for _ in range(times):
             self.intake.add(record(msg, level=level), None)
 
-    def run(self, after: float = 0, haste: Haste = Haste.NONE, until: float = 1e18) -> float | None:
+    def run(
+        self, after: float = 0, urgency: Urgency = Urgency.NONE, until: float = 1e18
+    ) -> float | None:
         self.clock.now += after
-        pause = self.dispatch.run(haste, until)
+        pause = self.round.run(urgency, until)
         self.check()
         return pause
 
     def check(self) -> StoreStats | None:
         """Both accounts hold, always."""
-        stats = self.dispatch.stats
+        stats = self.round.stats
         assert stats.seen == stats.handed_over + stats.pending + stats.dropped
         if stats.store is not None:
             store = stats.store
@@ -181,7 +183,7 @@ def record(msg: object = "boom", *args: object, level: int = logging.ERROR) -> l
 
 def set_clock(handler: AlertHandler, clock: Clock) -> None:
     """Let the handler's store go by a clock that is set by hand."""
-    store = handler._books._store
+    store = handler._journal._store
     assert isinstance(store, MemoryStore)
     store._clock = clock
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from parts import record
 
-from tocsin.alerts.frames import OwnCode
-from tocsin.context import Context
-from tocsin.intake import Intake
+from tocsin.events.frames import OwnCode
+from tocsin.pipeline.context import Context
+from tocsin.pipeline.intake import Intake
 
 if TYPE_CHECKING:
     from tocsin.alerts.grouping import Group

@@ -126,8 +126,8 @@ def test_a_configuration_reads_the_same_from_every_format(config: dict[str, Any]
     assert handler.level == logging.ERROR
     assert handler.name == "alerts"
     assert list(handler._audience().to) == TEAM
-    assert handler._heading.identity == "shop production"
-    assert handler._heading.policy.group_wait == 5
+    assert handler._sender.identity == "shop production"
+    assert handler._sender.policy.group_wait == 5
     email = handler._email
     assert isinstance(email, SMTPEmailHandler)
     assert (email.host, email.port, email.use_starttls) == ("mail.example.com", 587, True)
@@ -152,7 +152,7 @@ def test_references_are_resolved_in_nested_mappings_and_lists() -> None:
     email = handler._email
     assert isinstance(email, SMTPEmailHandler)
     assert (email.host, email.port) == ("mail.example.com", PORT)
-    assert handler._heading.policy.group_wait == 7
+    assert handler._sender.policy.group_wait == 7
 
 
 def test_a_list_and_an_email_handler_may_be_objects_of_the_program() -> None:

@@ -56,7 +56,7 @@ def process(path: Path) -> tuple[Rounds, Moody]:
     clock.now = NOW + 540
     store = SQLiteStore(path, "shop", clock=clock, ticks=clock)
     made = Rounds(sender, to="Ada <ada@example.com>, bo@example.com", store=store)
-    made.clock = made.books._ticks = clock
+    made.clock = made.journal._ticks = clock
     return made, sender
 
 
@@ -87,7 +87,7 @@ def test_everything_in_it_is_read(path: Path) -> None:
 
 def test_its_accounts_hold_and_what_was_not_merged_is(path: Path) -> None:
     made, _ = process(path)
-    with made.books.lead() as page:
+    with made.journal.lead() as page:
         assert page is not None
         state = page.state
         accounts = state.received, state.mailed, state.pending, state.undelivered
@@ -132,7 +132,7 @@ def test_its_digests_are_sent_to_whom_they_are_owed_under_their_names(path: Path
     store = made.check()
     assert store is not None
     assert (store.received, store.mailed, store.pending, store.undelivered) == (28, 26, 0, 2)
-    assert made.dispatch.settled
+    assert made.round.settled
     assert json.loads(rows(path)[0])["version"] == VERSION
 
 
@@ -143,10 +143,10 @@ def test_what_a_later_release_has_written_is_left_as_it_is(path: Path, table: st
     before = rows(path)
     made, sender = process(path)
     found = f"of version {VERSION + 1}, not {VERSION}"
-    with pytest.raises(StoreError, match=found), made.books.lead():
+    with pytest.raises(StoreError, match=found), made.journal.lead():
         pass
     made.run()
-    assert found in made.books.trouble
+    assert found in made.journal.trouble
     made.log("told by this process alone", level=50)
     made.run()
     assert list(sender.counted.values()) == [1]

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from parts import Moody, free_port, logger_with
 
-from tocsin import AlertHandler, ConfigError, fallback
-from tocsin.fallback import say
+from tocsin import AlertHandler, ConfigError
+from tocsin.pipeline import fallback
+from tocsin.pipeline.fallback import say
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -170,7 +171,7 @@ def test_a_reader_that_never_reads_does_not_keep_the_program(pipe: Pipe, full: b
 
 def test_a_slow_reader_gets_everything(pipe: Pipe) -> None:
     """It reads a page whenever the pipe is full, and not before."""
-    process = pipe.run("from tocsin.fallback import say; say('a' * 300_000 + ' end')")
+    process = pipe.run("from tocsin.pipeline.fallback import say; say('a' * 300_000 + ' end')")
     text = b""
     while process.poll() is None or pipe.filled:
         if pipe.filled == PAGE or process.poll() is not None:
@@ -183,7 +184,7 @@ def test_several_lines_to_a_reader_that_never_reads_cost_no_more_than_one(pipe: 
     pipe.fill()
     program = """
 import time
-from tocsin.fallback import say
+from tocsin.pipeline.fallback import say
 started = time.monotonic()
 for number in range(20):
     say(f"line {number}")
@@ -202,7 +203,7 @@ print(time.monotonic() - started)
 def test_a_reader_that_reads_again_gets_what_comes_then(pipe: Pipe) -> None:
     pipe.fill()
     program = """
-from tocsin.fallback import say
+from tocsin.pipeline.fallback import say
 say("lost")
 print("given up", flush=True)
 input()
@@ -228,7 +229,7 @@ def test_a_socket_and_a_terminal_are_written_to_as_well() -> None:
     here, there = socket.socketpair()
     with here, there:
         subprocess.run(
-            [sys.executable, "-c", "from tocsin.fallback import say; say('b' * 20_000)"],
+            [sys.executable, "-c", "from tocsin.pipeline.fallback import say; say('b' * 20_000)"],
             stderr=there.fileno(),
             check=True,
             timeout=30,
@@ -239,7 +240,7 @@ def test_a_socket_and_a_terminal_are_written_to_as_well() -> None:
     reading, writing = pty.openpty()
     try:
         subprocess.run(
-            [sys.executable, "-c", "from tocsin.fallback import say; say('é')"],
+            [sys.executable, "-c", "from tocsin.pipeline.fallback import say; say('é')"],
             stderr=writing,
             check=True,
             timeout=30,

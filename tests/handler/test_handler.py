@@ -12,7 +12,7 @@ import pytest
 from parts import Clock, Moody, bare_server, free_port, logger_with, record, set_clock, smtp_server
 
 from tocsin import AlertHandler, Message, SMTPEmailHandler, Stats, StoreStats, TestEmailHandler
-from tocsin.worker import Worker
+from tocsin.pipeline.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -160,7 +160,7 @@ def test_a_record_that_cannot_be_taken_is_handled_as_logging_says(
     assert (handler.stats.seen, handler.stats.dropped, handler.stats.pending) == (1, 1, 0)
 
 
-@pytest.mark.parametrize("name", ["tocsin", "tocsin.mail", "tocsin.worker.x"])
+@pytest.mark.parametrize("name", ["tocsin", "tocsin.mail", "tocsin.pipeline.worker.x"])
 def test_records_of_the_package_itself_are_left_out(name: str) -> None:
     handler = make()
     made = record()
@@ -390,7 +390,7 @@ def test_close_tells_what_hangs_on_standard_error(capsys: pytest.CaptureFixture[
 def test_an_idle_worker_ends_and_starts_again() -> None:
     email = TestEmailHandler()
     handler = make(email, policy={"group_wait": 0, "repeat_after": 0})
-    handler._worker = Worker(handler._dispatch, name="idle", exit_timeout=5, idle=0)
+    handler._worker = Worker(handler._round, name="idle", exit_timeout=5, idle=0)
     for number in range(3):
         handler.handle(record("again"))
         thread = next((one for one in threading.enumerate() if one.name == "idle"), None)

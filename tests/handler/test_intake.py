@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from parts import record
 
-from tocsin.alerts.frames import OwnCode
 from tocsin.alerts.grouping import OTHER, Source
-from tocsin.alerts.text import NoSecrets
-from tocsin.intake import Intake, Wake
+from tocsin.events.frames import OwnCode
+from tocsin.pipeline.intake import Intake, Wake
+from tocsin.redact.base import NoSecrets
 
 
 def make(limit: int = 500) -> Intake:

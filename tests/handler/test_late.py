@@ -106,13 +106,13 @@ def test_what_a_finalizer_logs_while_a_round_runs_is_counted() -> None:
         def __del__(self) -> None:
             log.error("in a finalizer")
 
-    merge = handler._books._merge
+    merge = handler._journal._merge
 
     def collecting(*args: object) -> object:
         gc.collect()
         return merge(*args)  # type: ignore[arg-type] # whatever it takes
 
-    handler._books._merge = collecting  # type: ignore[method-assign, assignment]
+    handler._journal._merge = collecting  # type: ignore[method-assign, assignment]
     try:
         cycle = [Late()]
         cycle.append(cycle)  # type: ignore[arg-type]

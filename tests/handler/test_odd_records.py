@@ -19,7 +19,7 @@ from parts import record
 from tocsin import AlertHandler, TestEmailHandler
 from tocsin.alerts.batch import Batch
 from tocsin.alerts.codec import dump, load
-from tocsin.records import FAR, plain
+from tocsin.events.records import FAR, plain
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -229,9 +229,9 @@ def handler(request: pytest.FixtureRequest) -> Generator[AlertHandler]:
         to="o@x.example", from_addr="a@x.example", email=TestEmailHandler(), context=3, level=0
     )
     made.setFormatter(None if request.param is None else logging.Formatter(request.param))
-    made._worker._round.acquire()  # the events stay where they arrive
+    made._worker._round_lock.acquire()  # the events stay where they arrive
     yield made
-    made._worker._round.release()
+    made._worker._round_lock.release()
     made.close()
 
 
@@ -256,7 +256,7 @@ def test_any_record_is_taken_counted_and_handed_over(
     for _ in range(times):
         handler.emit(made)
     after = handler.stats
-    if plain(made).levelno < logging.ERROR or str(plain(made).name).startswith("tocsin"):
+    if plain(made, NOW).levelno < logging.ERROR or str(plain(made, NOW).name).startswith("tocsin"):
         assert after.seen == before.seen
         return
     assert after.seen == before.seen + times
@@ -269,8 +269,8 @@ def test_each_field_may_be_any_of_all_odd_values(handler: AlertHandler, field: s
     before = handler.stats.dropped
     for number in range(len(VALUES)):
         made = odd_record({field: f"odd {number}"})
-        kept = plain(made)
-        assert plain(kept) is kept
+        kept = plain(made, NOW)
+        assert plain(kept, NOW) is kept
         handler.emit(made)
         handler.emit(made)
         if kept.levelno >= logging.ERROR:
@@ -363,4 +363,4 @@ def test_what_follows_an_odd_record_is_mailed_with_it() -> None:
 
 def test_a_record_as_logging_makes_it_is_left_as_it_is() -> None:
     made = record("boom")
-    assert plain(made) is made
+    assert plain(made, NOW) is made

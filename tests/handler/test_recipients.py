@@ -20,15 +20,17 @@ from hypothesis import strategies as st
 from typing_extensions import override
 
 from tocsin import ConfigError
+from tocsin.alerts.digest import Audience
 from tocsin.mail.address import AddressList, prepare_address
-from tocsin.recipients import (
+from tocsin.pipeline.recipients import (
     Current,
     Recipients,
     _Call,
     _FromCallable,
+    bare_addresses,
     build_recipients,
 )
-from tocsin.sending import sending_here
+from tocsin.pipeline.sending import sending_here
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
@@ -662,7 +664,7 @@ def test_as_the_interpreter_ends_no_thread_is_waited_for(answers: int, note: str
     """A thread that is started then never runs."""
     script = f"""
         import sys
-        from tocsin.recipients import build_recipients
+        from tocsin.pipeline.recipients import build_recipients, bare_addresses
 
         def ask():
             return "a@x.example"
@@ -742,3 +744,19 @@ def test_all_sources_are_recipients(path: Path) -> None:
         build_recipients("to", value) for value in ("a@x.example", {"file": path}, lambda: A)
     ]
     assert [source.current() for source in sources] == [Current(AddressList([A]), "")] * 3
+
+
+def test_every_recipient_of_a_digest_is_a_bare_address() -> None:
+    audience = Audience(
+        to=("Ops <ops@example.com>", "a@example.com"),
+        cc=("b@example.com",),
+        bcc=("Hidden <c@example.com>",),
+        notes=("a list can't be read",),
+    )
+    assert bare_addresses(audience) == (
+        "ops@example.com",
+        "a@example.com",
+        "b@example.com",
+        "c@example.com",
+    )
+    assert bare_addresses(Audience()) == ()

@@ -10,9 +10,9 @@ import pytest
 from parts import Clock, Moody, Rounds, record
 
 from tocsin import AlertHandler, StoreError, TestEmailHandler
-from tocsin.alerts.policy import Haste
+from tocsin.alerts.policy import Urgency
+from tocsin.pipeline.worker import Worker
 from tocsin.stores.memory import MemoryLease, MemoryStore
-from tocsin.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ def soon() -> float:
 
 
 def worker_of(rounds: Rounds) -> Worker:
-    return Worker(rounds.dispatch, name="test", exit_timeout=5, idle=0)
+    return Worker(rounds.round, name="test", exit_timeout=5, idle=0)
 
 
 def test_asking_starts_the_thread_and_waiting_ends_with_the_round() -> None:
@@ -31,14 +31,14 @@ def test_asking_starts_the_thread_and_waiting_ends_with_the_round() -> None:
     rounds = Rounds(outbox)
     rounds.log()
     worker = worker_of(rounds)
-    assert worker.wait(worker.ask(Haste.FLUSH), soon())
+    assert worker.wait(worker.ask(Urgency.FLUSH), soon())
     assert len(outbox.outbox) == 1
 
 
 def test_a_round_answers_everybody_who_asked_before_it_began() -> None:
     rounds = Rounds(TestEmailHandler())
     worker = worker_of(rounds)
-    numbers = [worker.ask(Haste.FLUSH) for _ in range(20)]
+    numbers = [worker.ask(Urgency.FLUSH) for _ in range(20)]
     assert all(worker.wait(number, soon()) for number in numbers)
 
 
@@ -53,9 +53,9 @@ def test_waiting_ends_in_time_while_a_round_hangs() -> None:
     rounds = Rounds(Moody(mood))
     rounds.log()
     worker = worker_of(rounds)
-    first = worker.ask(Haste.FLUSH)
+    first = worker.ask(Urgency.FLUSH)
     assert hanging.wait(20)
-    assert not worker.wait(worker.ask(Haste.FLUSH), time.monotonic() + 0.05)
+    assert not worker.wait(worker.ask(Urgency.FLUSH), time.monotonic() + 0.05)
     release.set()
     assert worker.wait(first, soon())
 
@@ -73,14 +73,14 @@ def test_leaving_a_round_that_hangs_tells_what_is_lost(
     rounds = Rounds(Moody(mood))
     rounds.log("hanging")
     worker = worker_of(rounds)
-    asked = worker.ask(Haste.FLUSH)
+    asked = worker.ask(Urgency.FLUSH)
     assert hanging.wait(20)
     rounds.log("never tried")
-    worker.leave(worker.ask(Haste.EXIT), time.monotonic())
+    worker.leave(worker.ask(Urgency.EXIT), time.monotonic())
     error = capsys.readouterr().err
     assert "hanging" in error
     assert "never tried" in error
-    assert rounds.dispatch.settled
+    assert rounds.round.settled
     release.set()
     assert worker.wait(asked, soon())
     store = rounds.check()
@@ -105,14 +105,14 @@ def test_the_thread_outlives_a_store_that_fails(capsys: pytest.CaptureFixture[st
     rounds = Rounds(outbox, store=store)
     worker = worker_of(rounds)
     rounds.log()
-    assert worker.wait(worker.ask(Haste.FLUSH), soon())
+    assert worker.wait(worker.ask(Urgency.FLUSH), soon())
     assert "the store can't be used, each process goes on alone: the disk is full" in (
         capsys.readouterr().err
     )
     assert len(outbox.outbox) == 0  # the store has it, and nobody can lead there
     store.broken = False
     rounds.clock.now += 61
-    assert worker.wait(worker.ask(Haste.FLUSH), soon())
+    assert worker.wait(worker.ask(Urgency.FLUSH), soon())
     assert len(outbox.outbox) == 1
 
 
@@ -175,7 +175,7 @@ def test_what_comes_after_a_round_without_anything_is_handed_over_at_once() -> N
     """As at a start that found something left: who crashes then may have a few milliseconds."""
     handler = AlertHandler(to="o@x.example", from_addr="a@x.example", email=TestEmailHandler())
     worker = handler._worker
-    worker.wait(worker.ask(Haste.FLUSH), soon())
+    worker.wait(worker.ask(Urgency.FLUSH), soon())
     started = time.monotonic()
     handler.handle(record())
     while not handler.stats.handed_over and time.monotonic() < started + 20:
@@ -202,7 +202,7 @@ def test_a_thread_that_notes_something_does_not_wait_for_the_worker_for_ever() -
     rounds.log()
     started = time.monotonic()
     worker.wake(urgent=True)
-    number = worker.ask(Haste.FLUSH)
+    number = worker.ask(Urgency.FLUSH)
     waited = time.monotonic() - started
     release.set()
     thread.join()

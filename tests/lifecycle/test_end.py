@@ -25,11 +25,11 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 def test_a_server_that_never_answers_holds_the_end_up_once(store: str, stage: Stage) -> None:
     """A send has begun; `logging.shutdown` flushes and closes again after our own hook."""
     program = """
-    import tocsin.sending
+    import tocsin.pipeline.sending
 
     late()
     log.critical("mark-urgent")
-    until(lambda: tocsin.sending._sending)
+    until(lambda: tocsin.pipeline.sending._sending)
     started = time.monotonic()
     @atexit.register
     def begin():

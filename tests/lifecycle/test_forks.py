@@ -22,10 +22,10 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 QUIET = ("-W", "ignore::DeprecationWarning")  # since 3.12 a fork with threads is warned about
 
 IN_A_SEND = """
-import tocsin.sending
+import tocsin.pipeline.sending
 
 log.critical("mark-parent")
-until(lambda: tocsin.sending._sending)
+until(lambda: tocsin.pipeline.sending._sending)
 if os.fork() == 0:
     # The first thread of the child has the number of the parent's worker.
     thread = threading.Thread(target=lambda: log.error("mark-child"))
@@ -44,24 +44,24 @@ if os.fork() == 0:
 os.wait()
 """
 WHILE_A_MAIL_IS_MADE = """
-import tocsin.alerts.render
+import tocsin.render.page
 
 started, forked = threading.Event(), threading.Event()
-make = tocsin.alerts.render.render
+make = tocsin.render.page.render
 
 def slowly(*args):
     started.set()
     assert forked.wait(20)  # no fork waits for it
     return make(*args)
 
-tocsin.alerts.render.render = slowly
+tocsin.render.page.render = slowly
 log.critical("mark-parent")
 assert started.wait(20)
 before = time.monotonic()
 child = os.fork()
 assert time.monotonic() - before < 0.5
 if child == 0:
-    tocsin.alerts.render.render = make
+    tocsin.render.page.render = make
     log.error("mark-child")
     sys.exit()
 forked.set()
@@ -93,11 +93,11 @@ def test_a_child_has_templates_of_its_own_where_a_fork_came_while_one_was_render
     result = stage.run(
         "cache",
         """
-        from tocsin.alerts import sections
+        from tocsin.render import templating
 
-        sections.prepare()
-        cache = sections._environment().cache
-        make, held, forked = sections._environment, threading.Event(), threading.Event()
+        templating.prepare()
+        cache = templating._environment().cache
+        make, held, forked = templating._environment, threading.Event(), threading.Event()
 
         def hold():
             from tocsin.forks import rendering
@@ -183,7 +183,7 @@ def test_a_child_that_was_forked_in_the_middle_of_a_use_of_the_file_goes_on_alon
         held, forked = threading.Event(), threading.Event()
 
         def use():
-            with alerts()._books.store._file.transaction():
+            with alerts()._journal.store._file.transaction():
                 held.set()
                 forked.wait(20)
 
@@ -349,11 +349,11 @@ def test_a_child_that_has_begun_to_send_what_others_left_is_waited_for(
     result = stage.run(
         f"heir of {method}",
         f"""
-        import multiprocessing.util, tocsin.worker
+        import multiprocessing.util, tocsin.pipeline.worker
 
         def target():
             finalizers = multiprocessing.util._finalizer_registry.values()
-            print(any(one._callback is tocsin.worker.finish_all for one in finalizers))
+            print(any(one._callback is tocsin.pipeline.worker.finish_all for one in finalizers))
 
         if __name__ == "__main__":
             early()

@@ -21,10 +21,10 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 
 LOGS_WHILE_IT_SENDS = """
-import tocsin.sending
+import tocsin.pipeline.sending
 
 log.critical("mark-first")
-until(lambda: tocsin.sending._sending)
+until(lambda: tocsin.pipeline.sending._sending)
 for number in range(9):
     log.error("mark-%s", "abcdefghi"[number])
 """
@@ -53,10 +53,10 @@ def test_what_is_urgent_is_handed_over_at_once_while_a_send_hangs(stage: Stage) 
         result = stage.run(
             "urgent",
             """
-            import tocsin.sending
+            import tocsin.pipeline.sending
 
             log.critical("mark-first")
-            until(lambda: tocsin.sending._sending)
+            until(lambda: tocsin.pipeline.sending._sending)
             log.error("mark-second")  # one that comes when all was idle doesn't wait
             until(lambda: alerts().stats.handed_over == 2)
             started = time.monotonic()

@@ -154,13 +154,13 @@ def test_what_is_logged_in_a_send_is_no_alert_and_elsewhere_at_that_time_it_is(
 def test_a_finalizer_that_runs_while_a_mail_is_made_is_heard(log: logging.Logger) -> None:
     """Python collects where much is allocated, which is there; it says nothing of the mail."""
     handler = alerts(log)
-    make = handler._dispatch._message
+    make = handler._round._message
 
     def collecting(*args: Any) -> Any:
         log.error("from a finalizer")
         return make(*args)
 
-    handler._dispatch._message = collecting  # type: ignore[method-assign, assignment]
+    handler._round._message = collecting  # type: ignore[method-assign, assignment]
     log.error("boom")
     handler.flush()
     assert handler.stats.seen == 2
@@ -346,7 +346,7 @@ def test_a_signal_handler_may_see_to_the_end_while_its_thread_counts(
         f"counts {len(end)} {store}",
         f"""
         import faulthandler
-        from tocsin.intake import Slot
+        from tocsin.pipeline.intake import Slot
 
         def term(*_):
             log.error("mark-signal")
@@ -443,7 +443,7 @@ def test_an_alert_that_cannot_be_shown_is_told_in_short(stage: Stage) -> None:
     result = stage.run(
         "root",
         """
-        sys.modules["tocsin.alerts.render"] = None
+        sys.modules["tocsin.render.page"] = None
         log.error("mark-root %d", 1)
         log.error("mark-root %d", 2)
         """,

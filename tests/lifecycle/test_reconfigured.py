@@ -74,7 +74,8 @@ FIFTY_TIMES = """
 def files():
     return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
 
-from tocsin import handler, worker
+from tocsin import handler
+from tocsin.pipeline import worker
 
 late()
 alerts().flush()
@@ -231,7 +232,7 @@ def test_closed_while_a_flush_waits() -> None:
 
 def test_send_now_waits_for_who_leads_meanwhile(tmp_path: Path) -> None:
     handler = make(store=f"sqlite:///{tmp_path}/alerts.db", name="alerts")
-    lease = handler._books.store.lead("another process", 60)
+    lease = handler._journal.store.lead("another process", 60)
     assert lease is not None
     handler.handle(record())
     answers: list[bool] = []
@@ -385,7 +386,7 @@ def test_send_now_says_false_while_another_process_leads(tmp_path: Path) -> None
     handler = make(store=f"sqlite:///{tmp_path}/alerts.db", name="alerts")
     handler.handle(record("one"))
     assert handler.send_now(SECONDS)
-    lease = handler._books.store.lead("another process", 60)
+    lease = handler._journal.store.lead("another process", 60)
     assert lease is not None
     handler.handle(record("two"))
     assert not handler.send_now(0.3)

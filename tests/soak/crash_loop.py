@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 
 from tocsin import AlertHandler, SMTPEmailHandler, TestEmailHandler
-from tocsin.alerts.policy import Haste
+from tocsin.alerts.policy import Urgency
 from tocsin.stores.sqlite import SQLiteStore
 
 DEATHS = ("exit", "exception", "os._exit", "kill")
@@ -72,11 +72,11 @@ def build(options: Options, number: int) -> AlertHandler:
 def load() -> None:
     """Load and compile what a mail needs, without a thread: a fork follows."""
     handler = AlertHandler(to="a@example.com", from_addr="a@example.com", email=TestEmailHandler())
-    handler._dispatch.load()
+    handler._round.load()
     SMTPEmailHandler().prepare()
     record = logging.LogRecord("shop", logging.ERROR, __file__, 1, "no database", (), None)
     handler._intake.add(record, None)
-    handler._dispatch.run(Haste.ALL)
+    handler._round.run(Urgency.ALL)
     gc.freeze()  # a process that ends by itself looks at all that it has
 
 

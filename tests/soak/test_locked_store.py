@@ -71,7 +71,7 @@ def test_a_locked_file_costs_the_program_nothing(tmp_path: Path) -> None:
             held = min(held, percentile(logger))
     assert held <= free * 1.5 + 20
     wait_for(lambda: handler.stats.handed_over == handler.stats.seen)
-    assert not handler._books.trouble  # it was short enough to be waited for
+    assert not handler._journal.trouble  # it was short enough to be waited for
     handler.close()
 
 

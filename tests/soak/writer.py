@@ -18,8 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tocsin import AlertHandler, books, dispatch, worker
-from tocsin.alerts import state
+from tocsin import AlertHandler
+from tocsin.alerts import outcome, state
+from tocsin.pipeline import journal, worker
+from tocsin.pipeline import round as rounds
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -76,11 +78,11 @@ class Options:
 
 def hurry() -> None:
     """Let what a dead process held be free in seconds, and no wait be longer than one."""
-    books._LEASE = 0.3
-    dispatch._SEND, dispatch._MARGIN, dispatch._BUSY = 3.0, 0.5, 0.1
+    journal._LEASE = 0.3
+    rounds._SEND, rounds._MARGIN, rounds._BUSY = 3.0, 0.5, 0.1
     worker._HAND_OVER = 0.1
-    state._FIRST_PAUSE, state._LAST_PAUSE = 0.1, 1.0
-    state._MAX_OUTGOING = 200  # in an hour there are never so many mails as here in a minute
+    outcome._FIRST_PAUSE, outcome._LAST_PAUSE = 0.1, 1.0
+    state.MAX_OUTGOING = 200  # in an hour there are never so many mails as here in a minute
 
 
 class Frail:
@@ -166,8 +168,8 @@ def build(options: Options) -> AlertHandler:
         },
     )
     if options.steps:
-        books = handler._books
-        books._usual = books._store = Frail(books.store, options.steps)
+        kept = handler._journal
+        kept._usual = kept._store = Frail(kept.store, options.steps)
     return handler
 
 
@@ -187,8 +189,8 @@ def log(options: Options, handler: AlertHandler, notes: Notes) -> None:
         if handler.stats.handed_over > kept:
             kept = handler.stats.handed_over
             notes.write("kept", kept)
-        if handler._books.trouble:
-            notes.write("alone", handler._books.trouble)
+        if handler._journal.trouble:
+            notes.write("alone", handler._journal.trouble)
 
 
 def finish(handler: AlertHandler, notes: Notes) -> None:

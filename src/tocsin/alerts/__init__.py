@@ -1,4 +1,4 @@
-"""The pure middle: which events belong together, when a digest goes, what it says.
+"""Which errors belong together, when a digest is due, and what it says.
 
-Values in, values out: `now` is an argument; nothing here reads a clock, a socket or a thread.
+The modules are pure: values in, values out. The time is an argument.
 """

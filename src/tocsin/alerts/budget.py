@@ -3,41 +3,52 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from tocsin.alerts.policy import Policy
+
+class Bucket(Protocol):
+    """The numbers of a bucket; a `Policy` has them."""
+
+    @property
+    def burst(self) -> int:
+        """How many tokens a full bucket holds."""
+        ...
+
+    @property
+    def refill(self) -> float:
+        """Seconds until there is one more."""
+        ...
 
 
 @dataclass(slots=True, kw_only=True)
 class Budget:
-    """Tokens for mails; at first the bucket is full.
+    """Tokens that pay for mails; at first the bucket is full.
 
     Attributes:
-        spent: how many tokens were missing.
-        at: when that was, in the store's time.
+        spent: how many tokens were missing at `at`.
+        at: when a token was last spent or given back, in the store's time.
     """
 
     spent: float = 0
     at: float = 0
 
-    def left(self, policy: Policy, now: float) -> int:
-        """Return how many mails can go now."""
-        return max(0, int(policy.burst - self._spent(policy, now) + 1e-9))
+    def left(self, bucket: Bucket, now: float) -> int:
+        """Return how many tokens there are now."""
+        return max(0, int(bucket.burst - self._missing(bucket, now) + 1e-9))
 
-    def ready_at(self, policy: Policy) -> float:
-        """Return from when on there is a token."""
-        return self.at + max(0.0, self.spent - (policy.burst - 1)) * policy.refill
+    def ready_at(self, bucket: Bucket) -> float:
+        """Return when there is a token, in the store's time."""
+        return self.at + max(0.0, self.spent - (bucket.burst - 1)) * bucket.refill
 
-    def spend(self, policy: Policy, now: float) -> None:
-        """Take a token."""
-        self.spent, self.at = self._spent(policy, now) + 1, now
+    def spend(self, bucket: Bucket, now: float) -> None:
+        """Take a token; the number may go below zero."""
+        self.spent, self.at = self._missing(bucket, now) + 1, now
 
-    def give_back(self, policy: Policy, now: float) -> None:
-        """Put a token back: its mail didn't go."""
-        self.spent, self.at = max(0.0, self._spent(policy, now) - 1), now
+    def give_back(self, bucket: Bucket, now: float) -> None:
+        """Put a token back, as its mail was not sent."""
+        self.spent, self.at = max(0.0, self._missing(bucket, now) - 1), now
 
-    def _spent(self, policy: Policy, now: float) -> float:
-        if not policy.refill:
+    def _missing(self, bucket: Bucket, now: float) -> float:
+        if not bucket.refill:
             return 0.0
-        return max(0.0, self.spent - max(0.0, now - self.at) / policy.refill)
+        return max(0.0, self.spent - max(0.0, now - self.at) / bucket.refill)

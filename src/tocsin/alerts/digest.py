@@ -6,9 +6,8 @@ import logging
 from dataclasses import dataclass, field
 
 from tocsin.alerts.grouping import OTHER, Group
-from tocsin.alerts.known import Told  # noqa: TC001 - codec reads the types of fields
+from tocsin.alerts.history import Told  # noqa: TC001 - codec reads the types of fields
 from tocsin.alerts.policy import REASONS
-from tocsin.mail.address import AddressList
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +50,6 @@ class Audience:
     cc: tuple[str, ...] = ()
     bcc: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-
-    @property
-    def recipients(self) -> tuple[str, ...]:
-        """Everybody's bare addresses."""
-        return tuple(item.addr_spec for item in AddressList((*self.to, *self.cc, *self.bcc)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from tocsin.alerts.event import Event  # noqa: TC001 - codec reads the types of fields
+from tocsin.events.event import Event  # noqa: TC001 - codec reads the types of fields
 
 OTHER = "other"
 _SAMPLES = 2  # the first and the latest

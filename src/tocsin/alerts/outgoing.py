@@ -1,20 +1,20 @@
-"""A digest on its way: to whom it is owed, who is sending it, and what was before it was taken."""
+"""An outgoing digest: its recipients, its sender, and what was known before it was taken."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from tocsin.alerts.digest import Digest  # noqa: TC001 - codec reads the types of fields
-from tocsin.alerts.known import Told  # noqa: TC001 - as above
+from tocsin.alerts.history import Told  # noqa: TC001 - as above
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Before:
-    """What was known of a group before a digest took it; so it is again if nobody gets that.
+    """What was known of a group before a digest took it; dissolving the digest restores it.
 
     Attributes:
-        pending_since: since when there was something unmailed.
-        told: when it was last told; None if it was new.
+        pending_since: when the first unmailed event was merged.
+        told: the digest that told the group before; None if it was new.
     """
 
     pending_since: float
@@ -23,22 +23,22 @@ class Before:
 
 @dataclass(slots=True, kw_only=True)
 class Outgoing:
-    """A digest that was decided and isn't done yet. Times are the store's.
+    """A digest that was decided and is not done yet. Times are the store's.
 
     Attributes:
-        digest: what it says.
+        digest: its content.
         at: when it was decided.
         spent: the budget that paid for it, or "".
-        before: fingerprint → what was known before, until it is counted.
+        before: fingerprint → what was known of the group before; empty once it is counted.
         mail_before: when the digest before it was decided.
-        lost_before: since when the events were lost that it tells of.
-        owed: to whom, as bare addresses.
-        counted: whether somebody has accepted it.
-        frozen: whether somebody has it, or may have it: then what it says can't change any more.
+        lost_before: when the first of the lost events was lost that it tells.
+        owed: the recipients that do not have it, as bare addresses.
+        counted: whether a recipient's server has accepted it.
+        frozen: whether a recipient has it, or may have it: its content cannot change any more.
         failures: attempts that failed since it is frozen.
-        retry_at: before when it is not sent again.
-        claimed_by: who sends it now; "" for nobody.
-        claimed_until: before when nobody else does.
+        retry_at: it is not sent again before.
+        claimed_by: the process that sends it now; "" for none.
+        claimed_until: no other process sends it before.
     """
 
     digest: Digest
@@ -56,14 +56,39 @@ class Outgoing:
     claimed_until: float = 0
 
     def claim(self, owner: str, until: float) -> None:
-        """Let somebody send it until then.
+        """Let one process send the digest until then.
 
-        Who had claimed it before has not said what became of it: somebody may have it.
+        A claim that was not released may have sent it: it is frozen then.
         """
         self.frozen = self.frozen or self.claimed_by != ""
         self.claimed_by, self.claimed_until = owner, until
 
-    def settle(self, owner: str) -> None:
-        """End the claim of who has said what became of it."""
+    def release(self, owner: str) -> None:
+        """Release the claim of a process, once it has reported the outcome."""
         if self.claimed_by == owner:
             self.claimed_by, self.claimed_until = "", 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What an attempt to send a digest has come to: a fact, however late it is reported.
+
+    Attributes:
+        message_id: the digest's Message-ID.
+        owner: the process that sends it.
+        accepted: the bare addresses whose server accepted it.
+        refused: the addresses whose server refused it for good.
+        unknown: the addresses whose server may have accepted it.
+        final: whether the attempt is over; the digest is still owed to all other addresses then.
+        pause: seconds until the next attempt, at least.
+        problem: why it was not accepted for all recipients; "" if it was.
+    """
+
+    message_id: str
+    owner: str = ""
+    accepted: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    final: bool = True
+    pause: float = 0
+    problem: str = ""

@@ -1,152 +1,99 @@
-"""When a digest goes, and why. Every number that decides it is a field of `Policy`."""
+"""When a digest is sent, and why: all rules of when. Their numbers are the fields of `Policy`.
+
+Each reason has a function that returns its time: `still_at`, `quiet_at`, `worse_at`; a new group
+waits for `group_wait` in `causes`. `told_now` sets the interval until a group is told again.
+When a digest that could not be sent is tried again is in `outcome`.
+"""
 
 from __future__ import annotations
 
 import enum
-import logging
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from tocsin.exceptions import ConfigError
+from tocsin.alerts.history import WINDOW, Told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tocsin.alerts.known import Known
-    from tocsin.alerts.state import State
+    from tocsin.alerts.budget import Budget
+    from tocsin.alerts.history import History
+    from tocsin.alerts.settings import Policy
 
 REASONS = ("new", "worse", "still", "quiet", "lost", "exit")
-"""Why a digest goes; the first that applies is the one that it names."""
-_ALONE_WAIT, _ALONE_SPREAD, _ALONE_REFILL = 60.0, 300.0, 3600.0  # seconds
-_DURATIONS = frozenset(
-    ("group_wait", "repeat_after", "repeat_max", "quiet_after", "forget_after", "refill")
-)
+"""The reasons for a digest; a digest names the first one that applies."""
+_NEVER = float("inf")
+_SHORTEST_AGE = 10.0  # seconds; a rate over a shorter time says little
+_AFTER_MAIL = 60.0  # seconds after a mail in which an event may have been caused by it
+_ECHOES = 2  # mails that tell an echo before no further one is sent for it: as new, and once more
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """When mails go. Durations are in seconds.
-
-    Attributes:
-        group_wait: how long a group gathers events before it is told.
-        urgent_level: the level from which on a new group doesn't wait.
-        repeat_after: how long after it was told a group is told again, if it goes on; the time
-            doubles each time.
-        repeat_max: the longest such time, and the time without events after which the next one is
-            told as at the start.
-        surge_min: how many events in a minute a known group must have to count as worse.
-        surge_factor: how many times its rate when it was last told that must be.
-        quiet_after: how long after its last event a group is told a last time; three times the
-            usual time between its events, if that is longer.
-        forget_after: after how long without events a group is new again.
-        burst: how many mails may go at once for what is new or worse, or within `repeat_after`
-            after another mail; as many more for what is urgent.
-        refill: how long it takes until one more may go.
-        at_exit: whether there is one mail at the end, and before it only what is new and urgent.
-        max_groups: how many groups are told apart; what is more is counted as "other".
-        shown_groups: how many groups a mail shows; it states how many more there are.
-    """
-
-    group_wait: float = 10
-    urgent_level: int = logging.CRITICAL
-    repeat_after: float = 15 * 60
-    repeat_max: float = 4 * 3600
-    surge_min: int = 20
-    surge_factor: float = 10
-    quiet_after: float = 30 * 60
-    forget_after: float = 24 * 3600
-    burst: int = 6
-    refill: float = 600
-    at_exit: bool = False
-    max_groups: int = 500
-    shown_groups: int = 25
-
-    def __post_init__(self) -> None:
-        """Check the numbers.
-
-        Raises:
-            ConfigError: one of them can't be.
-        """
-        for field in fields(self):
-            _check(field.name, getattr(self, field.name), field.default)
-        if self.repeat_max < self.repeat_after:
-            raise ConfigError(
-                f"policy.repeat_max: expected at least repeat_after ({self.repeat_after}), "
-                f"got {self.repeat_max}"
-            )
-
-
-def _check(name: str, value: object, default: object) -> None:
-    kinds: type | tuple[type, ...] = int
-    least: float = 1
-    if isinstance(default, bool):
-        expected, kinds, least = "true or false", bool, 0
-    elif name in _DURATIONS:
-        expected, kinds, least = "a number of seconds", (int, float), 0
-    elif isinstance(default, int) and name != "surge_factor":
-        expected = "a whole number of at least 1"
-    else:
-        expected, kinds = "a number of at least 1", (int, float)
-    if not isinstance(value, kinds) or isinstance(value, bool) is not isinstance(default, bool):
-        raise ConfigError(f"policy.{name}: expected {expected}, got {type(value).__name__}")
-    if not least <= value < float("inf"):  # type: ignore[operator] # it is a number
-        raise ConfigError(f"policy.{name}: expected {expected}, got {value}")
-
-
-class Haste(enum.IntEnum):
-    """How much a decision is asked to hurry."""
+class Urgency(enum.IntEnum):
+    """How urgently a decision is asked for."""
 
     NONE = 0
+    """The policy's times apply."""
     FLUSH = 1
-    """What is new doesn't wait for more of its kind."""
+    """New groups do not wait for more of their events; the policy's other times apply."""
     ALL = 2
-    """Everything unmailed goes now, as somebody wants it."""
+    """Everything unmailed is sent now, as the caller asks for it."""
     EXIT = 3
-    """Everything unmailed goes now, as there may be no later."""
+    """Everything unmailed is sent now, as the process ends."""
 
-    def on(self, policy: Policy) -> Policy:
-        """Return the numbers that hold for who is in that hurry."""
-        return replace(policy, group_wait=0) if self is Haste.FLUSH else policy
+    def adjusted(self, policy: Policy) -> Policy:
+        """Return the policy adjusted for this urgency."""
+        return replace(policy, group_wait=0) if self is Urgency.FLUSH else policy
 
 
-def alone(policy: Policy, spread: float) -> Policy:
-    """Return the numbers for a process that can't use its store: others may be doing the same.
+class Situation(Protocol):
+    """What a decision is made from; `State` has it."""
 
-    What is urgent is told at once all the same, but one mail an hour is all that it may send.
+    groups: dict[str, History]
+    lost: int
+    lost_at: float
+    mail_at: float
+    retry_at: float
 
-    Args:
-        policy: the usual numbers.
-        spread: from 0 to 1, another one for each process, so that not all send at once.
-    """
-    wait = max(policy.group_wait, _ALONE_WAIT + _ALONE_SPREAD * spread)
-    return replace(policy, group_wait=wait, burst=1, refill=max(policy.refill, _ALONE_REFILL))
+    @property
+    def full(self) -> bool:
+        """Whether so many digests wait that no further one is taken."""
+        ...
+
+    @property
+    def next_retry_at(self) -> float:
+        """When a digest that waits may be sent again; infinity if none waits."""
+        ...
+
+    def budget(self, name: str) -> Budget:
+        """Return the budget of that name."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What to do now.
+    """Whether a digest is sent now, and why.
 
     Attributes:
-        reason: why a digest is to be sent, or None.
+        reason: why a digest is to be sent, one of `REASONS`; None if none is.
         spends: the budget that pays for it: "normal", "urgent", or "" for none.
-        next_at: when to ask again, if nothing happens before; None for never.
-        haste: how much it was asked to hurry.
+        next_at: when to decide again if nothing happens before; None if nothing is waited for.
+        urgency: how urgently the decision was asked for.
     """
 
     reason: str | None
     spends: str = ""
     next_at: float | None = None
-    haste: Haste = Haste.NONE
+    urgency: Urgency = Urgency.NONE
 
 
 class Cause(NamedTuple):
-    """Why a digest could go.
+    """A reason for a digest, and when it applies.
 
     Attributes:
         at: from when on, in the store's time.
-        reason: why.
-        spends: the budget that would pay for it.
-        level: how severe it is.
+        reason: one of `REASONS`.
+        spends: the budget that pays for it.
+        level: the group's level.
     """
 
     at: float
@@ -155,59 +102,189 @@ class Cause(NamedTuple):
     level: int = 0
 
 
-def decide(state: State, policy: Policy, now: float, haste: Haste = Haste.NONE) -> Decision:
-    """Decide whether a digest goes now.
+def decide(
+    state: Situation, policy: Policy, now: float, urgency: Urgency = Urgency.NONE
+) -> Decision:
+    """Decide whether a digest is sent now.
 
     Args:
-        state: what is known, everything up to now merged.
-        policy: the numbers.
+        state: all that was appended until now is merged in it.
+        policy: the policy.
         now: the store's time.
-        haste: whether somebody waits for it.
+        urgency: how urgently the decision is asked for.
     """
-    waiting = [known for known in state.groups.values() if known.pending is not None]
-    if haste >= Haste.ALL:
-        reasons = [known.reason(policy, now) for known in waiting]
+    waiting = [history for history in state.groups.values() if history.pending is not None]
+    if urgency >= Urgency.ALL:
+        reasons = [reason_of(history, policy, now) for history in waiting]
         first_reason = min(reasons, key=REASONS.index, default=None)
-        exits = haste is Haste.EXIT and first_reason is not None
-        return Decision(reason="exit" if exits else first_reason, haste=haste)
-    policy = haste.on(policy)
-    found = [cause for known in waiting for cause in causes(state, known, policy, now)]
+        exits = urgency is Urgency.EXIT and first_reason is not None
+        return Decision(reason="exit" if exits else first_reason, urgency=urgency)
+    if state.full:
+        return Decision(reason=None, next_at=state.next_retry_at, urgency=urgency)
+    policy = urgency.adjusted(policy)
+    found = [cause for history in waiting for cause in causes(state, history, policy, now)]
     if state.lost and not policy.at_exit:
         told_at = max(state.mail_at, state.lost_at)
         found.append(Cause(max(told_at + policy.repeat_after, state.retry_at), "lost"))
-    ahead = [cause.at for cause in found] + [state.due_at(one) for one in state.outgoing.values()]
-    next_at = min(ahead, default=None)
+    next_at = min([state.next_retry_at, *(cause.at for cause in found)])
     due = [cause for cause in found if cause.at <= now]
-    if not due:
-        return Decision(reason=None, next_at=next_at, haste=haste)
-    first = min(due, key=lambda cause: (REASONS.index(cause.reason), -cause.level))
-    return Decision(reason=first.reason, spends=first.spends, next_at=next_at, haste=haste)
+    first = min(due, key=_rank, default=Cause(now, ""))
+    return Decision(
+        reason=first.reason or None,
+        spends=first.spends,
+        next_at=None if next_at == _NEVER else next_at,
+        urgency=urgency,
+    )
 
 
-def causes(state: State, known: Known, policy: Policy, now: float) -> Iterator[Cause]:
-    """Yield why, and from when on, a digest could go for a group with something unmailed.
+def _rank(cause: Cause) -> tuple[int, int]:
+    return REASONS.index(cause.reason), -cause.level
+
+
+def causes(state: Situation, history: History, policy: Policy, now: float) -> Iterator[Cause]:
+    """Yield the reasons for which a digest may be sent for a group that has unmailed events.
 
     Args:
         state: what is known of all groups; it has the budgets.
-        known: the group.
-        policy: the numbers.
-        now: the store's time: by it the last minute is looked at.
+        history: the group's history.
+        policy: the policy.
+        now: the store's time; the last minute before it is looked at.
     """
-    urgent = known.urgent(policy)
+    urgent = is_urgent(history, policy)
     spends = "urgent" if urgent else "normal"
-    level = 0 if known.pending is None else known.pending.level
     paid_at = max(state.budget(spends).ready_at(policy), state.retry_at)
-    if known.told is None:
+    if history.told is None:
         wait = 0 if urgent else policy.group_wait
         if urgent or not policy.at_exit:
-            yield Cause(max(known.pending_since + wait, paid_at), "new", spends, level)
+            yield Cause(max(history.pending_since + wait, paid_at), "new", spends, history.level)
         return
-    if policy.at_exit or known.is_echo(state.mail_at):
+    if policy.at_exit or is_echo(history, state.mail_at):
         return
-    worse_at = known.worse_at(policy, now)
-    if worse_at is not None:
-        yield Cause(max(worse_at, paid_at), "worse", spends, level)
+    at = worse_at(history, policy, now)
+    if at is not None:
+        yield Cause(max(at, paid_at), "worse", spends, history.level)
     free_at = max(state.mail_at + policy.repeat_after, state.retry_at)
-    for at, reason in ((known.still_at(policy), "still"), (known.quiet_at(policy), "quiet")):
-        at = max(at, min(paid_at, free_at))  # noqa: PLW2901 - it has to wait for one of these, too
-        yield Cause(at, reason, spends if max(at, now) < free_at else "", level)
+    for due_at, reason in (
+        (still_at(history, policy), "still"),
+        (quiet_at(history, policy), "quiet"),
+    ):
+        at = max(due_at, min(paid_at, free_at))  # either a token, or a while without mails
+        yield Cause(at, reason, spends if max(at, now) < free_at else "", history.level)
+
+
+def is_urgent(history: History, policy: Policy) -> bool:
+    """Return whether a group's unmailed events must not wait."""
+    return history.level >= policy.urgent_level
+
+
+# The time of each reason.
+
+
+def still_at(history: History, policy: Policy) -> float:
+    """Return when a group that goes on is told again."""
+    waited = history.pending_since + policy.group_wait
+    return waited if history.told is None else max(waited, history.told.at + history.told.interval)
+
+
+def quiet_at(history: History, policy: Policy) -> float:
+    """Return when a group counts as quiet, if no further event comes."""
+    return history.seen_at + max(policy.quiet_after, 3 * history.mean_gap)
+
+
+def worse_at(history: History, policy: Policy, now: float) -> float | None:
+    """Return from when on a group counts as worse, by the events of the last minute; else None."""
+    if history.told is None:
+        return None
+    recent = history.recent.within(now)
+    if recent < policy.surge_min or recent < policy.surge_factor * history.told.rate:
+        return None
+    return history.told.at + WINDOW
+
+
+def reason_of(history: History, policy: Policy, now: float) -> str:
+    """Return the reason under which a digest lists a group now."""
+    if history.told is None:
+        return "new"
+    at = worse_at(history, policy, now)
+    if at is not None and at <= now:
+        return "worse"
+    if still_at(history, policy) > now >= quiet_at(history, policy):
+        return "quiet"
+    return "still"
+
+
+# What telling a group changes.
+
+
+def told_now(history: History, policy: Policy, now: float, mail_at: float | None) -> Told:
+    """Return what is noted of a group that a digest tells now.
+
+    Only a repeat that was due by itself doubles the interval. A group that is told in another
+    group's digest keeps its interval, and a group that got worse starts again.
+
+    Args:
+        history: the group's history, before it is told.
+        policy: the policy.
+        now: when the digest is decided, in the store's time.
+        mail_at: when the digest before it was decided.
+    """
+    told = history.told
+    interval = policy.repeat_after
+    if told is not None and reason_of(history, policy, now) != "worse":
+        double = still_at(history, policy) <= now
+        interval = min(told.interval * 2, policy.repeat_max) if double else told.interval
+    in_a_row = told.echoes if told is not None and told.at == mail_at else 0
+    echoes = 0 if history.apart else in_a_row + 1
+    return Told(at=now, interval=interval, rate=rate_of(history, now), echoes=echoes)
+
+
+def told_after_silence(history: History, policy: Policy, now: float) -> Told | None:
+    """Return what is noted of a group that has events again.
+
+    After `repeat_max` without an event the interval starts again.
+    """
+    if history.told is not None and now - history.seen_at >= policy.repeat_max:
+        return replace(history.told, interval=policy.repeat_after)
+    return history.told
+
+
+def rate_of(history: History, now: float) -> float:
+    """Return a group's events per minute."""
+    age = now - history.first_at
+    if age >= WINDOW:
+        return history.recent.within(now)
+    # The first event began the time that is measured: the events after it are its rate.
+    return (history.recent.within(now) - 1) * 60 / max(age, _SHORTEST_AGE)
+
+
+def is_forgotten(history: History, policy: Policy, now: float) -> bool:
+    """Return whether a group was not seen for so long that it counts as new."""
+    return history.pending is None and history.seen_at + policy.forget_after <= now
+
+
+# Echoes: events that a mail causes, such as an error of the mail server's own log.
+
+
+def may_be_echo(sent_at: float | None, now: float) -> bool:
+    """Return whether an event that comes now may be caused by a mail.
+
+    Args:
+        sent_at: when the latest attempt to send a mail began or ended; None if there was none.
+        now: the store's time.
+    """
+    return sent_at is not None and now < sent_at + _AFTER_MAIL
+
+
+def is_echo(history: History, mail_at: float) -> bool:
+    """Return whether a group is no reason for a mail, as mails seem to cause its events.
+
+    After each mail an echo comes, and the next mail tells it. So a group that the latest mail, at
+    `mail_at`, did not tell is no echo.
+    """
+    told = history.told
+    return told is not None and causes_itself(told) and told.at == mail_at and not history.apart
+
+
+def causes_itself(told: Told) -> bool:
+    """Return whether mails seem to cause a group: a mail for it would only bring the next one."""
+    return told.echoes >= _ECHOES

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tocsin.alerts.codec import dump
 from tocsin.alerts.digest import Entry
 from tocsin.alerts.grouping import OTHER, as_other, fewer_sources, merge
-from tocsin.alerts.known import Known
+from tocsin.alerts.history import History
 from tocsin.alerts.outgoing import Before
 from tocsin.alerts.policy import REASONS
 
@@ -125,7 +125,7 @@ def _groups(state: State) -> Iterator[int]:
 
 def _fold(state: State, group: Group) -> int:
     known = state.groups.pop(group.fingerprint)
-    made = Known(since=known.since, first_at=known.first_at, seen_at=known.seen_at)
+    made = History(since=known.since, first_at=known.first_at, seen_at=known.seen_at)
     other = state.groups.setdefault(OTHER, made)
     size = _size(known) + _size(other)
     other.total += group.count
@@ -138,7 +138,7 @@ def _oldest_first(state: State) -> list[Outgoing]:
     return sorted(state.outgoing.values(), key=lambda one: one.at)
 
 
-def _pending(state: State) -> list[tuple[Known, Group]]:
+def _pending(state: State) -> list[tuple[History, Group]]:
     known = state.groups.values()
     return [(one, one.pending) for one in known if one.pending is not None]
 

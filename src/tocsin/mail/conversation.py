@@ -18,7 +18,7 @@ from tocsin.exceptions import ConnectError, LoginError
 from tocsin.mail.address import is_utf8
 from tocsin.mail.advice import of_error, of_greeting, of_password, of_reply
 from tocsin.mail.channel import Channel, OutOfStepError, dial
-from tocsin.mail.login import log_in, separates
+from tocsin.mail.login import has_separator, log_in
 from tocsin.mail.receipt import Reply
 
 if TYPE_CHECKING:
@@ -286,7 +286,7 @@ def _credential(give: Callable[[], str] | None) -> str | None:
     secret = give()
     if not isinstance(secret, str):
         raise TypeError(f"expected text, got {type(secret).__name__}")
-    if not secret or not is_utf8(secret) or separates(secret):
+    if not secret or not is_utf8(secret) or has_separator(secret):
         raise ValueError("it is empty, or no text that a login can carry")
     return secret
 

@@ -140,7 +140,7 @@ def _without(reply: Reply, *secrets: str) -> Reply:
     return Reply(reply.code, reply.enhanced, text)
 
 
-def separates(text: str) -> bool:
+def has_separator(text: str) -> bool:
     """Whether a text has NUL or ^A in it, which stand between the parts of a login."""
     return "\0" in text or "\1" in text
 

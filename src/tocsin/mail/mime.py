@@ -11,18 +11,17 @@ import binascii
 import hashlib
 import re
 from email.header import Header
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote
 
 from tocsin.mail.address import one_line
 from tocsin.mail.plaintext import html_to_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from email.headerregistry import Address
 
     from tocsin.mail.attachment import Attachment
-    from tocsin.mail.message import Message
 
 _FOLD = 76
 # Without CRLF. RFC 5322 §2.1.1 allows 998, but Sendmail breaks lines at 990, and Haraka at 992.
@@ -37,7 +36,41 @@ _OWN_HEADERS = frozenset(
 )
 
 
-def render(message: Message, *, utf8: bool = False) -> bytes:
+class _Content(Protocol):
+    """What is rendered; a `Message` has it."""
+
+    @property
+    def from_addr(self) -> Address | None: ...
+
+    @property
+    def reply_to(self) -> Sequence[Address]: ...
+
+    @property
+    def to(self) -> Sequence[Address]: ...
+
+    @property
+    def cc(self) -> Sequence[Address]: ...
+
+    @property
+    def subject(self) -> str: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    @property
+    def text(self) -> str | None: ...
+
+    @property
+    def html(self) -> str | None: ...
+
+    @property
+    def attachments(self) -> Sequence[Attachment]: ...
+
+    @property
+    def inline_attachments(self) -> Sequence[Attachment]: ...
+
+
+def render(message: _Content, *, utf8: bool = False) -> bytes:
     """Return the message's bytes, without Bcc and without what it doesn't say.
 
     Args:
@@ -137,7 +170,7 @@ def format_phrase(text: str, *, quote: bool = True) -> str:
     return Header(text, "utf-8", maxlinelen=_FOLD - 2).encode(linesep="\r\n")
 
 
-def _content(message: Message) -> bytes:
+def _content(message: _Content) -> bytes:
     """Return the content's headers and body.
 
     The standard structure: mixed(alternative(text, related(html, inline…)), attachments…), without

@@ -20,7 +20,7 @@ from tocsin.mail.delivery import Delivery
 from tocsin.mail.endpoint import ENDPOINTS, endpoint, login_hint
 from tocsin.mail.envelope import envelopes
 from tocsin.mail.host import host_option, may_be_this_machine, word_option
-from tocsin.mail.login import PASSWORD_MECHANISMS, TOKEN_MECHANISMS, separates
+from tocsin.mail.login import PASSWORD_MECHANISMS, TOKEN_MECHANISMS, has_separator
 from tocsin.mail.pipelining import Pipelining
 
 if TYPE_CHECKING:
@@ -401,7 +401,7 @@ def _secret(key: str, value: Secret | None) -> Secret | None:
 def _carried(key: str, value: str) -> str:
     if not is_utf8(value):
         options.fail(key, "expected text that UTF-8 can carry, got a lone surrogate")
-    if separates(value):
+    if has_separator(value):
         options.fail(key, "expected text without NUL and ^A, which separate a login's parts")
     return value
 

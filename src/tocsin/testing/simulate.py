@@ -5,17 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tocsin.alerts.batch import Batch, Report
+from tocsin.alerts import outcome
+from tocsin.alerts.batch import Batch, receive
 from tocsin.alerts.digest import Audience
-from tocsin.alerts.fingerprint import Fingerprints
-from tocsin.alerts.frames import OwnCode
 from tocsin.alerts.grouping import OTHER
-from tocsin.alerts.heading import Heading
-from tocsin.alerts.policy import Haste, Policy, causes, decide
-from tocsin.alerts.render import render
+from tocsin.alerts.outgoing import Report
+from tocsin.alerts.policy import Urgency, causes, decide
+from tocsin.alerts.settings import Policy
 from tocsin.alerts.state import State
-from tocsin.intake import Intake
+from tocsin.alerts.taking import take
+from tocsin.events.fingerprint import Fingerprints
+from tocsin.events.frames import OwnCode
 from tocsin.mail.address import prepare_address
+from tocsin.pipeline.intake import Intake
+from tocsin.render.page import render
+from tocsin.render.sender import Sender
 
 if TYPE_CHECKING:
     import logging
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
     from tocsin.mail.message import Message
 
 _EVER = float("inf")
-_AUDIENCE = Audience(to=("oncall@example.com",))
+_RECIPIENTS = ("oncall@example.com",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,13 +77,13 @@ def simulate(
     Raises:
         ValueError: a time is below zero, or before the one that precedes it.
     """
-    heading = Heading(
+    sender = Sender(
         app=app,
         environment=environment,
         from_addr=prepare_address("alerts@example.com"),
         policy=policy or Policy(),
     )
-    run = _Run(heading)
+    run = _Run(sender)
     end = _EVER if until is None else until
     for time, record in records:
         if time > end:
@@ -91,19 +95,19 @@ def simulate(
     run.go_on(end)
     if run.policy.at_exit:
         run.now = max(run.now, until or 0)
-        run.send(decide(run.state, run.policy, run.now, Haste.EXIT))
+        run.send(decide(run.state, run.policy, run.now, Urgency.EXIT))
     return run.mails
 
 
 class _Run:
     """A handler's middle, and a clock that jumps to where something happens."""
 
-    def __init__(self, heading: Heading) -> None:
-        self.policy = heading.policy
+    def __init__(self, sender: Sender) -> None:
+        self.policy = sender.policy
         self.state = State()
         self.now = 0.0
         self.mails: list[SimulatedMail] = []
-        self._heading = heading
+        self._sender = sender
         self._fingerprints = Fingerprints(OwnCode())
         self._intake = Intake(own=OwnCode(), host="simulated", limit=1, urgent_level=0)
         self._groups: dict[str, Group] = {}
@@ -121,7 +125,7 @@ class _Run:
         """Let a record reach the handler."""
         self.now = time
         group = replace(self._group(record), first=time, last=time)
-        self.state.receive(Batch(groups=(group,)), self.policy, time)
+        receive(self.state, Batch(groups=(group,)), self.policy, time)
         name = group.fingerprint if group.fingerprint in self.state.groups else OTHER
         found = causes(self.state, self.state.groups[name], self.policy, time)
         self._next = min(self._next, *(cause.at for cause in found), _EVER)
@@ -143,17 +147,23 @@ class _Run:
         if decision.reason is None:
             return
         name = f"<{len(self.mails) + 1}@simulated>"
-        outgoing = self.state.take(
-            decision, message_id=name, policy=self.policy, now=self.now, audience=_AUDIENCE
+        outgoing = take(
+            self.state,
+            decision,
+            message_id=name,
+            policy=self.policy,
+            now=self.now,
+            audience=Audience(to=_RECIPIENTS),
+            owed=_RECIPIENTS,
         )
         report = Report(message_id=name, accepted=outgoing.owed)
-        self.state.report(report, self.policy, self.now)
-        self.mails.append(_mail(outgoing.digest, self._heading))
+        outcome.report(self.state, report, self.policy, self.now)
+        self.mails.append(_mail(outgoing.digest, self._sender))
         self._next = self.now  # what the budgets allow now has changed
 
 
-def _mail(digest: Digest, heading: Heading) -> SimulatedMail:
-    message = render(digest, heading)
+def _mail(digest: Digest, sender: Sender) -> SimulatedMail:
+    message = render(digest, sender)
     return SimulatedMail(
         time=digest.date,
         reason=digest.reason,

@@ -12,7 +12,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Self
 
-from tocsin.testing.line import EndedError, Line
+from tocsin.testing.connection import EndedError, ServerConnection
 from tocsin.testing.script import Act, ReceivedMessage, SMTPConnection
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class ScriptedSMTPServer:
     def _serve(self, sock: socket.socket) -> None:
         connection = SMTPConnection()
         self.connections.append(connection)
-        line = Line(sock, self._stopped)
+        line = ServerConnection(sock, self._stopped)
         # Errors of the connection are what scripts are for; they end it, and nothing else.
         with contextlib.suppress(OSError, EndedError):
             if self._tls and self._tls_context is not None:
@@ -150,7 +150,7 @@ class ScriptedSMTPServer:
             return found[time] if time < len(found) else None
         return found
 
-    def _answer(self, line: Line, connection: SMTPConnection, command: str) -> None:
+    def _answer(self, line: ServerConnection, connection: SMTPConnection, command: str) -> None:
         verb = command.partition(" ")[0].upper()
         planned = self._planned(verb, command, connection)
         if verb == "AUTH" and planned is None:
@@ -195,7 +195,7 @@ class ScriptedSMTPServer:
             return "503 5.5.1 no TLS here"
         return _REPLIES.get(verb, "500 5.5.2 unknown command")
 
-    def _receive(self, line: Line, connection: SMTPConnection) -> None:
+    def _receive(self, line: ServerConnection, connection: SMTPConnection) -> None:
         data = line.read_message()
         message = ReceivedMessage(
             sender=connection.sender or "",
@@ -214,7 +214,7 @@ class ScriptedSMTPServer:
 
     def _act(
         self,
-        line: Line,
+        line: ServerConnection,
         planned: Action | None,
         usual: str,
         keep: Callable[[], None] | None = None,
@@ -240,7 +240,7 @@ class ScriptedSMTPServer:
             line.do(step)
         return said
 
-    def _secure(self, line: Line, connection: SMTPConnection) -> None:
+    def _secure(self, line: ServerConnection, connection: SMTPConnection) -> None:
         assert self._tls_context is not None  # noqa: S101 - the reply would have been another one
         sock = line.secure(self._tls_context)
         with self._lock:
@@ -251,14 +251,14 @@ class ScriptedSMTPServer:
         connection.tls = True
         connection.client_certificate = sock.getpeercert()
 
-    def _challenged(self, line: Line, connection: SMTPConnection) -> None:
+    def _challenged(self, line: ServerConnection, connection: SMTPConnection) -> None:
         """Take what the client says to a scripted challenge, and go on with the script."""
         connection.commands.append(line.read_line())
         said = self._act(line, self._planned("AUTH", "", connection), "235 2.7.0 welcome")
         if said.startswith("334"):
             self._challenged(line, connection)
 
-    def _log_in(self, line: Line, connection: SMTPConnection, command: str) -> None:
+    def _log_in(self, line: ServerConnection, connection: SMTPConnection, command: str) -> None:
         _, mechanism, *initial = command.split(" ")
         if mechanism.upper() not in self._auth:
             line.do("504 5.5.4 unknown mechanism")

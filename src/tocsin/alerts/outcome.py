@@ -1,0 +1,155 @@
+"""The outcome of an attempt to send a digest: done, tried again, dissolved, or given up.
+
+A digest that no recipient can have is dissolved: its events are unmailed again, so that one later
+digest tells everything. A digest that a recipient has, or may have, stays as it is, and is sent
+only to the recipients to whom it is still owed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tocsin.alerts.digest import Trouble
+from tocsin.alerts.state import MAX_OUTGOING
+
+if TYPE_CHECKING:
+    from tocsin.alerts.outgoing import Outgoing, Report
+    from tocsin.alerts.settings import Policy
+    from tocsin.alerts.state import State
+
+_FIRST_PAUSE = 1.0  # seconds
+_LAST_PAUSE = 300.0
+_MAX_PROBLEM = 1_000  # characters
+
+
+def report(state: State, report: Report, policy: Policy, now: float) -> None:
+    """Note what an attempt to send a digest has come to."""
+    outgoing = state.outgoing.get(report.message_id)
+    if outgoing is None:  # the digest is done
+        return
+    state.sent_at = now
+    done = {*report.accepted, *report.refused}
+    outgoing.owed = tuple(one for one in outgoing.owed if one not in done)
+    if report.accepted:
+        state.failures, state.retry_at = 0, 0
+        if not outgoing.counted:
+            outgoing.counted = True
+            outgoing.before = {}  # it is never dissolved, and its groups were told
+            state.mailed += outgoing.digest.count
+    outgoing.frozen = outgoing.frozen or bool(report.accepted or report.unknown)
+    if report.final or not outgoing.owed:
+        _end_attempt(state, outgoing, report, policy, now)
+
+
+def _end_attempt(
+    state: State, outgoing: Outgoing, report: Report, policy: Policy, now: float
+) -> None:
+    if outgoing.owed and outgoing.claimed_by != report.owner:
+        return  # it took too long, and another process sends the digest by now
+    outgoing.release(report.owner)
+    _note_trouble(state, report.problem, now)
+    if not outgoing.owed:
+        del state.outgoing[report.message_id]
+        if not outgoing.counted:
+            give_up(state, outgoing, now)
+    elif outgoing.frozen:
+        # It waits by itself: one full mailbox must not delay later digests for all recipients.
+        outgoing.failures += 1
+        outgoing.retry_at = now + max(report.pause, pause(outgoing.failures))
+    else:
+        state.failing_since = state.failing_since if state.failures else now
+        state.failures += 1
+        state.retry_at = now + pause(state.failures)
+        del state.outgoing[report.message_id]
+        _dissolve(state, outgoing, policy, now)
+    if report.pause:
+        state.retry_at = max(state.retry_at, now + report.pause)
+
+
+def _note_trouble(state: State, problem: str, now: float) -> None:
+    """Note what the next mail says about the mails before it."""
+    problem = problem[:_MAX_PROBLEM]
+    if not problem:
+        state.trouble = None
+    elif state.trouble is None:
+        state.trouble = Trouble(since=now, count=1, problem=problem)
+    else:
+        state.trouble = replace(state.trouble, count=state.trouble.count + 1, problem=problem)
+
+
+def pause(failures: int) -> float:
+    """Return the seconds until the next attempt, after some failures: 1, 2, 4 ... 300."""
+    return min(_FIRST_PAUSE * 2.0 ** min(failures - 1, 10), _LAST_PAUSE)
+
+
+def due(state: State, now: float) -> Outgoing | None:
+    """Return a digest that is to be sent once more now, if there is one."""
+    found = [one for one in state.outgoing.values() if state.due_at(one) <= now]
+    return min(found, key=state.due_at, default=None)
+
+
+def overdue(state: State, after: float, now: float) -> list[Outgoing]:
+    """Return the digests to give up: the ones that are too old, and of too many the oldest.
+
+    Of too many, only digests that a recipient has are given up: no event is lost with them.
+
+    Args:
+        state: the state.
+        after: the age, in seconds, at which a digest is given up.
+        now: the store's time.
+    """
+    waiting = [one for one in state.outgoing.values() if one.claimed_until <= now]
+    waiting.sort(key=lambda one: one.at)
+    old = [one for one in waiting if one.at + after <= now]
+    had = [one for one in waiting[len(old) :] if one.counted]
+    return old + had[: max(0, len(state.outgoing) - len(old) - MAX_OUTGOING)]
+
+
+def is_hopeless(state: State, after: float, now: float) -> bool:
+    """Return whether all attempts failed for so long that everything unmailed is given up."""
+    return state.failures > 0 and state.failing_since + after <= now
+
+
+def give_up(state: State, outgoing: Outgoing, now: float) -> None:
+    """Give a digest up; if no recipient has it, its groups count as not told."""
+    state.outgoing.pop(outgoing.digest.message_id, None)
+    if outgoing.counted:
+        return
+    digest = outgoing.digest
+    state.undelivered += digest.count
+    state.lose(digest.count + digest.lost, now)
+    state.failures, state.retry_at = 0, now + _LAST_PAUSE
+    _untell(state, outgoing)
+
+
+def _dissolve(state: State, outgoing: Outgoing, policy: Policy, now: float) -> None:
+    """Make the events of a digest unmailed again, as if it had never been taken."""
+    digest = outgoing.digest
+    if outgoing.spent:
+        state.budget(outgoing.spent).give_back(policy, now)
+    if state.mail_at == outgoing.at:
+        state.mail_at = outgoing.mail_before
+    for later in state.outgoing.values():
+        if later.mail_before == outgoing.at:
+            later.mail_before = outgoing.mail_before
+    state.lose(digest.lost, outgoing.lost_before)
+    _untell(state, outgoing)
+    # Groups that are in the table come first: for the others, idle groups may be forgotten.
+    groups = [entry.group for entry in digest.entries]
+    for group in sorted(groups, key=lambda group: group.fingerprint not in state.groups):
+        placed = state.place(group, policy, now)
+        since = outgoing.before[group.fingerprint].pending_since
+        state.groups[placed.fingerprint].put(placed, since)
+
+
+def _untell(state: State, outgoing: Outgoing) -> None:
+    """Set back when groups were told, also where a later digest has told them since."""
+    for name, before in outgoing.before.items():
+        history = state.groups.get(name)
+        if history is not None and history.told is not None and history.told.at == outgoing.at:
+            history.told = before.told
+        for later in state.outgoing.values():
+            other = later.before.get(name)
+            if other is not None and other.told is not None and other.told.at == outgoing.at:
+                later.before[name] = replace(other, told=before.told)

@@ -1,0 +1,1 @@
+"""What runs: records are taken in, handed over to the store, and sent as digests."""

@@ -1,0 +1,1 @@
+"""Secrets out of text. The modules are pure."""
