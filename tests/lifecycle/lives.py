@@ -64,7 +64,7 @@ def until(condition, seconds=20):
 def early():
     """Log an error, and see that the store has it, and that nobody leads there."""
     log.error("mark-early")
-    until(lambda: (handler := alerts()).stats.store is not None and not handler._worker._busy)
+    until(lambda: (handler := alerts()).stats.store is not None and not handler._engine.worker.busy)
 
 def late():
     """Log an error, and note when."""
