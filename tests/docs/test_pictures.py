@@ -1,4 +1,4 @@
-"""The mail in the documentation is what the code makes; and it can be read in a browser, wide and narrow."""
+"""The mail in docs/mail.md is what the code makes; it can be read in a browser, wide and narrow."""
 
 from __future__ import annotations
 
@@ -67,9 +67,7 @@ def pages() -> dict[str, str]:
 
 def test_the_documentation_shows_what_the_code_makes() -> None:
     page = (ROOT / "docs" / "mail.md").read_text(encoding="utf-8")
-    found = re.search(
-        r"<!-- mail begin -->\n```text\n(.*?)```\n<!-- mail end -->", page, re.DOTALL
-    )
+    found = re.search(r"<!-- mail begin -->\n```text\n(.*?)```\n<!-- mail end -->", page, re.DOTALL)
     assert found
     assert found[1] == sample_mail.text()
 

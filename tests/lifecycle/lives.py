@@ -332,7 +332,7 @@ LIVES = [
         for method in ("fork", "spawn", "forkserver")
     ),
     Life(
-        how="children of a `Pool`, after its `close()` and `join()`; children of a `ProcessPoolExecutor`",
+        how="children of a `Pool`, after `close()` and `join()`; of a `ProcessPoolExecutor`",
         program="""
         import multiprocessing
 
