@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from importlib.metadata import version as installed_version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -46,6 +47,14 @@ def add_navigation(_app: Sphinx, page: str, source: list[str]) -> None:
         source[0] += f"\n```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{names}\n```\n"
 
 
+def show_changes(app: Sphinx, page: str, source: list[str]) -> None:
+    """Show the change log as a page. In the repository, the page has a link to it."""
+    if page == "changes":
+        log = Path(app.srcdir).parent / "CHANGELOG.md"
+        app.env.note_dependency(log)
+        source[0] = log.read_text(encoding="utf-8")
+
+
 def hide_unknown(*event: object) -> tuple[str, str | None] | None:
     """Leave out `**unknown` of a signature: it is there to name wrong options in errors."""
     signature, returns = event[-2:]
@@ -58,4 +67,5 @@ def hide_unknown(*event: object) -> tuple[str, str | None] | None:
 def setup(app: Sphinx) -> None:
     """Connect the functions above."""
     app.connect("source-read", add_navigation)
+    app.connect("source-read", show_changes)
     app.connect("autodoc-process-signature", hide_unknown)
