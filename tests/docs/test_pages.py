@@ -119,6 +119,14 @@ def test_nothing_hidden_is_shown(page: Path) -> None:
     assert not re.search(r"^```\{(?!eval-rst\})", source(page), re.MULTILINE)
 
 
+@pytest.mark.parametrize("page", [*FRONT, *PAGES], ids=lambda page: page.name)
+def test_every_hidden_block_runs(page: Path) -> None:
+    """The beginning of a comment decides whether its code is run: it must not be misspelt."""
+    for comment in re.findall(r"<!--(.*?)-->", source(page), re.DOTALL):
+        words = comment.strip()
+        assert words.startswith("invisible-code-block: python\n") or "\n" not in words, words
+
+
 # Public names
 
 PUBLIC = {
