@@ -404,8 +404,6 @@ EVALUATORS: dict[str, Callable[[Example], None] | None] = {
     "bash": run_commands,
     "text": None,
     "python": None,  # has a parser of its own
-    "{toctree}": None,
-    "{include}": None,
     "{eval-rst}": None,
 }
 
