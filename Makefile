@@ -50,14 +50,14 @@ test-all:  ## the tests on each supported Python that is there; SUITES=test-fast
 	@missing=""; \
 	export PYENV_VERSION="$(ALL_PYTHONS)"; \
 	for v in $(PYTHONS); do \
-	  if python$$v -c "" 2>/dev/null; then \
+	  if python$$v -c "import ensurepip" 2>/dev/null; then \
 	    echo "== Python $$v: make $(SUITES)"; \
 	    $(MAKE) --no-print-directory $(SUITES) PYTHON=python$$v VENV=.venv-$$v || exit 1; \
 	  else \
 	    missing="$$missing $$v"; \
 	  fi; \
 	done; \
-	for v in $$missing; do echo "== Python $$v: skipped, there is no python$$v in the path"; done
+	for v in $$missing; do echo "== Python $$v: skipped, there is no python$$v with venv and pip in the path"; done
 
 constraints: $(READY)-check  ## constraints.txt anew: the newest releases that fit, for all Pythons and systems
 	$(BIN)/uv pip compile --quiet --upgrade --universal --no-annotate --python-version 3.11 \
