@@ -194,4 +194,4 @@ def test_methods_and_properties_are_what_is_looked_for() -> None:
     assert {"CLOSE"} <= members(tocsin.testing.Act)
     assert {"connect", "send_async", "sender"} <= members(tocsin.SMTPEmailHandler)
     assert issubclass(tocsin.stores.base.Store, Protocol)
-    assert members(tocsin.stores.base.Store) == {"append", "lead", "close"}
+    assert members(tocsin.stores.base.Store) == {"append", "close", "durable", "lead"}
