@@ -14,7 +14,7 @@ from tocsin.alerts.digest import Trouble
 from tocsin.alerts.history import History, Rate, Told
 from tocsin.alerts.outgoing import Before, Outgoing, Report
 from tocsin.alerts.state import Seen, State
-from tocsin.events.event import Past
+from tocsin.events.event import ContextRecord
 from tocsin.exceptions import StoreError
 
 reports = st.builds(
@@ -115,7 +115,7 @@ def test_a_batch_of_reports_comes_back_as_it_was(given_reports: tuple[Report, ..
 
 
 def test_a_sample_comes_back_with_what_came_before_it() -> None:
-    past = Past(NOW - 1, "INFO", "app.db", "connecting")
+    past = ContextRecord(NOW - 1, "INFO", "app.db", "connecting")
     batch = Batch(groups=(group(samples=(event(context=(past,)),)),))
     (made,) = load(Batch, dump(batch)).groups
     assert made.samples[0].context == (past,)

@@ -29,7 +29,7 @@ from tocsin.alerts.digest import Accounts, Audience, Digest
 from tocsin.alerts.grouping import Group, Source
 from tocsin.alerts.history import Told
 from tocsin.alerts.settings import Policy
-from tocsin.events.event import Event, Past
+from tocsin.events.event import ContextRecord, Event
 from tocsin.events.frames import Line
 from tocsin.mail.address import AddressList
 from tocsin.render.page import plain, render
@@ -53,8 +53,8 @@ TRACE = (
     Line("cause", "while handling KeyError: 'session'"),
 )
 CONTEXT = (
-    Past(NOW - 1, "INFO", "shop.checkout", "POST /checkout order=1001"),
-    Past(NOW - 0.5, "WARNING", "gateway.client", "retry 3 of 3"),
+    ContextRecord(NOW - 1, "INFO", "shop.checkout", "POST /checkout order=1001"),
+    ContextRecord(NOW - 0.5, "WARNING", "gateway.client", "retry 3 of 3"),
 )
 
 
@@ -374,7 +374,7 @@ def test_text_of_several_lines_is_indented_below_what_is_ours() -> None:
         fake,
         traceback=(Line("own", fake), Line("error", fake), Line("cause", fake)),
         extra=(("key", fake),),
-        context=(Past(NOW, "INFO", "app", fake),),
+        context=(ContextRecord(NOW, "INFO", "app", fake),),
     )
     later = replace(sample, time=NOW + 1, message=fake + ".")
     text = text_of(digest(group("a", 2, last=NOW + 1, samples=(sample, later))))
@@ -490,7 +490,7 @@ def big(name: str = "a", unit: str = "<&'\">", **fields: Any) -> Group:
         host=text(100),
         thread=text(100),
         location=text(500),
-        context=tuple(Past(NOW, text(20), text(100), text(500)) for _ in range(50)),
+        context=tuple(ContextRecord(NOW, text(20), text(100), text(500)) for _ in range(50)),
     )
     given: dict[str, Any] = {
         "text": text(200),
@@ -635,7 +635,7 @@ def test_any_digest_can_be_rendered(made: list[Group], app: str, reason: str) ->
 @pytest.mark.parametrize("time", [0.0, -1e9, 1e20, float("inf"), float("-inf"), float("nan")])
 def test_any_time_can_be_rendered(time: float) -> None:
     """A record says of itself when it is from, and may say anything."""
-    past = (Past(time, "INFO", "app", "x"),)
+    past = (ContextRecord(time, "INFO", "app", "x"),)
     made = digest(group(at=time, last=NOW, samples=(event(time=time, context=past),)))
     for zone in (None, dt.UTC, dt.timezone(dt.timedelta(hours=-23)), dt.timezone.max):
         message = render(made, sender(), zone=zone)

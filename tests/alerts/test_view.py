@@ -15,7 +15,7 @@ from samples import HOSTILE, NOW, ZONE, digest, entry, event, group, sender
 from tocsin.alerts.digest import Audience, Trouble
 from tocsin.alerts.grouping import Source
 from tocsin.alerts.history import Told
-from tocsin.events.event import Past
+from tocsin.events.event import ContextRecord
 from tocsin.events.frames import Line
 from tocsin.render.times import Times
 from tocsin.render.view import (
@@ -75,7 +75,7 @@ def test_all_text_is_clean_and_bounded_whoever_made_it(text: str) -> None:
         extra=((text, text),),
         host=text,
         thread=text,
-        context=(Past(NOW, text, text, text),),
+        context=(ContextRecord(NOW, text, text, text),),
     )
     named: dict[str, Any] = dict.fromkeys(("level_name", "logger", "kind", "place", "text"), text)
     one = shown(
@@ -235,7 +235,7 @@ def test_fields_keep_the_first_and_the_beginning_of_each() -> None:
 
 def test_context_keeps_what_came_last() -> None:
     context = tuple(
-        Past(NOW + number, "INFO", "app", f"{number} " + "m" * 90) for number in range(50)
+        ContextRecord(NOW + number, "INFO", "app", f"{number} " + "m" * 90) for number in range(50)
     )
     kept = shown(event(context=context), room=Room(0, 1_000)).samples[0].context
     assert [past.time for past in kept] == [
@@ -259,7 +259,7 @@ def test_a_sample_takes_the_room_that_it_has(
         "m" * message,
         traceback=(*lines(*("f" * size for size in trace)), Line("error", "E: no")),
         extra=tuple(("key", "v" * size) for size in extra),
-        context=tuple(Past(NOW, "INFO", "app", "c" * size) for size in trace),
+        context=tuple(ContextRecord(NOW, "INFO", "app", "c" * size) for size in trace),
     )
     stated = 50  # characters that say what was cut
     for position, one in enumerate(shown(sample, replace(sample, time=NOW + 1), room=room).samples):
@@ -275,7 +275,7 @@ def test_what_samples_need_is_known_before_they_are_shown() -> None:
         "m" * 1_000,
         traceback=lines("f" * 2_000),
         extra=(("k" * 10, "v" * 490),),
-        context=(Past(NOW, "INFO", "app", "c" * 300),),
+        context=(ContextRecord(NOW, "INFO", "app", "c" * 300),),
     )
     one = entry(group(samples=(sample, sample)))
     assert needed(one, ROOM) == 2 * 3_800
@@ -314,7 +314,7 @@ def test_of_two_samples_the_latest_tells_what_is_different() -> None:
 
 
 def test_the_latest_tells_place_and_context_only_where_they_are_others() -> None:
-    past = Past(NOW - 1, "INFO", "app", "began")
+    past = ContextRecord(NOW - 1, "INFO", "app", "began")
     first = event("failed", context=(past,))
     _, again = shown(first, replace(first, time=NOW + 1)).samples
     assert (again.message, again.location, again.context) == ("[the same message]", "", ())

@@ -289,10 +289,14 @@ class Intake:
     def _sample(self, slot: Slot) -> tuple[str, str, Event]:
         """Return what happened, where, and a sample."""
         try:
-            kind, place = slot.identity.told(self._redact)
+            kind, place = slot.identity.describe(self._redact)
             event = slot.capture.event(
                 own=self._own, host=self._host, source=linecache.getline, redact=self._redact
             )
         except Exception as error:  # noqa: BLE001 - what can't be told is counted all the same
-            kind, place, event = type_name(type(error)), "tocsin", slot.capture.untold(self._host)
+            kind, place, event = (
+                type_name(type(error)),
+                "tocsin",
+                slot.capture.placeholder(self._host),
+            )
         return kind, place, event

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tocsin.alerts import digest as told
     from tocsin.alerts.grouping import Source
-    from tocsin.events.event import Event, Past
+    from tocsin.events.event import ContextRecord, Event
     from tocsin.render.sender import Sender
 
 _BECAUSE = {
@@ -442,7 +442,9 @@ def _first_fields(extra: tuple[tuple[str, str], ...], room: int) -> tuple[tuple[
     return tuple(fields)
 
 
-def _last_past(context: tuple[Past, ...], times: Times, room: int) -> tuple[ContextView, ...]:
+def _last_past(
+    context: tuple[ContextRecord, ...], times: Times, room: int
+) -> tuple[ContextView, ...]:
     shown = [
         ContextView(
             time=times.exact(past.time),
