@@ -21,7 +21,7 @@ from tocsin.alerts.state import State
 
 POLICY = Policy()
 DAY = 86_400.0
-SAYS = "it has only come right after mails, so no further mail goes for it alone"
+SAYS = "its events came only right after mails, so they cause no further mail"
 
 
 class Loop:

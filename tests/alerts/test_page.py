@@ -236,8 +236,8 @@ NEW   ValueError: a
 4   QUIET  ERROR    shop.search  2 x
     ValueError: d
     in app.main
-    23:23:20 yesterday to 23:40:00 yesterday (17 min), web-1 2; no further since 23:40 yesterday; \
-last told at 2023-11-13 23:13
+    23:23:20 yesterday to 23:40:00 yesterday (17 min), web-1 2; \
+no further event since 23:40 yesterday; last told at 2023-11-13 23:13
 
 {RULE}
 Since 2023-11-13 23:13: received 4,000 = mailed 2,800 + pending 0 + undelivered 1,200. \
@@ -534,7 +534,7 @@ def test_the_largest_digests_stay_small_and_show_the_leads_traceback(unit: str, 
         lead = part.partition("Latest")[0]
         # The end of the message, the error, and what led to it: each as far as there is room.
         assert "lines of the traceback]" in lead
-        assert "lines of what is behind it]" in lead
+        assert "lines of related exceptions]" in lead
 
 
 @pytest.mark.parametrize("shown", [1, 25, 500])
@@ -596,7 +596,7 @@ def test_every_cut_is_stated_where_it_is() -> None:
     assert said >= {
         "[cut: first N of N characters]",
         "[cut: last N of N lines of the traceback]",
-        "[cut: first N of N lines of what is behind it]",
+        "[cut: first N of N lines of related exceptions]",
         "[cut: first N of N fields]",
         "[cut: last N of N records before it]",
     }

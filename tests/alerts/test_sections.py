@@ -194,7 +194,7 @@ def test_a_template_that_is_not_utf_8_is_an_error(tmp_path: Path) -> None:
 
 FAILING = {
     "{{ mail.unknown }}": (
-        "UndefinedError: 'tocsin.render.view.MailView object' has no attribute 'unknown'"
+        "UndefinedError: 'tocsin.render.mail_view.MailView object' has no attribute 'unknown'"
     ),
     "{{ 1 / 0 }}": "ZeroDivisionError: division by zero",
     "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}": (
@@ -277,10 +277,10 @@ def test_an_error_without_a_text_is_told_too(tmp_path: Path) -> None:
             raise Silent
 
     own = sections(tmp_path, head_html="{{ value }}")
-    text, trouble = own.attempt("head.html.j2", value=Failing())
+    text, trouble = own.try_render("head.html.j2", value=Failing())
     assert text == ""  # the built-in one shows a mail, and there is none
     assert trouble == "template head.html.j2: UndefinedError: 'mail' is undefined"
-    _, trouble = own.attempt("head.html.j2", "nothing", value=Failing(), mail=None)
+    _, trouble = own.try_render("head.html.j2", "nothing", value=Failing(), mail=None)
     assert "head.html.j2" in trouble
 
 
