@@ -710,16 +710,20 @@ def _seconds(text: str) -> float:
 
 def test_what_is_remembered_is_bounded() -> None:
     remembering = Fingerprints(OwnCode())
+    first = remembering.of(record("first"))
     for number in range(10_050):
         remembering.of(record("x" * (number % 7) + chr(0x4E00 + number)))
-    assert len(remembering._cache) <= 10_000
+        if number == 9_000:
+            assert remembering.of(record("first")) is first
+    assert remembering.of(record("first")) is not first
 
 
 def test_a_deep_traceback_is_not_remembered() -> None:
     remembering = Fingerprints(OwnCode())
-    made = record(exc=caught(sink, 100))
-    assert remembering.of(made) == remembering.of(made)
-    assert not remembering._cache
+    deep, flat = record(exc=caught(sink, 100)), record(exc=caught(sink, 10))
+    assert remembering.of(deep) == remembering.of(deep)
+    assert remembering.of(deep) is not remembering.of(deep)
+    assert remembering.of(flat) is remembering.of(flat)
 
 
 def test_a_comprehension_is_a_part_of_its_function() -> None:

@@ -10,7 +10,7 @@ import pytest
 from samples import digest, event, group, html_of, mail, text_of
 
 from tocsin.exceptions import ConfigError
-from tocsin.render.templating import NAMES, Templates, _environment, forget, prepare
+from tocsin.render.templating import NAMES, Templates, forget, prepare
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -294,8 +294,14 @@ def test_where_a_built_in_one_fails_the_others_are_shown() -> None:
     assert unescape(row).endswith(f">{said.format('head.html.j2')}</td></tr>\n")
 
 
-def test_templates_are_loaded_anew_where_their_cache_may_be_locked() -> None:
+def test_templates_are_loaded_anew_where_their_cache_may_be_locked(tmp_path: Path) -> None:
     """In a child that was forked while another thread rendered one."""
-    before = _environment()
+    own = sections(tmp_path, head_txt="one\n")
+    path = tmp_path / "head.txt.j2"
+    written = path.stat()
+    assert own.render("head.txt.j2") == "one\n"
+    path.write_text("two\n", encoding="utf-8")
+    os.utime(path, ns=(written.st_atime_ns, written.st_mtime_ns))
+    assert own.render("head.txt.j2") == "one\n", "the loaded one is used"
     forget()
-    assert _environment() is not before
+    assert own.render("head.txt.j2") == "two\n"
