@@ -155,7 +155,7 @@ def test_another_version_is_refused_and_named(version: object) -> None:
     ],
 )
 def test_what_is_no_batch_is_a_store_error_that_says_so(data: bytes) -> None:
-    with pytest.raises(StoreError, match="the store holds no Batch"):
+    with pytest.raises(StoreError, match="the store has no valid Batch"):
         load(Batch, data)
 
 
@@ -169,10 +169,10 @@ def test_a_field_that_is_missing_has_its_default_and_an_unknown_one_is_left_out(
 def test_a_mapping_that_is_none_is_a_store_error() -> None:
     data = json.loads(dump(State()))
     data["data"]["groups"] = [1]
-    with pytest.raises(StoreError, match="the store holds no State"):
+    with pytest.raises(StoreError, match="the store has no valid State"):
         load(State, json.dumps(data).encode())
 
 
 def test_what_has_no_fields_cannot_be_stored() -> None:
-    with pytest.raises(TypeError, match="can't be stored: object"):
+    with pytest.raises(TypeError, match="can't store a value of type object"):
         dump(Batch(groups=(object(),)))  # type: ignore[arg-type] # that is the point
