@@ -97,9 +97,9 @@ def _as_one(entries: list[Entry]) -> Entry:
 
 
 def _fold_before(outgoing: Outgoing, names: list[str]) -> None:
-    """Fold what was known of the folded groups into what is known of "other".
+    """Replace the `Before` of each folded group by one for "other".
 
-    Nothing is known of them if the digest is counted already: it can't be dissolved any more.
+    A digest that is counted has none: it can't be dissolved any more.
     """
     folded = [outgoing.before.pop(name) for name in names if name in outgoing.before]
     if folded:
