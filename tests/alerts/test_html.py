@@ -227,7 +227,7 @@ def test_lost_events_alone_are_a_page_too() -> None:
     assert page.startswith(
         "shop · production 3 errors are in no mail Sent because errors were lost before they could "
         "be mailed. Lost since the last mail: dropped as they could not be read, or given up as "
-        "the mail server refused them. Standard error of the processes tells more. Since 00:13:"
+        "the mail server refused them. Standard error of the processes has details. Since 00:13:"
     )
 
 

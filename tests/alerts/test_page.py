@@ -211,7 +211,7 @@ NEW   ValueError: a
       Next mail: at once for what is new or worse; for these, not before 00:28.
 
 !     1,200 events were lost since the last mail: dropped as they could not be read,
-      or given up as the mail server refused them. Standard error of the processes tells more.
+      or given up as the mail server refused them. Standard error of the processes has details.
 
 {RULE}
 1   NEW    ERROR    shop  1 x
@@ -258,7 +258,7 @@ LOST  5 errors are in no mail
       Sent because errors were lost before they could be mailed.
 
 !     Lost since the last mail: dropped as they could not be read,
-      or given up as the mail server refused them. Standard error of the processes tells more.
+      or given up as the mail server refused them. Standard error of the processes has details.
 
 {RULE}
 Since 00:13: received 5 = mailed 0 + pending 0 + undelivered 5. Counts are those of one process.
