@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 _PATIENCE = 1.0  # seconds that a fork waits for such work in all
@@ -115,7 +116,21 @@ def _in_child() -> None:
     _forking.clear()  # the lock of logging has been made anew by logging
     for kind in _kinds:
         kind.begin_in_child()
+    for callback in _callbacks:
+        callback()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
+
+
+_callbacks: list[Callable[[], None]] = []
+
+
+def on_fork(in_child: Callable[[], None]) -> None:
+    """Register a function to be called in the child after each fork, in the order of registration.
+
+    Args:
+        in_child: the function; it must not raise, and is never removed.
+    """
+    _callbacks.append(in_child)

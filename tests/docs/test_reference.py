@@ -17,7 +17,7 @@ from aiosmtpd.controller import Controller
 
 import tocsin
 from tocsin import AlertHandler, ConnectError, Policy, SMTPEmailHandler
-from tocsin.mail import channel, conversation
+from tocsin.mail import dial, opening
 from tocsin.mail.providers import PROVIDERS
 from tocsin.testing import ScriptedSMTPServer
 
@@ -188,8 +188,7 @@ def test_each_error_of_the_table_occurs(plain: Controller, encrypted: Controller
     missing = [phrase for phrase in phrases if not any(phrase in text for text in said)]
     # These need another machine and a silent name server.
     source = "".join(
-        Path(inspect.getfile(module)).read_text(encoding="utf-8")
-        for module in (channel, conversation)
+        Path(inspect.getfile(module)).read_text(encoding="utf-8") for module in (dial, opening)
     )
     assert [phrase for phrase in missing if phrase not in source] == []
     assert len(missing) <= 2
