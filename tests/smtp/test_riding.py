@@ -1,4 +1,4 @@
-"""Commands that ride behind the final dot: with which servers, and what if one does not cope with it."""
+"""Commands that ride behind the final dot: which servers cope with it, and what if one does not."""
 
 from __future__ import annotations
 

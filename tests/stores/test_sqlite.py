@@ -225,7 +225,7 @@ def test_it_is_its_owners_alone_whatever_the_umask_is(path: Path, mask: int) -> 
     before = os.umask(mask)
     try:
         store = SQLiteStore(path, "one")
-        with store._file.transaction():
+        with store.file.transaction():
             modes = {name: stat.S_IMODE((path.parent / name).stat().st_mode) for name in NAMES}
     finally:
         os.umask(before)
@@ -346,7 +346,7 @@ def test_a_link_and_what_it_points_to_are_the_same_store(path: Path, tmp_path: P
     (tmp_path / "data").mkdir()
     path.symlink_to("data/real.db")
     through, direct = SQLiteStore(path, "one"), SQLiteStore(tmp_path / "data" / "real.db", "one")
-    with through._file.transaction() as sql:
+    with through.file.transaction() as sql:
         sql.execute("INSERT INTO batches (scope, data) VALUES ('one', x'61')")
         assert names(tmp_path / "data") == {"real.db", "real.db-shm", "real.db-wal"}
     assert batches(direct) == [b"a"]
@@ -392,7 +392,7 @@ def test_a_copy_by_sqlites_own_means_is_a_store(path: Path) -> None:
 def test_it_is_small_again_after_a_backlog(path: Path) -> None:
     """100,000 batches wait after an outage; they are read in parts, in order."""
     store = SQLiteStore(path, "one")
-    with store._file.transaction() as sql:
+    with store.file.transaction() as sql:
         rows = ((b"%06d" % number + bytes(1000),) for number in range(100_000))
         sql.executemany("INSERT INTO batches (scope, data) VALUES ('one', ?)", rows)
     assert path.stat().st_size > 100_000_000
@@ -698,7 +698,7 @@ def test_who_starts_makes_a_removed_file_again_and_the_others_go_on_with_it(path
     store.append(b"before")
 
     def die() -> None:
-        with store._file.transaction() as sql:
+        with store.file.transaction() as sql:
             sql.execute("INSERT INTO batches (scope, data) VALUES ('one', 'killed')")
             sql.execute("COMMIT")
             os.kill(os.getpid(), signal.SIGKILL)
