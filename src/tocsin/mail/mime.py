@@ -101,7 +101,7 @@ def render(message: _Content, *, utf8: bool = False) -> bytes:
 
 
 def check_header_name(name: str) -> None:
-    """Raise a ValueError for a name that is no header's, or a header that the message makes itself."""
+    """Raise a ValueError for a name that is no header's, or whose header has its own argument."""
     if not HEADER_NAME.fullmatch(name):
         raise ValueError(f"headers: {name!r} is not a header's name")
     if not is_further(name):
