@@ -155,6 +155,12 @@ def test_a_name_like_no_other_is_answered_with_all() -> None:
     assert str(caught.value) == f"provider: unknown 'xyz'; known are {', '.join(PROVIDERS)}"
 
 
+def test_a_personal_account_is_told_its_host() -> None:
+    """Microsoft has another server for it than for `microsoft365`."""
+    with pytest.raises(ConfigError, match=r"unknown 'Hotmail'; .* host: smtp-mail.outlook.com"):
+        find("Hotmail")
+
+
 def test_a_name_that_is_no_text_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"^provider: expected text, got int; quote it$"):
         find(365)  # type: ignore[arg-type]

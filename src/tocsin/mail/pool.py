@@ -102,9 +102,10 @@ class Pool:
 _pools: weakref.WeakSet[Pool] = weakref.WeakSet()
 
 
-def _abandon_all() -> None:
+def abandon_all() -> None:
+    """Leave the kept sessions of all pools to the parent process; for the child of a fork."""
     for pool in list(_pools):
         pool.abandon()
 
 
-on_fork(_abandon_all)
+on_fork(abandon_all)

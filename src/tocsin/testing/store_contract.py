@@ -60,7 +60,7 @@ class StoreContract:
         assert _lead(self.open()).read(10) == (None, [])
 
     def test_batches_are_read_in_the_order_in_which_they_were_appended(self) -> None:
-        """A report must not overtake the events that it is about, also if another process appends it."""
+        """A report must not overtake the events that it is about, whichever process appends it."""
         stores = self.open(), self.open()
         for number in range(20):
             stores[number % 2].append(b"%d" % number)
@@ -100,7 +100,7 @@ class StoreContract:
             assert lease.read(10) == (state, []), "an empty state is a state"
 
     def test_much_may_wait(self) -> None:
-        """After an outage, many batches wait; all batches of one read may be consumed by one commit."""
+        """Many batches wait after an outage; one commit may consume all batches of one read."""
         store = self.open()
         for number in range(1500):
             store.append(b"%d" % number)
@@ -187,7 +187,7 @@ class StoreContract:
         assert (state, len(left)) == (b"state", 1)
 
     def test_a_commit_may_be_repeated(self) -> None:
-        """The answer to the first commit may be lost. A batch that was appended since has its own key."""
+        """The answer to the first one may be lost. A batch that was appended since stays."""
         store = self.open()
         store.append(b"a")
         lease = _lead(store)
