@@ -182,7 +182,7 @@ def test_a_region_where_there_is_none_is_an_error() -> None:
     """An option that is read and forgotten would send to another place than the user thinks."""
     gmail = find("gmail")
     assert not gmail.regional
-    with pytest.raises(ConfigError, match=r"^region: 'gmail' has none$"):
+    with pytest.raises(ConfigError, match=r"^region: 'gmail' has no regions$"):
         gmail.host_in("eu-west-1")
 
 

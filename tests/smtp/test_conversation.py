@@ -162,7 +162,7 @@ def test_a_server_that_hangs_up_is_an_error_that_says_what_may_help(
 def test_what_stands_unread_before_a_command_ends_the_conversation(extra: bytes) -> None:
     """RFC 5321 §4.3.1: the server waits for the client; else each reply belongs to another one."""
     text, _, commands = said({"connect": b"220 hello\r\n" + extra})
-    assert text == "EHLO failed: the server speaks before it is asked, or has hung up"
+    assert text == "EHLO failed: the server has sent a reply to no command, or hung up"
     assert commands == []
 
 
@@ -301,7 +301,7 @@ def test_what_ehlo_offers_is_read_whatever_it_looks_like(
         (b"250-x\r\n" * 200, "a reply that doesn't end"),
         (b"250-" + b"x" * 70_000, "a line that doesn't end"),
         (b"hello\r\n", "not an SMTP reply: b'hello'"),
-        (b"354 go ahead\r\n", "the server asks for more than there is: 354 go ahead"),
+        (b"354 go ahead\r\n", "the server asks for more input than the command has: 354 go ahead"),
         (Act.CLOSE, "the server closed the connection"),
     ],
 )
@@ -423,7 +423,7 @@ def test_bytes_behind_the_reply_to_starttls_mean_no_mail(
         error = refusal(handler(server, use_starttls=True, tls_context=client_tls))
     assert str(error) == (
         f"127.0.0.1:{server.port}: there are bytes behind the reply to STARTTLS: "
-        "somebody injects commands"
+        "an attacker may have injected commands"
     )
     assert server.connections[0].commands[1:] == ["STARTTLS"]
 

@@ -398,7 +398,7 @@ def test_where_passwords_are_off_the_error_says_oauth(code: int) -> None:
     text, _, _ = said({"AUTH": reply})
     assert text == (
         f"login of {USER!r} by PLAIN failed: {reply}. "
-        "Set access_token: passwords are not taken here, OAuth 2 tokens are."
+        "Set access_token: the server accepts OAuth 2 tokens, but no passwords."
     )
 
 
@@ -613,7 +613,7 @@ def test_what_utf8_can_not_carry_is_no_option(option: str) -> None:
     with pytest.raises(ConfigError) as caught:
         SMTPEmailHandler(**{**given, option: "se\udcffcret"})
     assert str(caught.value) == (
-        f"{option}: expected text that UTF-8 can carry, got a lone surrogate"
+        f"{option}: expected text that UTF-8 can encode, got a lone surrogate"
     )
 
 

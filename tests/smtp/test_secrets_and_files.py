@@ -216,7 +216,7 @@ def test_a_secret_that_another_encoding_left_behind_is_told(
         handler = made(host="127.0.0.1", port=server.port, password_env="TEST_SECRET")
         with pytest.raises(SendError) as caught, handler.connect():
             pass
-    assert str(caught.value).endswith("it is empty, or no text that a login can carry")
+    assert str(caught.value).endswith("it is empty, or has characters that no login can send")
     assert "hunter2" not in repr(caught.value.__cause__)
 
 

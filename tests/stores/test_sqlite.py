@@ -119,13 +119,13 @@ def test_a_file_is_no_folder(path: Path) -> None:
 
 def test_a_folder_is_no_file(path: Path) -> None:
     path.mkdir()
-    assert refusal(path) == f"store: '{path}' is no file"
+    assert refusal(path) == f"store: '{path}' is no regular file"
 
 
 def test_a_pipe_is_no_file(path: Path) -> None:
     """Nor is it opened: that might wait for ever."""
     os.mkfifo(path)
-    assert refusal(path) == f"store: '{path}' is no file"
+    assert refusal(path) == f"store: '{path}' is no regular file"
 
 
 def test_a_name_that_is_too_long_is_said_to_be(path: Path) -> None:
@@ -146,7 +146,7 @@ def test_another_programs_database_is_left_alone(path: Path, statements: tuple[s
     """It isn't even switched to a write-ahead log."""
     change(path, "CREATE TABLE users (name)", "INSERT INTO users VALUES ('Ada')", *statements)
     before = path.read_bytes()
-    assert refusal(path) == f"store: '{path}' is another program's database"
+    assert refusal(path) == f"store: '{path}' is the database of another program"
     assert path.read_bytes() == before
 
 
@@ -154,7 +154,7 @@ def test_a_newer_releases_file_is_left_alone(path: Path) -> None:
     SQLiteStore(path, "one").append(b"a")
     change(path, "PRAGMA user_version = 2")
     before = path.read_bytes()
-    assert refusal(path) == f"store: '{path}' is another release's: version 2, not 1"
+    assert refusal(path) == f"store: '{path}' was made by another release: version 2, not 1"
     assert path.read_bytes() == before
 
 
@@ -213,7 +213,7 @@ def test_a_file_system_that_cannot_be_written_to(path: Path) -> None:
 
 def test_links_that_go_round_in_circles(path: Path) -> None:
     path.symlink_to(path)
-    assert refusal(path) == f"store: '{path}' is no file"
+    assert refusal(path) == f"store: '{path}' is no regular file"
 
 
 # The file
@@ -674,9 +674,9 @@ def replace_by_newer(path: Path) -> None:
         (remove_folder, "'FILE' can't be used: unable to open database file"),
         (replace_by_text, "'FILE' can't be used: file is not a database"),
         (replace_by_folder, "'FILE' can't be used: unable to open database file"),
-        (replace_by_database, "'FILE' is another program's database"),
-        (replace_by_nothing, "'FILE' is another program's database"),
-        (replace_by_newer, "'FILE' is another release's: version 2, not 1"),
+        (replace_by_database, "'FILE' is the database of another program"),
+        (replace_by_nothing, "'FILE' is the database of another program"),
+        (replace_by_newer, "'FILE' was made by another release: version 2, not 1"),
     ],
 )
 def test_what_becomes_of_the_file_is_an_error_of_the_next_use(

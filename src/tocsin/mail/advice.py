@@ -56,7 +56,7 @@ def of_login(reply: Reply, password: str, hint: str, *, needs_tls: bool) -> str:
     if not reply.final:
         return ""
     if reply.enhanced == "5.7.30":  # Microsoft 365: no passwords any more
-        return ". Set access_token: passwords are not taken here, OAuth 2 tokens are."
+        return ". Set access_token: the server accepts OAuth 2 tokens, but no passwords."
     odd = _of_password(password) if reply.code == 535 else ""  # noqa: PLR2004 - a wrong password
     return "".join(f". {sentence}" for sentence in (hint, odd) if sentence)
 

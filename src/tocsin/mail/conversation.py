@@ -56,7 +56,7 @@ class Conversation:
             OSError: the connection is lost, or can't be used any more.
         """
         if self.channel.unread():
-            raise OutOfStepError("the server speaks before it is asked, or has hung up")
+            raise OutOfStepError("the server has sent a reply to no command, or hung up")
         self.channel.write(line.encode("utf-8") + b"\r\n")
         return self.reply(continues=continues)
 
@@ -75,7 +75,7 @@ class Conversation:
             self.farewell = reply
             raise ConnectionAbortedError(str(reply))
         if reply.intermediate and not continues:
-            raise OutOfStepError(f"the server asks for more than there is: {reply}")
+            raise OutOfStepError(f"the server asks for more input than the command has: {reply}")
         return reply
 
     def quit(self) -> None:

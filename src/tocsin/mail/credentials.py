@@ -109,13 +109,13 @@ def reveal(secret: Callable[[], str] | None) -> str | None:
     if not isinstance(value, str):
         raise TypeError(f"expected text, got {type(value).__name__}")
     if not value or not is_utf8(value) or has_separator(value):
-        raise ValueError("it is empty, or no text that a login can carry")
+        raise ValueError("it is empty, or has characters that no login can send")
     return value
 
 
 def _sendable(key: str, value: str) -> str:
     if not is_utf8(value):
-        options.fail(key, "expected text that UTF-8 can carry, got a lone surrogate")
+        options.fail(key, "expected text that UTF-8 can encode, got a lone surrogate")
     if has_separator(value):
         options.fail(key, "expected text without NUL and ^A, which separate a login's parts")
     return value

@@ -42,7 +42,7 @@ def endpoint(given: Mapping[str, Any]) -> dict[str, Any]:
     if source == "url":
         for name in _TRANSPORT:
             if given.get(name) is not None:
-                options.fail(f"email.{name}", "can't be used together with 'url', which says it")
+                options.fail(f"email.{name}", "can't be used together with 'url', which sets it")
         return _of_url(given["url"])
     return _of_provider(given) if source == "provider" else {}
 

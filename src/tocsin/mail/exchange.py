@@ -134,7 +134,7 @@ class Exchange:
         if not self._announced:
             if self._channel.unread():
                 reply = talk.reply()  # it holds the reason, if the server closes the connection
-                raise OutOfStepError(f"the server speaks before it is asked: {reply}")
+                raise OutOfStepError(f"the server has sent a reply to no command: {reply}")
             # A server that closes the connection in the middle has answered the first commands.
             with contextlib.suppress(ConnectionError):
                 self._channel.write(flight(commands))
@@ -167,7 +167,7 @@ class Exchange:
         """Decide nothing: the commands came too early, and are sent again later."""
         self._known.rides = False
         if answers.asked:
-            raise OutOfStepError("the server asks for a message of which it refused a part")
+            raise OutOfStepError("the server asks for the message, but has refused its commands")
         self._conversation.command("RSET")
 
     def _prepare_message(self, named: dict[str, Verdict]) -> list[str]:
@@ -187,7 +187,7 @@ class Exchange:
             named.update(of_all(answers.go_ahead, accepted, full=full))
         self.verdicts.update(self._learn(named))
         if answers.asked:
-            raise OutOfStepError("the server takes a message without a sender")
+            raise OutOfStepError("the server asks for the message, but has refused its sender")
         if answers.named:
             self._conversation.command("RSET")  # some servers still hold sender and recipients
 
@@ -207,7 +207,7 @@ class Exchange:
     def _refuse_early(self, accepted: Sequence[str]) -> NoReturn:
         reply = self._conversation.reply()
         if reply.positive:
-            raise OutOfStepError("the server takes a message that hasn't ended")
+            raise OutOfStepError("the server accepts the message before its end")
         self.verdicts.update(self._learn(of_all(reply, accepted)))
         raise ConnectionAbortedError("the server answered before the message had ended")
 

@@ -172,7 +172,7 @@ def _start_tls(conversation: Conversation) -> None:
         # (RFC 3207 §6, CVE-2011-0411).
         raise _refusal(
             conversation,
-            "there are bytes behind the reply to STARTTLS: somebody injects commands",
+            "there are bytes behind the reply to STARTTLS: an attacker may have injected commands",
             Reply(None, None, "bytes behind the reply to STARTTLS"),
         )
     channel.start_tls(target.tls_context, target.verified_name)

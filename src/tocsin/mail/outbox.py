@@ -72,7 +72,7 @@ class TestEmailHandler(EmailHandler):
                 on_transaction(receipt)
             receipts.append(dataclasses.replace(receipt, refused=envelope.invalid))
         if not all(receipt.complete for receipt in receipts):
-            raise SendError("not all recipients have an address", receipts=receipts)
+            raise SendError("some recipients are no addresses", receipts=receipts)
         return receipts
 
     def __repr__(self) -> str:

@@ -61,7 +61,7 @@ class Provider:
         """
         if not self.regional:
             if region is not None:
-                options.fail("region", f"{self.name!r} has none")
+                options.fail("region", f"{self.name!r} has no regions")
             return self.host
         if region is None:
             options.fail("region", f"{self.name!r} needs one, such as 'eu-west-1'")

@@ -85,7 +85,7 @@ class SQLiteFile:
         with files:
             _make(self.path)
         if not self.path.is_file():
-            raise StoreError(f"'{self.path}' is no file")
+            raise StoreError(f"'{self.path}' is no regular file")
         if not os.access(self.path, os.R_OK | os.W_OK):
             raise StoreError(f"'{self.path}' can't be read and written")
 
@@ -186,7 +186,9 @@ class SQLiteFile:
         # SQLite doesn't wait for other processes here. A copy made by VACUUM INTO needs it too.
         (mode,) = sql.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
-            raise StoreError(f"'{self.path}' is where processes can't share memory")
+            raise StoreError(
+                f"'{self.path}' is on a file system where processes can't share memory, as SQLite needs"
+            )
         if made:
             return  # the tables exist, so no lock is needed
         sql.execute("BEGIN IMMEDIATE")
@@ -199,11 +201,11 @@ class SQLiteFile:
     def _check(self, sql: sqlite3.Connection) -> None:
         """Check that the file is a store's of this version: it may have been replaced."""
         if _number(sql, "PRAGMA application_id") != _APPLICATION:
-            raise StoreError(f"'{self.path}' is another program's database")
+            raise StoreError(f"'{self.path}' is the database of another program")
         version = _number(sql, "PRAGMA user_version")
         if version != _SCHEMA:
             raise StoreError(
-                f"'{self.path}' is another release's: version {version}, not {_SCHEMA}"
+                f"'{self.path}' was made by another release: version {version}, not {_SCHEMA}"
             )
 
     def _shorten(self, sql: sqlite3.Connection) -> None:
