@@ -1,10 +1,9 @@
 """One transaction on the wire: its commands, its message, and the verdicts that follow.
 
-The server decides about a recipient; where it said nothing, the client does. A connection that is
-lost before the final dot decides nothing: the server has no message. After the final dot, the
-client can't know whether the server has it.
-
-The message is sent as soon as one recipient is accepted.
+The message is sent if the server accepts at least one recipient. A verdict follows from the reply
+of the server. Without a reply, the client decides: a connection that is lost before the final dot
+decides nothing, because the server has no message; after the final dot, the client can't know
+whether the server has accepted it, and the verdict is "unknown".
 """
 
 from __future__ import annotations
@@ -174,7 +173,9 @@ class Exchange:
         """Return the accepted recipients; without any, a lone dot ends it (RFC 2920 §3.1)."""
         self._learn(named)
         accepted = [one for one, verdict in named.items() if verdict.fate is Fate.ACCEPTED]
-        self.verdicts.update({one: named[one] for one in named if one not in set(accepted)})
+        self.verdicts.update(
+            {one: found for one, found in named.items() if found.fate is not Fate.ACCEPTED}
+        )
         if not accepted:
             self._conversation.command(".")
         return accepted

@@ -187,7 +187,8 @@ class SQLiteFile:
         (mode,) = sql.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
             raise StoreError(
-                f"'{self.path}' is on a file system where processes can't share memory, as SQLite needs"
+                f"'{self.path}' is on a file system where processes can't share memory, "
+                "as SQLite's write-ahead log needs it"
             )
         if made:
             return  # the tables exist, so no lock is needed
