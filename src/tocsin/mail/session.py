@@ -122,13 +122,13 @@ class Session:
             Recipient → verdict. A recipient without a verdict can be tried over a new connection:
             this one was lost before the final dot, or the server closes it.
         """
-        announced, self._ahead = self._ahead, None
-        current = announced or plan(transaction, self._conversation.features)
+        ahead, self._ahead = self._ahead, None
+        current = ahead or plan(transaction, self._conversation.features)
         exchange = Exchange(
             self._conversation,
             current,
             pipelined=self.pipelining,
-            announced=announced is not None,
+            announced=ahead is not None,
         )
         self._begin(current, deadline)
         try:

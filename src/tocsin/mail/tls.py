@@ -149,11 +149,11 @@ def _loaded(key: str, files: Mapping[str, Path]) -> ssl.SSLContext:
 def check_login_is_encrypted(host: str, port: int, *, encrypted: bool) -> None:
     """Check, for a login on the submission port, that the connection will be encrypted.
 
-    Other ports and this machine are left to the login itself: only there is it known whether the
-    server is on this machine.
+    On other ports, the client checks it before the login: only then does it know whether the server
+    is on this machine, where encryption isn't needed.
 
     Raises:
-        ConfigError: the server would refuse the login, or the client would.
+        ConfigError: the credentials would have to be sent without encryption.
     """
     if port == SUBMISSION_PORT and not encrypted and not may_be_this_machine(host):
         options.fail(
