@@ -272,7 +272,7 @@ def test_a_simulation_sends_what_a_leader_sends_that_looks_at_every_event(
 
 
 def test_the_documentation_has_what_was_measured() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "alerts.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "when.md").read_text(encoding="utf-8")
     table = page.partition("<!-- scenarios begin -->")[2].partition("<!-- scenarios end -->")[0]
     rows = [tuple(cell.strip() for cell in row.strip("|").split("|")) for row in table.split("\n")]
     assert [row for row in rows if len(row) == 3][2:] == measured()

@@ -9,7 +9,7 @@ import pytest
 from conversations import target_for
 
 from tocsin import Message, SMTPEmailHandler
-from tocsin.mail.pool import Pool, abandon_all
+from tocsin.mail.pool import Pool
 from tocsin.mail.session import Session
 from tocsin.testing import ScriptedSMTPServer
 
@@ -58,7 +58,7 @@ def test_what_a_child_does_first_closes_without_a_word() -> None:
         target = target_for(server)
         pool = Pool(lambda until: Session.open(target, until))
         with pool.keep():
-            abandon_all()
+            pool.abandon()
             assert len(pool) == 0
             pool.give_back(pool.take(float("inf")))
             assert len(pool) == 1

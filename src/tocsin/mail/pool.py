@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import weakref
 from typing import TYPE_CHECKING
 
 from tocsin.forks import on_fork
@@ -32,7 +31,7 @@ class Pool:
         self._lock = threading.Lock()
         self._sessions: list[Session] = []
         self._keeping = 0  # `with` blocks that are open
-        _pools.add(self)
+        on_fork(self.abandon)
 
     def __len__(self) -> int:
         """Return how many sessions are kept."""
@@ -97,15 +96,3 @@ class Pool:
         sessions, self._sessions = self._sessions, []
         for session in sessions:
             session.abandon()
-
-
-_pools: weakref.WeakSet[Pool] = weakref.WeakSet()
-
-
-def abandon_all() -> None:
-    """Leave the kept sessions of all pools to the parent process; for the child of a fork."""
-    for pool in list(_pools):
-        pool.abandon()
-
-
-on_fork(abandon_all)

@@ -85,7 +85,10 @@ class Store(Protocol):
         durable: whether the batches and the state outlive the process.
     """
 
-    durable: bool
+    @property
+    def durable(self) -> bool:
+        """Whether the batches and the state outlive the process."""
+        ...
 
     def append(self, batch: bytes) -> None:
         """Keep a batch until a leader has merged it. No process needs to lead at this moment.

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from tocsin.exceptions import StoreError
-from tocsin.forks import files
+from tocsin.forks import ForkGuard
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -53,6 +53,7 @@ _NO_SPACE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOE
 _LOG = 16 << 20
 _PAGES = 1000  # pages of 4 KB after which SQLite moves the log into the file
 _NO_CHECKPOINT_ON_CLOSE = getattr(sqlite3, "SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE", None)  # since 3.12
+_uses: ForkGuard = ForkGuard()  # a child would inherit the locks of a thread that it lacks
 _FILES = "", "-wal", "-shm", "-journal"  # SQLite trusts the content of each of them
 
 
@@ -82,7 +83,7 @@ class SQLiteFile:
             raise StoreError(f"the folder '{folder}' does not exist")
         if not os.access(folder, os.W_OK | os.X_OK):
             raise StoreError(f"the folder '{folder}' can't be written to; SQLite makes files in it")
-        with files:
+        with _uses:
             _make(self.path)
         if not self.path.is_file():
             raise StoreError(f"'{self.path}' is no regular file")
@@ -105,7 +106,7 @@ class SQLiteFile:
         until = time.monotonic() + self._busy
         try:
             while True:
-                with files, contextlib.closing(self._open()) as sql:
+                with _uses, contextlib.closing(self._open()) as sql:
                     if self._begin(sql, kind, until):
                         yield sql
                         sql.execute("COMMIT")  # without it, closing rolls everything back
@@ -119,7 +120,7 @@ class SQLiteFile:
             raise StoreError(f"'{self.path}' can't be used: {error}") from error
 
     def _open(self) -> sqlite3.Connection:
-        if files.cut:
+        if _uses.was_cut:
             raise StoreError(
                 f"'{self.path}' can't be used in this process: it was forked while another thread "
                 "wrote to the file"
