@@ -18,7 +18,7 @@ from aiosmtpd.controller import Controller
 from tocsin import AlertHandler, ConnectError, Policy, SMTPEmailHandler
 from tocsin.mail import dial, opening
 from tocsin.mail.providers import PROVIDERS
-from tocsin.render import view
+from tocsin.render import group_view, mail_view, sample_view
 from tocsin.testing import ScriptedSMTPServer
 
 if TYPE_CHECKING:
@@ -124,10 +124,10 @@ def test_every_service_has_its_row() -> None:
 
 
 VALUES = {
-    "`mail`": view.MailView,
-    "`group`": view.GroupView,
-    "`group.samples`": view.SampleView,
-    "`sample.context`": view.ContextView,
+    "`mail`": mail_view.MailView,
+    "`group`": group_view.GroupView,
+    "`group.samples`": sample_view.SampleView,
+    "`sample.context`": sample_view.ContextView,
 }
 
 

@@ -378,7 +378,7 @@ def test_an_outage_ends_with_one_mail_that_tells_everything() -> None:
     assert list(sender.counted.values()) == [1800]
     assert attempts < 40
     body = sender.attempts[-1][2]
-    assert b"Not everybody got the mails before" in body
+    assert b"Mails did not reach all recipients" in body
 
 
 def test_a_wrong_password_for_an_hour_costs_no_account_and_no_event() -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _LEASE = 10.0  # seconds for merging and deciding, never for a send
 _MERGE = 3.0  # seconds of it for merging; then another lease is taken for the rest
+_TURN = 0.02  # seconds between two tries
 _BATCHES = 200  # batches merged at once; each may have a megabyte of samples
 
 
@@ -95,6 +96,11 @@ class Journal:
         return self.store.owes or bool(self._unsent)
 
     @property
+    def may_give_way(self) -> bool:
+        """Whether another handler of the same store can go on with everything that waits."""
+        return not (self.store.trouble or self.owes)
+
+    @property
     def unsent(self) -> list[Batch]:
         """The batches that the store does not have."""
         return [batch for batch, _ in list(self._unsent)]
@@ -152,15 +158,20 @@ class Journal:
     # Leading
 
     @contextlib.contextmanager
-    def lead(self) -> Generator[Leadership | None]:
+    def lead(self, *, until: float = 0) -> Generator[Leadership | None]:
         """Lead for a moment: every batch is merged in the state. None if another process leads.
+
+        Args:
+            until: while another process leads, it is waited for until then, as a point of
+                `time.monotonic`.
 
         Raises:
             LeaseLost: it took too long, and another process leads.
             StoreError: the store fails, or another release has written to it.
         """
         with self._leading:
-            led = self._lead()
+            while (led := self._lead()) is None and time.monotonic() + _TURN < until:
+                time.sleep(_TURN)
             if led is None:
                 yield None
                 return

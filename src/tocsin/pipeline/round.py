@@ -24,7 +24,7 @@ from tocsin.exceptions import LeaseLost, StoreError
 from tocsin.pipeline.recipients import bare_addresses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
 
     from tocsin.alerts.outgoing import Outgoing
     from tocsin.pipeline.attempts import Attempts
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 _BUSY = 1.0  # seconds until the next try to lead, while another process leads
 _NO_RECIPIENT = 60.0  # seconds until the lists are asked again, when there is no recipient
-_TURN = 0.02  # seconds until the next try to lead, while a caller waits
 _INSTANT = 0.5  # seconds that a lock is waited for once the time is over
 
 
@@ -90,11 +89,6 @@ class Round:
         self._asked = Audience()  # the recipients of the latest digest
         thread.meanwhile = self._meanwhile
 
-    @property
-    def may_give_way(self) -> bool:
-        """Whether another handler of the same store can go on with everything that waits."""
-        return not (self._store.trouble or self.journal.owes)
-
     def load(self) -> None:
         """Load what a mail needs, before it is needed."""
         if self._store.durable:  # loading takes long for a process that is about to be killed
@@ -142,7 +136,7 @@ class Round:
             return None
         audience: Audience | None = None
         while True:
-            with self._lead(urgency, until) as lead:
+            with self.journal.lead(until=until if urgency else 0) as lead:
                 if lead is None:
                     return _BUSY
                 self._undelivered.give_up_overdue(lead, self._asked)
@@ -158,16 +152,6 @@ class Round:
             else:
                 self._attempts.send(due, until)
                 audience = None
-
-    @contextlib.contextmanager
-    def _lead(self, urgency: Urgency, until: float) -> Generator[Leadership | None]:
-        """Lead; while another process does, wait for it if a caller waits for this round."""
-        while True:
-            with self.journal.lead() as lead:
-                if lead is not None or urgency is Urgency.NONE or time.monotonic() + _TURN > until:
-                    yield lead
-                    return
-            time.sleep(_TURN)
 
     def _decide(
         self, lead: Leadership, urgency: Urgency, audience: Audience | None, until: float
@@ -197,7 +181,7 @@ class Round:
         again = True
         audience = self._ask()
         while True:
-            with self._lead(urgency, until) as lead:
+            with self.journal.lead(until=until if urgency else 0) as lead:
                 if lead is None:
                     return
                 if again and (urgency is Urgency.EXIT or not lead.state.full):

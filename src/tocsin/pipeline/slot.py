@@ -107,10 +107,10 @@ class Describer:
     def _sample(self, slot: Slot) -> tuple[str, str, Event]:
         """Return the kind of error, its place, and a sample."""
         try:
-            kind, place = slot.identity.told(self._redact)
+            kind, place = slot.identity.describe(self._redact)
             event = slot.capture.event(
                 own=self._own, host=self._host, source=linecache.getline, redact=self._redact
             )
         except Exception as error:  # noqa: BLE001 - an event that can't be described is counted
-            kind, place, event = type_name(type(error)), "tocsin", slot.capture.untold(self._host)
+            return type_name(type(error)), "tocsin", slot.capture.placeholder(self._host)
         return kind, place, event

@@ -146,7 +146,7 @@ class WorkerThread:
                     return self._end()
                 if exits.only_daemons_left():
                     return self._end_process()
-                heir = self.heir if self._round.may_give_way else None
+                heir = self.heir if self._round.journal.may_give_way else None
                 ends = [] if due is None or heir else [due]
                 if self._requests.work:
                     ends.append(next_hand_over)
