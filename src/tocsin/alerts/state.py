@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from tocsin.alerts.grouping import Group
     from tocsin.alerts.settings import Policy
 
-MAX_OUTGOING = 20
-"""Digests that no recipient is known to have; while there are so many, no further one is taken."""
+_MAX_OUTGOING = 20  # digests that no recipient is known to have, until no further one is taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +92,12 @@ class State:
     @property
     def full(self) -> bool:
         """Whether so many digests wait that no further one is taken."""
-        return sum(not one.counted for one in self.outgoing.values()) >= MAX_OUTGOING
+        return sum(not one.counted for one in self.outgoing.values()) >= _MAX_OUTGOING
+
+    @property
+    def excess(self) -> int:
+        """How many more digests wait than should."""
+        return len(self.outgoing) - _MAX_OUTGOING
 
     @property
     def next_retry_at(self) -> float:
