@@ -59,8 +59,9 @@ class Channel:
         self._eof = False
         self._unacknowledged = False  # whether bytes were received since the last acknowledgement
         self.deadline: float = float("inf")
-        self.encrypted, self.heard = False, False
-        self.sent = 0
+        self.encrypted: bool = False
+        self.heard: bool = False
+        self.sent: int = 0
 
     @property
     def peer(self) -> str:

@@ -113,6 +113,9 @@ class SMTPEmailHandler(EmailHandler):
     ) -> None:
         self._reject_unknown(unknown)
         self.host: str = "localhost" if host is None else host_option(host)
+        self.port: int
+        self.use_tls: bool
+        self.use_starttls: bool
         self.port, self.use_tls, self.use_starttls = tls.transport_options(
             port, use_tls, use_starttls
         )

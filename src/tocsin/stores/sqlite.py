@@ -53,7 +53,7 @@ class SQLiteStore:
         self._clock = clock
         self._ticks = ticks
         try:
-            self.file = SQLiteFile(path, busy)
+            self.file: SQLiteFile = SQLiteFile(path, busy)
             with self.file.transaction("DEFERRED"):
                 pass
         except OSError as error:
