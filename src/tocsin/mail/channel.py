@@ -55,8 +55,7 @@ class Channel:
         sock.setblocking(False)
         self._sock = sock
         self._timeout = min(timeout, _DAY)
-        self._buffer = bytearray()
-        self._eof = False
+        self._buffer, self._eof = bytearray(), False
         self._unacknowledged = False  # whether bytes were received since the last acknowledgement
         self.deadline: float = float("inf")
         self.encrypted: bool = False

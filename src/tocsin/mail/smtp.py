@@ -113,12 +113,10 @@ class SMTPEmailHandler(EmailHandler):
     ) -> None:
         self._reject_unknown(unknown)
         self.host: str = "localhost" if host is None else host_option(host)
-        self.port: int
-        self.use_tls: bool
-        self.use_starttls: bool
-        self.port, self.use_tls, self.use_starttls = tls.transport_options(
-            port, use_tls, use_starttls
-        )
+        transport = tls.transport_options(port, use_tls, use_starttls)
+        self.port: int = transport[0]
+        self.use_tls: bool = transport[1]
+        self.use_starttls: bool = transport[2]
         encrypted = self.use_tls or self.use_starttls
         self.tls_context: ssl.SSLContext | None = tls.context_option(tls_context, needed=encrypted)
         self.timeout: float = options.seconds("timeout", timeout, above=0)

@@ -9,7 +9,7 @@ from tocsin.pipeline.sending import silent
 from tocsin.text import attempt, type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from tocsin.exceptions import StoreError
 
@@ -46,6 +46,10 @@ class Complaints:
         """Tell an error for which there is no other treatment."""
         name = type_name(type(error))
         self.tell(name, f"unexpected: {name}: {self.text_of(error)}")
+
+    def no_recipient(self, notes: Sequence[str]) -> None:
+        """Tell that there is no recipient, and what is wrong with the lists."""
+        self.tell("nobody", f"no recipient is known; {'; '.join(notes)}")
 
     def store_failed(self, error: StoreError) -> str:
         """Tell that the process goes on alone, and return the error's text."""

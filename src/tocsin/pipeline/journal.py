@@ -138,22 +138,23 @@ class Journal:
         """
         with self._sending:
             if groups or dropped or report is not None:
-                self._number += 1
-                batch = Batch(
-                    source=self.owner,
-                    number=self._number,
-                    groups=groups,
-                    reports=() if report is None else (report,),
-                    dropped=dropped,
-                )
-                written, raw = _written(batch)
-                self.dropped += written.dropped - dropped
-                self._unsent.append((written, raw))
+                self._number_batch(groups, dropped, () if report is None else (report,))
             while self._unsent:
                 batch, raw = self._unsent[0]
                 self.store.append(raw)
                 self.taken += sum(group.count for group in batch.groups)
                 del self._unsent[0]
+
+    def _number_batch(
+        self, groups: tuple[Group, ...], dropped: int, reports: tuple[Report, ...]
+    ) -> None:
+        self._number += 1
+        batch = Batch(
+            source=self.owner, number=self._number, groups=groups, reports=reports, dropped=dropped
+        )
+        written, raw = _written(batch)
+        self.dropped += written.dropped - dropped
+        self._unsent.append((written, raw))
 
     # Leading
 

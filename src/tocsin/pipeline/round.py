@@ -83,7 +83,7 @@ class Round:
         self._claims = claims
         self._attempts = attempts
         self._undelivered = undelivered
-        self._thread = thread
+        self.thread: SendingThread = thread
         self._audience = audience
         self._clock = clock
         self._asked = Audience()  # the recipients of the latest digest
@@ -95,10 +95,6 @@ class Round:
             with contextlib.suppress(StoreError):  # the round that follows meets it again
                 self._hand_over()
         self._attempts.load()
-
-    def hurry(self) -> None:
-        """Hand over at once, while a mail is being sent."""
-        self._thread.hurry()
 
     def run(self, urgency: Urgency = Urgency.NONE, until: float = float("inf")) -> float | None:
         """Run one round.
@@ -151,8 +147,7 @@ class Round:
             if isinstance(due, Decision):  # the recipients are asked without holding the lease
                 audience = self._ask()
                 if not bare_addresses(audience):
-                    notes = "; ".join(audience.notes)
-                    self.complaints.tell("nobody", f"no recipient is known; {notes}")
+                    self.complaints.no_recipient(audience.notes)
                     return _NO_RECIPIENT
             else:
                 self._attempts.send(due, until)
@@ -212,7 +207,7 @@ class Round:
 
     def _ask(self) -> Audience:
         """Return the recipients of a digest now, and notes about the alerts themselves."""
-        self._asked = audience = self._thread.run(self._audience)
+        self._asked = audience = self.thread.run(self._audience)
         if not self._store.trouble:
             return audience
         note = f"The store can't be used; these counts are one process's: {self._store.trouble}"

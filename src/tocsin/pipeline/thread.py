@@ -156,14 +156,13 @@ class WorkerThread:
                 elif ends:
                     break
                 else:
-                    self._end()
-                    if heir and due is not None:
-                        heir()
-                    return False
+                    return self._end(heir if due is not None else None)
         return True
 
-    def _end(self) -> bool:
+    def _end(self, heir: Callable[[], None] | None = None) -> bool:
         self.current = None
+        if heir is not None:
+            heir()
         return False
 
     def _end_process(self) -> bool:

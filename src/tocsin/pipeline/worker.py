@@ -62,7 +62,7 @@ class Worker:
         """Wake the worker: events wait to be handed over, within a second or at once."""
         self._requests.note_work(urgent=urgent)
         if urgent:
-            self.round.hurry()
+            self.round.thread.hurry()
         started = self.thread.start()
         exits.watch()
         if started:
@@ -89,7 +89,7 @@ class Worker:
         """
         until = time.monotonic() + (self.exit_timeout if timeout is None else timeout)
         number = self._requests.ask(urgency, self._in_time(until))
-        self.round.hurry()
+        self.round.thread.hurry()
         self.thread.start()
         return number
 
