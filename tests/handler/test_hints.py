@@ -232,7 +232,7 @@ def test_a_level_that_is_set_later_is_checked_the_same() -> None:
 def test_a_path_is_told_how_a_file_is_given(key: str, value: str) -> None:
     for given in (value, PurePosixPath(value)):
         assert error(**{key: given}) == (
-            f"{key}: expected an address or a list of them; a file of them is {{file: {value}}}"
+            f"{key}: expected an address or a list of them; for a file, write {{file: {value}}}"
         )
 
 
@@ -352,7 +352,7 @@ def test_an_account_of_outlook_com_is_no_other_services(name: str) -> None:
 # A context that nothing reaches
 
 NOTHING_BELOW = (
-    "context: nothing below alert_level (ERROR) passes level (ERROR); set level to DEBUG or INFO"
+    "context: no record below alert_level (ERROR) passes level (ERROR); set level to DEBUG or INFO"
 )
 
 
