@@ -196,7 +196,7 @@ def test_a_process_whose_store_fails_goes_on_alone_and_says_so(
     mail: Any = email.outbox[0]
     assert "The store can't be used; these counts are one process's: the disk is full" in mail.text
     error = capsys.readouterr().err
-    assert error.count("the store can't be used, each process goes on alone: the disk is full") == 1
+    assert error.count("the store can't be used, each process works alone: the disk is full") == 1
     process.log("urgent", level=50)
     process.run()
     assert counts(email) == [3, 1]
