@@ -40,7 +40,7 @@ class AlertHandler(Emitter):
             file with one address on each line, read again when it changes; or a callable that
             returns addresses, called for each mail.
         email: how mails are sent: an email handler, or a mapping with its options, in which
-            `handler` names the class (`"smtp"` by default); by default, by `localhost:25`.
+            `handler` names the class (`"smtp"`); the default is the server at `localhost:25`.
         from_addr: the sender's address; by default the email handler's `default_from`, else its
             `username` if that is an address.
         app: the application's name, shown in the subject; by default the name of the script.
@@ -55,10 +55,10 @@ class AlertHandler(Emitter):
             Its argument is the scope, a text made of `app`, `environment` and `name`: only
             handlers with the same scope share events.
         app_packages: the application's root packages. The mail marks their frames, and the
-            innermost of them is the place of an error. By default, the package that the logger is
+            innermost one is the place of an error. By default, the package that the logger is
             named after, and all code that is neither in the standard library nor installed.
-        context: how many records below `alert_level` are kept for each thread or task, to show the
-            records before an error: from 0 to 1000. `level` must be below `alert_level`.
+        context: how many records below `alert_level`, up to 1000, are kept for each thread or task,
+            to show the records before an error. `level` must be below `alert_level`.
         context_key: a context variable: records with the same value of it are kept together,
             instead of records of the same thread or task.
         alert_level: with `context`, the lowest level of an alert; records below it are context.

@@ -358,8 +358,10 @@ NOTHING_BELOW = (
 
 def test_a_context_that_the_level_keeps_empty_is_an_error() -> None:
     assert error(context=20) == NOTHING_BELOW
-    assert error(context=20, level="CRITICAL").startswith("context: nothing below alert_level (E")
-    assert error(context=20, level="WARNING", alert_level="WARNING").startswith("context: nothing")
+    assert error(context=20, level="CRITICAL").startswith("context: no record below alert_level (E")
+    assert error(context=20, level="WARNING", alert_level="WARNING").startswith(
+        "context: no record"
+    )
     handler = AlertHandler(**GIVEN, context=20, level="WARNING")
     handler.setLevel("CRITICAL")  # at run time that is how a program makes it quiet
     assert handler.level == logging.CRITICAL

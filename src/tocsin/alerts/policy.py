@@ -1,4 +1,4 @@
-"""The rules that decide when a digest is sent, and why. Their numbers are the fields of `Policy`.
+"""The rules of when a digest is sent, and why. Their numbers are the fields of `Policy`.
 
 Each reason has a function that returns its time: `still_at`, `quiet_at`, `worse_at`; for a new
 group, `causes` adds `group_wait`. `told_now` sets the interval until a group is told again. The

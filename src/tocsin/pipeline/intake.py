@@ -198,7 +198,7 @@ class Intake:
 
     def drain(self) -> tuple[Group, ...]:
         """Return the groups since the last drain, with samples. It reads source files."""
-        return self._groups_of(self.take())
+        return self.groups_of(self.take())
 
     def take(self) -> list[tuple[str, Slot]]:
         """Return the slots since the last drain, each with its fingerprint."""
@@ -220,7 +220,7 @@ class Intake:
                 self._slots.update(item for item in slots.items() if item[1] is changing)
         return taken + late
 
-    def _groups_of(self, taken: list[tuple[str, Slot]]) -> tuple[Group, ...]:
+    def groups_of(self, taken: list[tuple[str, Slot]]) -> tuple[Group, ...]:
         """Return the groups of slots, with samples as long as there is room for them."""
         room = _MAX_SAMPLES
         groups: list[Group] = []
