@@ -158,7 +158,7 @@ def build_store(value: object, scope: str) -> Store:
 
         return MemoryStore()
     path = options.file_path("store", place)
-    if os.path.isdir(path):  # noqa: PTH112 - `Path.is_dir` raises without the right to look
+    if os.path.isdir(path):  # noqa: PTH112 - `Path.is_dir` may raise PermissionError
         options.fail("store", f"{str(path)!r} is a folder; expected the path of a file")
     try:
         from tocsin.stores.sqlite import SQLiteStore  # noqa: PLC0415 - as above

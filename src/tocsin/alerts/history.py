@@ -59,7 +59,8 @@ class Told:
 
     Attributes:
         at: when the digest was decided, in the store's time.
-        interval: seconds after `at` until the group is told again if it goes on.
+        interval: seconds after `at` until the group is told again, if its events
+            continue.
         rate: events per minute at that time.
         echoes: how many digests in a row, up to this one, told only events of the group that came
             right after a mail; 0 once an event came at any other time.

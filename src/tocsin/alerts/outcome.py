@@ -135,7 +135,7 @@ def _dissolve(state: State, outgoing: Outgoing, policy: Policy, now: float) -> N
             later.mail_before = outgoing.mail_before
     state.lose(digest.lost, outgoing.lost_before)
     _untell(state, outgoing)
-    # Groups that are in the table come first: for the others, idle groups may be forgotten.
+    # Groups that have a history come first: to make room for new ones, idle groups are forgotten.
     groups = [entry.group for entry in digest.entries]
     for group in sorted(groups, key=lambda group: group.fingerprint not in state.groups):
         placed = state.place(group, policy, now)

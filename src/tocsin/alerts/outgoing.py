@@ -29,7 +29,7 @@ class Outgoing:
         digest: its content.
         at: when it was decided.
         spent: the budget that paid for it; "" for none.
-        before: fingerprint → the facts about the group from before; empty once it is counted.
+        before: fingerprint → the facts to restore; empty once the digest is counted.
         mail_before: when the digest before it was decided.
         lost_before: when the first of the lost events that it reports was lost.
         owed: the recipients that do not have it, as bare addresses.
