@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tocsin.alerts.digest import Trouble
-from tocsin.alerts.state import MAX_OUTGOING
 
 if TYPE_CHECKING:
     from tocsin.alerts.outgoing import Outgoing, Report
@@ -103,7 +102,7 @@ def overdue(state: State, after: float, now: float) -> list[Outgoing]:
     waiting.sort(key=lambda one: one.at)
     old = [one for one in waiting if one.at + after <= now]
     had = [one for one in waiting[len(old) :] if one.counted]
-    return old + had[: max(0, len(state.outgoing) - len(old) - MAX_OUTGOING)]
+    return old + had[: max(0, state.excess - len(old))]
 
 
 def is_hopeless(state: State, after: float, now: float) -> bool:

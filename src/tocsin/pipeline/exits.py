@@ -35,7 +35,7 @@ class Member(Protocol):
         """Ask for a round, and return its number."""
         ...
 
-    def leave(self, asked: int, until: float) -> None:
+    def leave(self, number: int, until: float) -> None:
         """Wait for a round until then; if it is not over, give up what is unmailed."""
         ...
 

@@ -111,14 +111,7 @@ class Round:
             Seconds until there is something to do, if nothing happens before; None for never.
         """
         self.journal.come_back()
-        try:
-            pause = self._run(urgency, until)
-        except LeaseLost:
-            if urgency is not Urgency.EXIT:
-                return _BUSY
-            pause = self._run(urgency, until)  # there is no later round
-        except StoreError:  # this process goes on alone now
-            pause = self._run(urgency, until)
+        pause = self._try(urgency, until)
         if self.journal.owes and urgency is Urgency.EXIT and time.monotonic() < until:
             self.journal.come_back(now=True)
         for outgoing in self.journal.left_behind():
@@ -126,6 +119,18 @@ class Round:
         if self._store.trouble and (self.ledger.has_unmailed or self.journal.owes):
             pause = min(self._store.retry_in, float("inf") if pause is None else pause)
         return pause
+
+    def _try(self, urgency: Urgency, until: float) -> float | None:
+        for last in (False, False, True):
+            try:
+                return self._run(urgency, until)
+            except LeaseLost:
+                if urgency is not Urgency.EXIT:
+                    break  # there is a later round
+            except StoreError:  # this process goes on alone now
+                if last:
+                    raise
+        return _BUSY
 
     def _run(self, urgency: Urgency, until: float) -> float | None:
         self._hand_over(urgency)
