@@ -452,14 +452,14 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "callable that returns no store": (
         {"store": "ext://builtins.str"},
-        "store: expected a callable that returns a Store, and got str",
+        "store: expected a callable that returns a Store; it returned str",
     ),
     "version of a wrong type": ({"version": 0}, "version: expected text, got int; quote it"),
     "environment that is a list": ({"environment": []}, "environment: expected text, got list"),
     "cc that is false": ({"cc": False}, "cc: expected an address or a list of them, got bool"),
     "alert_level without what it is for": (
         {"alert_level": "WARNING"},
-        "alert_level: it needs context; without, level says what is an alert",
+        "alert_level: has no effect without context; set level instead",
     ),
     "app_packages of a wrong type": (
         {"app_packages": 5},

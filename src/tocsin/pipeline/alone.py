@@ -1,4 +1,4 @@
-"""What a process keeps while it goes on alone: a store in memory, and reports for the usual one."""
+"""The data of a process that works alone: a store in memory, and reports for the usual store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs for one handler, put together from its parts, anew in each process."""
+"""The assembly: builds the worker of a handler from its parts, anew in each process."""
 
 from __future__ import annotations
 
