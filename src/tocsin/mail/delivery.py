@@ -106,8 +106,7 @@ class Delivery:
             if job.note(transaction, verdicts) and job not in jobs:
                 jobs.appendleft(job)
             decided = any(verdict.fate is not Fate.TOO_MANY for verdict in verdicts.values())
-            news = self._learn(session)
-            self._lost(jobs, job, session, decided=decided or news)
+            self._lost(jobs, job, session, decided=self._learn(session) or decided)
             if self._on_transaction is not None and decided:
                 self._on_transaction(job.receipt(verdicts))
         if current is not None:

@@ -113,10 +113,10 @@ class SMTPEmailHandler(EmailHandler):
     ) -> None:
         self._reject_unknown(unknown)
         self.host: str = "localhost" if host is None else host_option(host)
-        transport = tls.transport_options(port, use_tls, use_starttls)
-        self.port: int = transport[0]
-        self.use_tls: bool = transport[1]
-        self.use_starttls: bool = transport[2]
+        found = tls.transport_options(port, use_tls, use_starttls)
+        self.port: int = found[0]
+        self.use_tls: bool = found[1]
+        self.use_starttls: bool = found[2]
         encrypted = self.use_tls or self.use_starttls
         self.tls_context: ssl.SSLContext | None = tls.context_option(tls_context, needed=encrypted)
         self.timeout: float = options.seconds("timeout", timeout, above=0)
@@ -140,8 +140,7 @@ class SMTPEmailHandler(EmailHandler):
             options.boolean, "pipeline_messages", pipeline_messages
         )
         self.local_hostname: str | None = _if_given(word_option, "local_hostname", local_hostname)
-        self._pool = Pool(self._connect)
-        self._pipelining = Pipelining()
+        self._pool, self._pipelining = Pool(self._connect), Pipelining()
 
     _OPTIONS = _OPTIONS
     _CONFIG_OPTIONS = (*passwords.SOURCES[1:], *tls.FILES, *ENDPOINTS)
