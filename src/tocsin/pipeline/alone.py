@@ -19,7 +19,7 @@ _ALL = 1_000_000  # batches
 
 
 class Alone:
-    """Keep what a process that goes on alone appends.
+    """Keep what a process that works alone appends.
 
     Args:
         store: the store in memory.

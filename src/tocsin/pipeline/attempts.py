@@ -1,8 +1,8 @@
 """Attempts to send a digest: each is made in the sending thread, and its result is reported.
 
 The report is appended to the store as events are, after each transaction with the mail server. So
-the store always knows which recipients have a digest, and a process that comes after one that died
-sends it only to the others.
+the store always knows which recipients have a digest. If a process dies, the next one sends the
+digest only to the remaining recipients.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Fail-over: while the usual store cannot be used, this process goes on alone, in memory.
+"""Fail-over: while the usual store cannot be used, this process works alone, in memory.
 
-It goes alone when a call of the usual store fails. Events that the store did not take are counted
-in memory then, and the policy is that of a lonely process. Reports about digests that are in the
-usual store are kept for it.
+A process starts to work alone when a call of the usual store fails. Then it counts in memory the
+events that the store did not take, and uses the policy for a process that works alone. Reports
+about digests that are in the usual store are kept until that store works.
 
-It comes back when the usual store can be led and read again, which is tried each minute, and no
-digest of its own is being sent. The unmailed events and the reports are appended to the usual store
-then. A digest that some of its recipients still do not have is left behind: it is given up.
+Each minute the process tries to come back. It comes back when the usual store can be led and read,
+and no digest of its own is being sent. Then it appends the unmailed events and the reports to the
+usual store. A digest that some recipients still do not have is given up.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ class FailoverStore:
         spare: a store in memory.
         policy: the usual policy.
         owner: this process's name for the leases of coming back; it spreads the mails of processes
-            that go alone together.
-        failed: called with the error when the process goes alone; returns its text.
+            that start to work alone together.
+        failed: called with the error when the process starts to work alone; returns its text.
         ticks: returns seconds that pass steadily.
 
     Attributes:
         usual: the usual store.
-        trouble: why the process goes on alone; "" if it does not.
+        trouble: why the process works alone; "" if it does not.
         left_behind: digests of this process alone that were given up when it came back.
     """
 
@@ -75,7 +75,9 @@ class FailoverStore:
         self._ticks = ticks
         spread = hashlib.blake2b(owner.encode(), digest_size=2).digest()
         self._policies = policy, alone(policy, int.from_bytes(spread) / 0xFFFF)
-        self._lock = threading.RLock()  # held while the process goes alone, and comes back
+        self._lock = (
+            threading.RLock()
+        )  # held while the process starts to work alone, and comes back
         self._try_at = 0.0
         self._owner = owner
         self._returns = 0
@@ -214,7 +216,7 @@ class FailoverStore:
 
 
 class _Lease:
-    """A lease: where it fails, the process goes alone; a state that is committed is noted."""
+    """A lease: where it fails, the process starts to work alone; a state that is committed is noted."""
 
     def __init__(
         self, lease: Lease, failed: Callable[[StoreError], None], note: Callable[[bytes], None]

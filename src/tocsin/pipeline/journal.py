@@ -238,7 +238,7 @@ class Journal:
 
     @contextlib.contextmanager
     def _until_released(self, lease: Lease, *, only_if_it_fails: bool = False) -> Generator[None]:
-        """Release a lease in the end. What cannot be read makes this process go alone."""
+        """Release a lease in the end. What cannot be read makes this process work alone."""
         failed = True
         try:
             yield

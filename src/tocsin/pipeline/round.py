@@ -6,8 +6,8 @@
 - Claim: the digest is taken and claimed, and that is committed before it is sent.
 - Send and report: the email handler sends it, and each result is appended to the store.
 
-A send never holds up the rest. While the sending thread is at it, events are handed over and merged
-as always, and other processes decide.
+A send never holds up the rest. While the sending thread works, events are handed over and merged as
+always, and other processes decide.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class Round:
             except LeaseLost:
                 if urgency is not Urgency.EXIT:
                     break  # there is a later round
-            except StoreError:  # this process goes on alone now
+            except StoreError:  # this process works alone now
                 if last:
                     raise
         return _BUSY
@@ -223,7 +223,7 @@ class Round:
                 if lead is not None:
                     self.ledger.note(lead.state)
         except StoreError:
-            pass  # another process leads, or this one goes on alone: the next call meets it again
+            pass  # another process leads, or this one works alone: the next call meets it again
         except Exception as error:  # noqa: BLE001 - the mail on its way must not be forgotten
             self.complaints.unexpected(error)
 

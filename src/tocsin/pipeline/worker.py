@@ -1,7 +1,6 @@
 """The worker of a handler: it wakes the thread in which rounds run, and waits for rounds.
 
-Where no thread can be started any more, as the interpreter ends, a round runs in the thread that
-asks for it.
+If the interpreter is ending, no thread can start: then a round runs in the thread that asks for it.
 """
 
 from __future__ import annotations
