@@ -16,7 +16,7 @@ ALL_PYTHONS := $(shell pyenv versions --bare 2>/dev/null | sort -rV | paste -sd:
 PROCESSES := tests/lifecycle tests/soak tests/stores/test_kills.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-processes test-all soak bench bench-smtp bench-emit bench-digest bench-stores pictures check lint types imports docs wheel clean
+.PHONY: help demo test test-processes test-all soak bench bench-smtp bench-emit bench-digest bench-stores pictures check lint types imports docs wheel mutants clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -91,5 +91,8 @@ wheel: $(READY)-dev  ## sdist and wheel, checked, installed and imported
 	$(subst $(VENV),build/wheel-env,$(PY)) -m pip install --quiet build/dist/*.whl
 	cd build && $(subst $(VENV),wheel-env,$(PY)) -I ../tests/check_wheel.py
 
+mutants: $(READY)-mutants  ## changes of the rules, each of which a test must notice; ARGS="alerts.policy --jobs 2"
+	$(PY) tests/mutants/run.py $(ARGS)
+
 clean:  ## remove what the other targets made
-	rm -rf build .venv .venv-3.* .coverage .*_cache
+	rm -rf build mutants .venv .venv-3.* .coverage .*_cache

@@ -524,6 +524,23 @@ def test_a_full_table_forgets_the_one_longest_unseen() -> None:
     assert set(state.groups) == {"a", "c", "d"}
 
 
+def test_the_age_decides_which_group_is_forgotten_and_not_the_name() -> None:
+    state = State()
+    for n, name in enumerate("cba"):
+        receive(state, Batch(groups=(group(name),)), POLICY, NOW + n)
+    take(state, "<m>", NOW + 3)
+    receive(state, Batch(groups=(group("d"),)), POLICY, NOW + 4)
+    assert set(state.groups) == {"a", "b", "d"}
+
+
+def test_nothing_is_forgotten_for_the_others() -> None:
+    """Another process may have a full table: its other events come as such."""
+    state = received(group("a"), group("b"), as_other(group("x")))
+    take(state)
+    receive(state, Batch(groups=(group("c"),)), POLICY, NOW + 1)
+    assert set(state.groups) == {"a", "b", "c", OTHER}
+
+
 def test_without_room_events_go_to_the_others_which_are_always_new() -> None:
     state = received(*(group(name) for name in "abcde"))
     assert set(state.groups) == {"a", "b", "c", OTHER}
@@ -577,6 +594,14 @@ def test_samples_are_dropped_where_there_is_no_room_for_them_and_counts_are_not(
     state = received(big, small)
     assert state.groups["big"].pending == big
     assert state.groups["small"].pending == replace(small, samples=())
+
+
+def test_samples_that_just_fit_are_kept() -> None:
+    fitting = group("fitting", samples=(event("x" * 600_000),))
+    assert fitting.size == 600_000
+    assert received(fitting).groups["fitting"].pending == fitting
+    longer = group("longer", samples=(event("x" * 600_001),))
+    assert received(longer).groups["longer"].pending == replace(longer, samples=())
 
 
 # Losses.
@@ -842,11 +867,9 @@ def test_a_batch_is_merged_once() -> None:
 def test_the_processes_that_are_remembered_are_bounded() -> None:
     state = State()
     for number in range(300):
-        batch = Batch(source=f"p{number}", number=1, groups=(group(),))
+        batch = Batch(source=f"p{500 - number}", number=1, groups=(group(),))
         receive(state, batch, POLICY, NOW + number)
-    assert len(state.sources) == 200
-    assert "p299" in state.sources
-    assert "p0" not in state.sources
+    assert set(state.sources) == {f"p{500 - number}" for number in range(100, 300)}
 
 
 def test_the_oldest_of_too_many_digests_are_given_up() -> None:
