@@ -129,12 +129,18 @@ def test_a_run_of_problems_has_its_beginning_its_number_and_the_latest_of_them()
     fail(state, 2, problem="no route")
     fail(state, 3, problem="full" * 1_000)
     assert state.trouble == Trouble(since=NOW + 1, count=3, problem=("full" * 250))
-    take(state, 4)
-    end(state, 4, accepted=BOTH)
-    assert state.trouble is None
-    come(state, 5)
-    fail(state, 5, problem="no route")
-    assert state.trouble == Trouble(since=NOW + 5, count=1, problem="no route")
+
+
+def test_a_mail_without_a_problem_ends_the_run() -> None:
+    state = State()
+    come(state, 0)
+    fail(state, 1, problem="no route")
+    take(state, 2)
+    end(state, 2, accepted=BOTH)
+    told = state.trouble
+    come(state, 3)
+    fail(state, 3, problem="no route")
+    assert (told, state.trouble) == (None, Trouble(since=NOW + 3, count=1, problem="no route"))
 
 
 # Giving up.

@@ -23,7 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 MADE = ROOT / "mutants"  # mutmut's own choice
 LISTED = Path(__file__).with_name("equivalent.toml")
-MUTMUT = Path(sys.executable).with_name("mutmut")
+MUTMUT = str(Path(sys.executable).with_name("mutmut"))
 KILLED = ("killed", "timeout")
 ALIVE = ("survived", "no tests")
 
