@@ -355,6 +355,31 @@ AROUND: list[tuple[str, str]] = [
         "password\n  Too short [type=x, input_value='abc1', input_type=str]",
         "password\n  Too short [type=x, input_value=[redacted], input_type=str]",
     ),
+    # A quote before a value belongs to the value, unless it closes a text that the name is in.
+    ('{"a": "b", "password": ",abc1"}', '{"a": "b", "password": "[redacted]"}'),
+    ("it's password='abc1'", "it's password='[redacted]'"),
+    ("it's\ntoken=',abc1'", "it's\ntoken='[redacted]'"),
+    ("'a' 'b' token=',abc1'", "'a' 'b' token='[redacted]'"),
+    ("'a' + 'token: ' + x", "'a' + 'token: ' + x"),
+    # A quoted value ends with its quote, or with its line.
+    ('password = """abc\n1""" + """x"""', 'password = """[redacted]""" + """x"""'),
+    ('password="abc1\nuser=bob', 'password="[redacted]\nuser=bob'),
+    ('{\\"token\\": \\"abc1\\\nuser=bob', '{\\"token\\": \\"[redacted]\nuser=bob'),
+    ('{\\"token\\": \\"abc1" x', '{\\"token\\": \\"[redacted]" x'),
+    ('{"password": "a\\\\", "user": "bob"}', '{"password": "[redacted]", "user": "bob"}'),
+    (
+        '{\\"token\\": \\"a\\\\\\\\\\", \\"n\\": 1}',
+        '{\\"token\\": \\"[redacted]\\", \\"n\\": 1}',
+    ),
+    # A scheme alone is the value.
+    ('Authorization: "Bearer ", x', 'Authorization: "[redacted]", x'),
+    # A header ends with its line, or with the argument that it is.
+    ("X-Cookie: aXbc1", "X-Cookie: [redacted]"),
+    ("curl -H 'Cookie: a=b\nHost: h'", "curl -H 'Cookie: [redacted]\nHost: h'"),
+    (
+        "curl -H 'Cookie: a=b' -H 'Accept: x'",
+        "curl -H 'Cookie: [redacted]' -H 'Accept: x'",
+    ),
 ]
 
 STAYS: list[str] = [

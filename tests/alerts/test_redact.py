@@ -213,6 +213,15 @@ def test_brackets_that_nobody_closes_hide_their_lines(size: int) -> None:
     assert REDACTOR.text(text).count("\n") == size
 
 
+@pytest.mark.parametrize(("open_", "hidden"), [(7, "[redacted]"), (8, "[redacted]\nabc1]")])
+def test_a_bracket_is_closed_on_a_later_line_unless_many_are_not_closed_at_all(
+    open_: int, hidden: str
+) -> None:
+    """Each bracket that nobody closes costs a look at the whole text: only eight are taken."""
+    text = "secrets=[x\n" * open_ + "secrets=[a,\nabc1]"
+    assert REDACTOR.text(text) == f"secrets={MARK}\n" * open_ + f"secrets={hidden}"
+
+
 def test_every_character_is_taken() -> None:
     text = "".join(map(chr, range(0, sys.maxunicode, 7)))
     assert REDACTOR.text(text) == text
