@@ -191,6 +191,12 @@ GOES: list[tuple[str, str]] = [
     ('password=pa"ss' + S, S),
     ("password=pa\\ss" + S, S),
     ("password=pa&ss;" + S, S),
+    # A name behind an escape, whole or without the escape's letters; a phrase may begin as prose.
+    (f"'a\\npass={S}'", S),
+    (f"C:\\token={S}", S),
+    (f"%token={S}", S),
+    (f"seed_phrase: the {S}", S),
+    (f"mnemonic: the {S}", S),
     # SQLAlchemy, as it prints values that a statement names.
     (
         f"[SQL: INSERT INTO t (email, password_hash) VALUES (?, ?)]\n[parameters: ('a', '{S}')]",
@@ -380,6 +386,10 @@ AROUND: list[tuple[str, str]] = [
         "curl -H 'Cookie: a=b' -H 'Accept: x'",
         "curl -H 'Cookie: [redacted]' -H 'Accept: x'",
     ),
+    # The name again is no secret, but another one may be.
+    ("token=TOKENX", "token=[redacted]"),
+    ("password={hunter}", "password=[redacted]"),
+    ("3 tests: pass=1234", "3 tests: pass=[redacted]"),
 ]
 
 STAYS: list[str] = [
@@ -482,6 +492,14 @@ STAYS: list[str] = [
     "cookies={}",
     "tokens=[1, 2, 3]",
     "3 tests: pass=12",
+    "3 tests: pass=123",
+    "cookie: was not sent",
+    "api key: {key}",
+    "token={token!r}",
+    "password=db_password",
+    "xpw=abc1",
+    "xxpw=abc1",
+    "of the api\n key: abc1",
     "test_token::test_refused",
     "auth=basic",
     "session=<Session>",

@@ -222,6 +222,13 @@ def test_a_bracket_is_closed_on_a_later_line_unless_many_are_not_closed_at_all(
     assert REDACTOR.text(text) == f"secrets={MARK}\n" * open_ + f"secrets={hidden}"
 
 
+@pytest.mark.parametrize(("gap", "hidden"), [(290, True), (291, False)])
+def test_a_value_is_looked_for_near_the_name_that_it_is_of(gap: int, hidden: bool) -> None:
+    """From the name's end to the value's beginning there are 300 characters at most."""
+    text = f'"name": "password"{" " * gap}"value": "abc1"'
+    assert (MARK in REDACTOR.text(text)) is hidden
+
+
 def test_every_character_is_taken() -> None:
     text = "".join(map(chr, range(0, sys.maxunicode, 7)))
     assert REDACTOR.text(text) == text

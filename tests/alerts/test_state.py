@@ -290,7 +290,9 @@ def test_what_dissolves_comes_back_even_if_its_group_was_forgotten() -> None:
     assert "a" not in state.groups
     outcome.report(state, NOBODY, POLICY, NOW + 2)
     assert accounts(state) == (5, 0, 5, 0)
-    assert state.groups[OTHER].pending is not None
+    known = state.groups[OTHER]
+    assert known.pending is not None
+    assert (known.first_at, known.seen_at) == (NOW + 2, NOW + 2)
 
 
 def test_what_comes_back_is_no_surge() -> None:

@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 MADE = ROOT / "mutants"  # mutmut's own choice
 LISTED = Path(__file__).with_name("equivalent.toml")
 MUTMUT = str(Path(sys.executable).with_name("mutmut"))
+LONG, AROUND = 100, 30  # characters of a line that is shown whole; else, around what differs
 KILLED = ("killed", "timeout")
 ALIVE = ("survived", "no tests")
 
@@ -124,7 +125,24 @@ def change_of(name: str) -> Change:
         " ".join(line[2:].strip() for line in lines if line.startswith(sign)) for sign in "-+"
     )
     function = mangled.removeprefix("x_").removeprefix("xǁ").replace("ǁ", ".")
-    return Change(f"{module.removeprefix('tocsin.')}.{function}", was, now)
+    return Change(f"{module.removeprefix('tocsin.')}.{function}", *near(was, now))
+
+
+def near(was: str, now: str) -> tuple[str, str]:
+    """Return what differs, with some characters around it where the lines are long."""
+    if len(was) <= LONG:
+        return was, now
+    same = alike(was, now)
+    behind = alike(was[:same:-1], now[:same:-1])
+    start = max(0, same - AROUND)
+    was, now = (line[start : len(line) - max(0, behind - AROUND)] for line in (was, now))
+    return was, now
+
+
+def alike(one: str, other: str) -> int:
+    """Return how many characters at the beginning of both are the same."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def code(module: str, name: str) -> list[str]:
