@@ -390,6 +390,16 @@ AROUND: list[tuple[str, str]] = [
     ("token=TOKENX", "token=[redacted]"),
     ("password={hunter}", "password=[redacted]"),
     ("3 tests: pass=1234", "3 tests: pass=[redacted]"),
+    # Of several statements each has its own columns and values.
+    ("token\n[parameters: ('b', 'c')]", "token\n[parameters: [redacted]]"),
+    (
+        "[SQL: SELECT token]\n[parameters: ('b',)]\n(x)\n[SQL: SELECT a]\n[parameters: ('c',)]",
+        "[SQL: SELECT token]\n[parameters: [redacted]]\n(x)\n[SQL: SELECT a]\n[parameters: ('c',)]",
+    ),
+    (
+        "password\n  Bad [type=x, input_value='X', input_type=str]",
+        "password\n  Bad [type=x, input_value=[redacted], input_type=str]",
+    ),
 ]
 
 STAYS: list[str] = [
@@ -543,6 +553,10 @@ STAYS: list[str] = [
     "name\n  Too short [type=x, input_value='bob', input_type=str]",
     "password\n  Missing [type=x, input_value=None, input_type=NoneType]",
     "{'loc': ('body', 'name'), 'msg': 'Too short', 'input': 'bob'}",
+    "the token\n[SQL: INSERT INTO t (a) VALUES (?)]\n[parameters: ('b',)]",
+    "[SQL: INSERT INTO t (a) VALUES (?)]\n[parameters: ('b',)]\nthe token",
+    "password\n  Too short [type=x, input_value='', input_type=str]",
+    "password='[redacted][redacted]'",
 ]
 
 # What hostile text is made of, over and over.
