@@ -91,7 +91,7 @@ wheel: $(READY)-dev  ## sdist and wheel, checked, installed and imported
 	$(subst $(VENV),build/wheel-env,$(PY)) -m pip install --quiet build/dist/*.whl
 	cd build && $(subst $(VENV),wheel-env,$(PY)) -I ../tests/check_wheel.py
 
-mutants: $(READY)-mutants  ## changes of the rules, each of which a test must notice; ARGS="alerts.policy --jobs 2"
+mutants: $(READY)-mutants  ## changes of the rules, one at a time: a test must fail for each; ARGS="alerts.policy --jobs 2"
 	$(PY) tests/mutants/run.py $(ARGS)
 
 clean:  ## remove what the other targets made
