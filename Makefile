@@ -9,6 +9,8 @@ endif
 PY := $(BIN)/python
 # Each environment remembers which dependency groups it has, by a file of the group's name.
 READY := $(VENV)/.ready
+# The supported Pythons, without those in EXCEPT.
+PYTHONS := $(filter-out $(EXCEPT),3.11 3.12 3.13 3.14)
 # pyenv's shims find a version only if it is named; without pyenv this is empty.
 ALL_PYTHONS := $(shell pyenv versions --bare 2>/dev/null | sort -rV | paste -sd: -)
 
@@ -16,7 +18,7 @@ ALL_PYTHONS := $(shell pyenv versions --bare 2>/dev/null | sort -rV | paste -sd:
 PROCESSES := tests/lifecycle tests/soak tests/stores/test_kills.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-processes test-all soak bench bench-smtp bench-emit bench-digest bench-stores pictures check lint types imports docs wheel mutants clean
+.PHONY: help demo test test-fast test-processes test-all constraints soak bench bench-smtp bench-emit bench-digest bench-stores pictures check lint types imports docs wheel mutants clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -37,14 +39,29 @@ demo: $(READY)-test  ## the main job, live: a failing service, a mail server, an
 test: $(READY)-test  ## the tests, with branch coverage
 	$(PY) -m pytest --cov --cov-report=term $(addprefix --ignore=,$(PROCESSES)) $(ARGS)
 
+test-fast: $(READY)-test  ## the tests that need nothing but Python, in a minute or two
+	$(PY) -m pytest @tests/fast.txt $(ARGS)
+
 test-processes: $(READY)-test  ## programs that start, fork and end in every way, or are killed
 	$(PY) -m pytest $(PROCESSES) $(ARGS)
 
-test-all:  ## the tests on every supported Python
-	@for v in 3.11 3.12 3.13; do \
-	  echo "== Python $$v"; \
-	  PYENV_VERSION="$(ALL_PYTHONS)" $(MAKE) --no-print-directory test test-processes PYTHON=python$$v VENV=.venv-$$v || exit 1; \
-	done
+test-all: SUITES ?= test test-processes
+test-all:  ## the tests on each supported Python that is there; SUITES=test-fast for less
+	@missing=""; \
+	export PYENV_VERSION="$(ALL_PYTHONS)"; \
+	for v in $(PYTHONS); do \
+	  if python$$v -c "import ensurepip" 2>/dev/null; then \
+	    echo "== Python $$v: make $(SUITES)"; \
+	    $(MAKE) --no-print-directory $(SUITES) PYTHON=python$$v VENV=.venv-$$v || exit 1; \
+	  else \
+	    missing="$$missing $$v"; \
+	  fi; \
+	done; \
+	for v in $$missing; do echo "== Python $$v: skipped, there is no python$$v with venv and pip in the path"; done
+
+constraints: $(READY)-check  ## constraints.txt anew: the newest releases that fit, for all Pythons and systems
+	$(BIN)/uv pip compile --quiet --upgrade --universal --no-annotate --python-version 3.11 \
+	  --custom-compile-command "make constraints" --group dev --all-extras pyproject.toml --output-file constraints.txt
 
 soak: $(READY)-test  ## processes that are killed while they log and send; ARGS="--seconds 600"
 	$(PY) tests/soak/soak.py $(ARGS)
@@ -91,7 +108,7 @@ wheel: $(READY)-dev  ## sdist and wheel, checked, installed and imported
 	$(subst $(VENV),build/wheel-env,$(PY)) -m pip install --quiet build/dist/*.whl
 	cd build && $(subst $(VENV),wheel-env,$(PY)) -I ../tests/check_wheel.py
 
-mutants: $(READY)-mutants  ## changes of the rules, one at a time: a test must fail for each; ARGS="alerts.policy --jobs 2"
+mutants: $(READY)-mutants  ## change the rules, one place at a time: a test must fail for each change; ARGS="alerts.policy --jobs 2"
 	$(PY) tests/mutants/run.py $(ARGS)
 
 clean:  ## remove what the other targets made

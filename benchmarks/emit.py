@@ -169,7 +169,7 @@ def fresh(table: Table, clock: Clocked) -> None:
     for frames in FRAMES:
         infos = [raised(frames, f"shop.m{n}") for n in range(KINDS)]
         alert, queued = ours(policy={"max_groups": 10_000}), Queued()
-        drain = alert._intake.drain  # noqa: SLF001 - as the worker does each second
+        drain = alert._engine.intake.drain  # noqa: SLF001 - as the worker does each second
         logs = {"tocsin": logger_with(alert), "QueueHandler": logger_with(queued)}
 
         def work(name: str, infos: Sequence[Info] = infos, logs: Any = logs) -> Callable[[], None]:

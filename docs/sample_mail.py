@@ -1,6 +1,6 @@
-"""The mail that README and the pictures show: made by the code, from records of a shop at night.
+"""The mail of docs/mail.md and of the pictures: made by the code, from records of a shop.
 
-As a command it prints the text, as README has it; with `pictures` it takes pictures of the page.
+As a command it prints the text, as docs/mail.md has it; with `pictures` it takes pictures.
 """
 
 from __future__ import annotations

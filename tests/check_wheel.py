@@ -10,7 +10,7 @@ for name in tocsin.__all__:
     getattr(tocsin, name)
 files = {str(file) for file in metadata.files("tocsin") or ()}
 assert "tocsin/py.typed" in files, files
-templates = resources.files("tocsin.alerts").joinpath("templates")
+templates = resources.files("tocsin.render").joinpath("templates")
 for name in NAMES:
     assert templates.joinpath(name).is_file(), name
 

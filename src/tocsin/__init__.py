@@ -1,4 +1,4 @@
-"""Turn the errors a program logs into a few emails that people will read."""
+"""Turn the errors that a program logs into a few emails that people will read."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    # A name loads what it needs when it is first used (PEP 562): importing the package is free.
+    # A name's module is loaded when the name is first used (PEP 562). So `import tocsin` is cheap.
     if name not in __all__:
         raise AttributeError(f"module 'tocsin' has no attribute {name!r}")
     value = getattr(importlib.import_module(_MODULES.get(name, "tocsin.mail")), name)

@@ -1,41 +1,91 @@
-"""Putting the parts together from what a configuration says."""
+"""The configuration: from the options of a handler to its parts."""
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import sys
 from collections.abc import Mapping
-from contextvars import ContextVar
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tocsin import options
+from tocsin import levels, options
 from tocsin.alerts.digest import Audience
 from tocsin.alerts.settings import Policy
+from tocsin.events.frames import OwnCode
 from tocsin.exceptions import ConfigError
 from tocsin.mail.base import EmailHandler, address_option, get_handler_class
-from tocsin.pipeline.context import Context
+from tocsin.pipeline.assembly import Parts
 from tocsin.pipeline.fallback import Folder, StandardError
-from tocsin.pipeline.recipients import build_recipients
+from tocsin.pipeline.recipients import build_addresses, build_recipients
+from tocsin.render.sender import Sender
 from tocsin.render.templating import Templates
 from tocsin.stores.base import Store
 from tocsin.stores.urls import file_of
+from tocsin.text import short
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from email.headerregistry import Address
 
+    from tocsin.pipeline.context import Context
     from tocsin.pipeline.fallback import Fallback
     from tocsin.redact.base import Redacts
 
-_MAX_CONTEXT = 1000
+
+def build_parts(
+    *,
+    email: object,
+    app: object,
+    environment: str,
+    version: str,
+    from_addr: str | Address | None,
+    reply_to: object,
+    policy: Policy | Mapping[str, Any] | None,
+    audience: tuple[object, object, object],
+    templates: object,
+    redact: object,
+    context: Context | None,
+    app_packages: object,
+    fallback: object,
+    give_up_after: object,
+    exit_timeout: object,
+    in_memory: bool,
+) -> Parts:
+    """Return the parts of a handler, made from the options of the same names.
+
+    `audience` has the options `to`, `cc` and `bcc`; `in_memory` says whether the store is in
+    memory.
+
+    Raises:
+        ConfigError: an option is missing or wrong.
+    """
+    mails = build_email(email)
+    return Parts(
+        email=mails,
+        sender=Sender(
+            app=short(script_name() if app is None else options.text("app", app), 100),
+            environment=_optional("environment", environment),
+            from_addr=build_from_addr(from_addr, mails),
+            reply_to=build_addresses("reply_to", reply_to),
+            policy=build_policy(policy),
+            footnote="Counts are those of one process." if in_memory else "",
+        ),
+        audience=build_audience(*audience),
+        templates=build_templates(templates),
+        redactor=build_redactor(redact),
+        version=_optional("version", version),
+        context=context,
+        own=OwnCode(options.texts("app_packages", app_packages)),
+        fallback=build_fallback(fallback),
+        give_up_after=options.seconds("give_up_after", give_up_after),
+        exit_timeout=options.seconds("exit_timeout", exit_timeout),
+    )
 
 
-def build_email(value: EmailHandler | Mapping[str, Any] | None) -> EmailHandler:
+def build_email(value: object) -> EmailHandler:
     """Return an email handler: the one given, or one made from its options.
 
     Raises:
@@ -66,7 +116,7 @@ def build_policy(value: Policy | Mapping[str, Any] | None) -> Policy:
         "policy", {} if value is None else value, [field.name for field in fields(Policy)]
     )
     if "urgent_level" in given:
-        given["urgent_level"] = build_level("policy.urgent_level", given["urgent_level"])
+        given["urgent_level"] = levels.build_level("policy.urgent_level", given["urgent_level"])
     try:
         return Policy(**given)
     except ConfigError as error:
@@ -78,7 +128,7 @@ def build_policy(value: Policy | Mapping[str, Any] | None) -> Policy:
         raise
 
 
-def build_store(value: str | Callable[[str], Store], scope: str) -> Store:
+def build_store(value: object, scope: str) -> Store:
     """Return the store that a URL names.
 
     Args:
@@ -203,66 +253,7 @@ def build_templates(value: object) -> Templates:
     )
 
 
-def build_context(size: object, key: object) -> Context | None:
-    """Return what keeps the last records before an error, or None.
-
-    Raises:
-        ConfigError: no size, or no context variable.
-    """
-    if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= _MAX_CONTEXT:
-        got = options.got(size) if isinstance(size, bool) or not isinstance(size, int) else size
-        options.fail("context", f"expected a number of records from 0 to {_MAX_CONTEXT}, got {got}")
-    if key is not None and not isinstance(key, ContextVar):
-        hint = "; a file names one as ext://module.NAME" if isinstance(key, str) else ""
-        options.fail("context_key", f"expected a ContextVar, got {options.kind(key)}{hint}")
-    if key is not None and not size:
-        options.fail("context_key", "it needs context, the number of records to keep")
-    return Context(size, key) if size else None
-
-
-def build_alert_level(value: object, context: Context | None) -> int:
-    """Return the level from which on a record is an alert.
-
-    Raises:
-        ConfigError: there is no such level, or nothing below it is kept.
-    """
-    level = build_level("alert_level", value)
-    if level != logging.ERROR and context is None:
-        options.fail("alert_level", "it needs context; without, level says what is an alert")
-    return level
-
-
-def check_level(level: int, alert_level: int, context: Context | None) -> None:
-    """See whether a handler's level lets through what the context is made of.
-
-    Raises:
-        ConfigError: it doesn't.
-    """
-    if context is not None and level >= alert_level:
-        low, high = logging.getLevelName(level), logging.getLevelName(alert_level)
-        options.fail(
-            "context",
-            f"nothing below alert_level ({high}) passes level ({low}); set level to DEBUG or INFO",
-        )
-
-
-def build_level(key: str, value: object) -> int:
-    """Return a level's number.
-
-    Raises:
-        ConfigError: there is no such level.
-    """
-    levels = logging.getLevelNamesMapping()
-    if isinstance(value, str) and value in levels:
-        return levels[value]
-    if isinstance(value, bool) or not isinstance(value, int):
-        capitals = value.upper() if isinstance(value, str) else ""
-        hint = f"; write it in capitals: {capitals}" if capitals in levels else ""
-        options.fail(key, f"expected a level, got {value!r}{hint}")
-    return value
-
-
-def build_sender(value: str | Address | None, email: EmailHandler) -> Address:
+def build_from_addr(value: str | Address | None, email: EmailHandler) -> Address:
     """Return who sends: what is given, else what the email handler says.
 
     Raises:
@@ -282,3 +273,7 @@ def script_name() -> str:
     """Return the name of what runs: the script's, or the package's that `python -m` runs."""
     path = Path(sys.argv[0] if sys.argv else "")
     return (path.parent.name if path.stem == "__main__" else path.stem) or "python"
+
+
+def _optional(key: str, value: str) -> str:
+    return "" if value in ("", None) else short(options.text(key, value), 100)

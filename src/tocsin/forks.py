@@ -1,23 +1,31 @@
-"""Work that a fork must not cut in two: a fork waits a moment for it, and a child knows if it was.
+"""Forks: work that a fork must not cut in two, and what each child does first.
 
-A thread in such work may need any lock, as a finalizer may run in it and log. So there is no lock
-here, and a fork waits while it holds none. Only when no such work is going on, it takes the lock of
-the logging module, as logging itself does next, so that none is begun by a thread that has it.
+A process may fork while another of its threads works. In the child that thread is gone, and the
+locks that it held stay taken. So a fork waits a moment until guarded work ends, and in the child
+each registered callback begins anew.
+
+A thread in guarded work may need any lock, as a finalizer may run in it and log. So a guard has no
+lock, and a fork waits while it holds none. Only when no guarded work is going on, the fork takes
+the lock of the logging module, as logging itself does next: a thread that has that lock begins no
+guarded work then.
 """
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import threading
 import time
+import weakref
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
-_PATIENCE = 1.0  # seconds that a fork waits for such work in all
-_MOMENT = 0.1  # seconds that new work waits for a fork
+_PATIENCE = 1.0  # seconds that a fork waits for guarded work in all
+_MOMENT = 0.1  # seconds that new guarded work waits for a fork
 _TURN = 0.001  # seconds between two looks
 _logging: Any = getattr(logging, "_lock", None) or threading.RLock()
 _fork = threading.local()
@@ -25,21 +33,21 @@ _forking: list[int] = []
 """The threads that fork."""
 
 
-class Undivided:
-    """A kind of work that a fork lets end; a context manager, for any thread and re-entrant.
+class ForkGuard:
+    """Work that a fork lets end; a context manager for any thread, and re-entrant.
 
     Args:
         waits: whether a fork waits for it. If not, a child can make up for it.
 
     Attributes:
-        cut: whether this process was forked while another thread of its parent was in it.
+        was_cut: whether this process was forked while another thread of its parent was inside.
     """
 
     def __init__(self, *, waits: bool = True) -> None:
-        self.cut: bool = False
+        self.was_cut: bool = False
         self._waits = waits
-        self._threads: list[int] = []  # one operation of a list is whole in itself
-        _kinds.append(self)
+        self._threads: list[int] = []  # a single operation of a list is atomic
+        _guards.append(self)
 
     def __enter__(self) -> None:
         """Begin; if a fork is about to happen, after it."""
@@ -61,13 +69,13 @@ class Undivided:
         self._threads.remove(threading.get_ident())
 
     @property
-    def holds_up(self) -> bool:
-        """Whether a fork in this thread has to wait for another one."""
+    def delays_fork(self) -> bool:
+        """Whether a fork in this thread has to wait for another thread."""
         return self._waits and self._is_elsewhere()
 
     def begin_in_child(self) -> None:
         """Forget the parent's threads."""
-        self.cut = self.cut or self._is_elsewhere()
+        self.was_cut = self.was_cut or self._is_elsewhere()
         self._threads = [one for one in self._threads if one == threading.get_ident()]
 
     def _is_elsewhere(self) -> bool:
@@ -75,17 +83,40 @@ class Undivided:
         return any(one != ident for one in self._threads)
 
 
-_kinds: list[Undivided] = []
-imports: Undivided = Undivided()
+_guards: list[ForkGuard] = []
+_callbacks: list[Callable[[], Callable[[], object] | None]] = []
+_process = os.getpid()
+
+imports: ForkGuard = ForkGuard()
 """Imports: a child would wait for ever for a module that a thread of its parent was loading."""
-files: Undivided = Undivided()
-"""Uses of an SQLite file: a child would have locks of a thread that it hasn't got."""
-rendering: Undivided = Undivided(waits=False)
-"""Rendering: the cache of templates has a lock, and a child loads them anew."""
+
+
+def on_fork(in_child: Callable[[], object]) -> None:
+    """Call a function in each child after a fork, in the order of registration.
+
+    Args:
+        in_child: the function, or a method, whose object is held weakly.
+    """
+    _callbacks[:] = [one for one in _callbacks if one() is not None]
+    _callbacks.append(
+        weakref.WeakMethod(in_child) if inspect.ismethod(in_child) else lambda: in_child
+    )
+
+
+def notice_fork() -> bool:
+    """Begin anew if this is the child of a fork that Python was not told of, as uWSGI's.
+
+    Returns:
+        Whether it is.
+    """
+    if os.getpid() == _process:
+        return False
+    _in_child()
+    return True
 
 
 def holds_logging_lock() -> bool:
-    """Whether this thread holds the lock of the logging module, as `dictConfig` does."""
+    """Return whether this thread holds the lock of the logging module, as in `dictConfig`."""
     owned = getattr(_logging, "_is_owned", None)
     return owned is None or bool(owned())
 
@@ -95,11 +126,11 @@ def _before() -> None:
     _forking.append(threading.get_ident())
     until = time.monotonic() + _PATIENCE
     while True:
-        while any(kind.holds_up for kind in _kinds) and time.monotonic() < until:
+        while any(guard.delays_fork for guard in _guards) and time.monotonic() < until:
             time.sleep(_TURN)
         left = until - time.monotonic()
         _fork.holds_lock = _logging.acquire(timeout=max(0, left))
-        if left <= 0 or not any(kind.holds_up for kind in _kinds):
+        if left <= 0 or not any(guard.delays_fork for guard in _guards):
             return
         if _fork.holds_lock:
             _logging.release()
@@ -112,9 +143,15 @@ def _in_parent() -> None:
 
 
 def _in_child() -> None:
+    global _process  # noqa: PLW0603 - it is another process from now on
+    _process = os.getpid()
     _forking.clear()  # the lock of logging has been made anew by logging
-    for kind in _kinds:
-        kind.begin_in_child()
+    for guard in _guards:
+        guard.begin_in_child()
+    for found in _callbacks:
+        callback = found()
+        if callback is not None:
+            callback()
 
 
 if hasattr(os, "register_at_fork"):

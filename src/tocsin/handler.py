@@ -4,31 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import platform
 import sys
 import time
-import weakref
 from typing import TYPE_CHECKING, Any, Never
 
 from typing_extensions import override
 
-from tocsin import config, options
+from tocsin import config, levels, options
 from tocsin.alerts.policy import Urgency
-from tocsin.events.frames import OwnCode
 from tocsin.events.records import plain
-from tocsin.forks import holds_logging_lock, rendering
-from tocsin.pipeline import recipients, sending, worker
+from tocsin.forks import holds_logging_lock
+from tocsin.pipeline.engine import Engine
 from tocsin.pipeline.excepthook import ExceptHook
-from tocsin.pipeline.intake import Intake, Wake
-from tocsin.pipeline.journal import Journal
-from tocsin.pipeline.round import Round
+from tocsin.pipeline.intake import Wake
 from tocsin.pipeline.sending import sending_here
-from tocsin.pipeline.worker import Worker
-from tocsin.render.sender import Sender
-from tocsin.text import short
 
 if TYPE_CHECKING:
+    import os
     import threading
     from collections.abc import Callable, Iterable, Mapping
     from contextvars import ContextVar
@@ -36,6 +28,7 @@ if TYPE_CHECKING:
 
     from tocsin.alerts.settings import Policy
     from tocsin.mail.base import EmailHandler
+    from tocsin.pipeline.context import Context
     from tocsin.pipeline.stats import Stats
     from tocsin.stores.base import Store
 
@@ -43,7 +36,76 @@ if TYPE_CHECKING:
     Recipients = Addresses | Mapping[str, Any] | Callable[[], Addresses]
 
 
-class AlertHandler(logging.Handler):
+class _Emitter(logging.Handler):
+    """Take records: count them, and wake the worker. It neither waits nor raises."""
+
+    _engine: Engine
+    _enabled: bool
+    _context: Context | None
+    _alert_level: int
+
+    @override
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Filter and emit a record. The handler has no lock: the intake has its own."""
+        # Since 3.12 a filter may return another record.
+        passed: Any = self.filter(record)
+        if isinstance(passed, logging.LogRecord):
+            record = passed
+        if passed:
+            self.emit(record)
+        return passed  # type: ignore[no-any-return] # as logging.Handler.handle does
+
+    @override
+    def createLock(self) -> None:
+        """Have no lock, as a `logging.NullHandler`.
+
+        `logging.shutdown` holds it while a mail takes its time, and needs the module's lock then;
+        `dictConfig` holds that one, and would wait for this.
+        """
+        self.lock: threading.RLock | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a record. It does no I/O, and never raises."""
+        try:
+            try:
+                name = record.name
+                if type(record.created) is not float or type(name) is not str:
+                    record = plain(record, time.time())
+                    name = record.name
+                if not self._enabled or (name[:6] == "tocsin" and name[6:7] in {"", "."}):
+                    return
+                if sending_here():
+                    return
+                if self._context is not None and record.levelno < self._alert_level:
+                    self._context.note(record)
+                    return
+                engine = self._engine
+                if record.process != engine.process:  # it is new; or the record is another one's
+                    engine.check_process()
+                wake = engine.intake.add(record, self.formatter)
+            except Exception:  # noqa: BLE001 - raised again, if no field of it is unusual
+                self._emit_plain(record)
+                return
+            if wake or engine.thread.current is None:
+                engine.worker.wake(urgent=wake is Wake.NOW)
+        except Exception:  # noqa: BLE001 - the application comes first
+            with contextlib.suppress(Exception):  # while the interpreter ends it may raise itself
+                if sys.is_finalizing():
+                    self._engine.worker.complain_late()
+                else:
+                    self.handleError(record)
+
+    def _emit_plain(self, record: logging.LogRecord) -> None:
+        """Take what can be kept of a record that can't be taken as it is."""
+        usual = plain(record, time.time())
+        if usual is record:
+            self._engine.intake.drop()
+            raise  # noqa: PLE0704 - what is being handled
+        self.emit(usual)
+
+
+class AlertHandler(_Emitter):
     """Buffer records, group them, and send them as digests by email.
 
     `logging.config.dictConfig` can build it: each argument is a key of its entry.
@@ -124,61 +186,51 @@ class AlertHandler(logging.Handler):
         watch = options.boolean("uncaught", uncaught) and self._enabled
         if not self._enabled:
             email, store = {"handler": "test", "default_from": "disabled@localhost"}, "memory:"
-        self._email = config.build_email(email)
-        self._sender = Sender(
-            app=short(config.script_name() if app is None else options.text("app", app), 100),
-            environment=_optional("environment", environment),
-            from_addr=config.build_sender(from_addr, self._email),
-            reply_to=recipients.build_addresses("reply_to", reply_to),
-            policy=config.build_policy(policy),
-            footnote="Counts are those of one process." if _in_memory(store) else "",
+        parts = config.build_parts(
+            email=email,
+            app=app,
+            environment=environment,
+            version=version,
+            from_addr=from_addr,
+            reply_to=reply_to,
+            policy=policy,
+            audience=(to, cc, bcc),
+            templates=templates,
+            redact=redact,
+            context=levels.build_context(context, context_key),
+            app_packages=app_packages,
+            fallback=fallback,
+            give_up_after=give_up_after,
+            exit_timeout=exit_timeout,
+            in_memory=isinstance(store, str) and store.startswith("memory"),
         )
-        self._audience = config.build_audience(to, cc, bcc)
-        self._templates = config.build_templates(templates)
-        self._redactor = config.build_redactor(redact)
-        self._version = _optional("version", version)
-        self._context = config.build_context(context, context_key)
-        self._alert_level = config.build_alert_level(alert_level, self._context)
-        self._store = store
-        self._own = OwnCode(options.texts("app_packages", app_packages))
-        self._fallback = config.build_fallback(fallback)
-        self._give_up_after = options.seconds("give_up_after", give_up_after)
-        self._exit_timeout = options.seconds("exit_timeout", exit_timeout)
-        self._label = "" if name is None else options.text("name", name)
-        level = config.build_level("level", level)
-        if not holds_logging_lock():  # else `dictConfig` sets the level next
-            config.check_level(level, self._alert_level, self._context)
-        self._leaves = True
-        self._start()
-        # At last, as it makes itself known to logging: that must not find half a handler when it
-        # closes all at the next `dictConfig`, while somebody holds on to the error.
+        self._context = parts.context
+        self._alert_level = levels.build_alert_level(alert_level, parts.context)
+        label = "" if name is None else options.text("name", name)
+        level = levels.build_level("level", level)
+        # A configuration holds the lock; it sets the level next, and the name.
+        configured = holds_logging_lock()
+        if not configured:
+            levels.check_level(level, self._alert_level, self._context)
+        self._engine = Engine(parts, store, config.build_store)
+        if name is not None or not configured:
+            self._engine.begin(label)
+        # At last, as it makes itself known to logging: a configuration that closes all handlers
+        # must not find half a handler.
         super().__init__(level)
         if name is not None:
-            self.set_name(name)
-        if name is not None or not holds_logging_lock():  # else dictConfig names it next
-            self._resume()
-        _handlers.add(self)
+            super().set_name(name)
+        if self._engine.process:
+            self._engine.resume()
         if watch:
             self._uncaught = ExceptHook(self.handle)
-
-    @property
-    def _scope(self) -> str:
-        """What keeps a store's events apart from those of others."""
-        return f"{self._sender.app}\x1f{self._sender.environment}\x1f{self._label}"
-
-    @property
-    def _place(self) -> tuple[object, str]:
-        """Where its events wait."""
-        return self._store, self._scope
 
     @override
     def set_name(self, name: str) -> None:
         """Set the handler's name, as dictConfig does; in a store, its events go by it."""
         super().set_name(name)
-        if name != self._label and not self._round.stats.seen:
-            self._label = name or ""
-            self._start()
-            self._resume()
+        if self._engine.begin(name or ""):
+            self._engine.resume()
 
     @property
     def name(self) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -189,125 +241,15 @@ class AlertHandler(logging.Handler):
     def name(self, name: str | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         # `dictConfig` has set the level by now, where there is one; `fileConfig` sets it next.
         if sys._getframe(1).f_code.co_name == "configure" and holds_logging_lock():  # noqa: SLF001 - there is no other way to know
-            config.check_level(self.level, self._alert_level, self._context)
+            levels.check_level(self.level, self._alert_level, self._context)
         self.set_name(name or "")
 
     @override
     def setLevel(self, level: int | str) -> None:
         """Set the level; a configuration must not set one that lets no context through."""
-        super().setLevel(config.build_level("level", level))
+        super().setLevel(levels.build_level("level", level))
         if holds_logging_lock():
-            config.check_level(self.level, self._alert_level, self._context)
-
-    def _resume(self) -> None:
-        """Send what an earlier process has left in the store, or an earlier handler in this one."""
-        if not (self._journal.durable or self._inherited):
-            return
-        for other in worker.snapshot(_handlers):
-            if other is not self and other._shares_store_with(self):  # noqa: SLF001 - its own kind
-                other._worker.give_way(self._worker)  # noqa: SLF001 - as above
-        if self._round.waiting():
-            self._worker.wake(urgent=False)
-
-    def _shares_store_with(self, other: AlertHandler) -> bool:
-        if self._journal.durable:
-            return self._place == other._place
-        return self._journal.store is other._journal.store
-
-    def _start(self, store: Store | None = None) -> None:
-        """Set up what belongs to this process; a store in a file may be one that it has forked."""
-        self._process = os.getpid()
-        host = platform.node() or "localhost"
-        left = None if store is not None or not self._label else _left_by(self._place)
-        self._inherited = left is not None
-        if store is None:
-            store = left or config.build_store(self._store, self._scope)
-        self._journal = Journal(
-            store=store,
-            spare=config.build_store("memory:", self._scope) if store.durable else store,
-            policy=self._sender.policy,
-            host=host,
-        )
-        self._intake = Intake(
-            own=self._own,
-            host=host,
-            version=self._version,
-            limit=self._sender.policy.max_groups,
-            urgent_level=self._sender.policy.urgent_level,
-            redact=self._redactor,
-            context=self._context,
-        )
-        self._round = Round(
-            intake=self._intake,
-            journal=self._journal,
-            sender=self._sender,
-            templates=self._templates,
-            audience=self._audience,
-            email=self._email,
-            fallback=self._fallback,
-            give_up_after=self._give_up_after,
-            inherited=self._inherited,
-        )
-        self._worker = Worker(self._round, name="tocsin-worker", exit_timeout=self._exit_timeout)
-
-    @override
-    def handle(self, record: logging.LogRecord) -> bool:
-        """Filter and emit a record. The handler has no lock: the intake has its own."""
-        # Since 3.12 a filter may return another record.
-        passed: Any = self.filter(record)
-        if isinstance(passed, logging.LogRecord):
-            record = passed
-        if passed:
-            self.emit(record)
-        return passed  # type: ignore[no-any-return] # as logging.Handler.handle does
-
-    @override
-    def createLock(self) -> None:
-        """Have no lock, as a `logging.NullHandler`.
-
-        `logging.shutdown` holds it while a mail takes its time, and needs the module's lock then;
-        `dictConfig` holds that one, and would wait for this.
-        """
-        self.lock: threading.RLock | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
-
-    @override
-    def emit(self, record: logging.LogRecord) -> None:
-        """Take a record. It does no I/O, and never raises."""
-        try:
-            try:
-                name = record.name
-                if type(record.created) is not float or type(name) is not str:
-                    record = plain(record, time.time())
-                    name = record.name
-                if not self._enabled or (name[:6] == "tocsin" and name[6:7] in {"", "."}):
-                    return
-                if sending_here():
-                    return
-                if self._context is not None and record.levelno < self._alert_level:
-                    self._context.note(record)
-                    return
-                if record.process != self._process:  # it is new; or the record is another one's
-                    self._notice_fork()
-                wake = self._intake.add(record, self.formatter)
-            except Exception:  # noqa: BLE001 - raised again, if no field of it is unusual
-                self._emit_plain(record)
-                return
-            if wake or not self._worker.started:
-                self._worker.wake(urgent=wake is Wake.NOW)
-        except Exception:  # noqa: BLE001 - the application comes first
-            with contextlib.suppress(Exception):  # while the interpreter ends it may raise itself
-                if sys.is_finalizing():
-                    self._worker.complain_late()
-                else:
-                    self.handleError(record)
-
-    def _emit_plain(self, record: logging.LogRecord) -> None:
-        """Take what can be kept of a record that can't be taken as it is."""
-        usual = plain(record, time.time())
-        if usual is record:
-            self._intake.drop()
-            raise  # noqa: PLE0704 - what is being handled
-        self.emit(usual)
+            levels.check_level(self.level, self._alert_level, self._context)
 
     @override
     def flush(self) -> None:
@@ -316,7 +258,7 @@ class AlertHandler(logging.Handler):
         It waits for at most `exit_timeout`. Nothing is sent when there is nothing, and known
         errors keep to their interval.
         """
-        self._hurry(Urgency.FLUSH)
+        self._engine.hurry(Urgency.FLUSH)
 
     @override
     def close(self) -> None:
@@ -328,11 +270,7 @@ class AlertHandler(logging.Handler):
         """
         if self._uncaught is not None:
             self._uncaught.stop()
-        self._hurry(Urgency.EXIT)
-        if self._leaves and self._label and not (self._worker.retired or self._journal.durable):
-            _left.append((self._place, self._journal.store))
-            del _left[:-_MAX_LEFT]
-        self._worker.retire()
+        self._engine.close()
         super().close()
 
     def send_now(self, timeout: float = 30.0) -> bool:
@@ -344,13 +282,13 @@ class AlertHandler(logging.Handler):
         Returns:
             Whether nothing is left to be mailed.
         """
-        self._hurry(Urgency.ALL, timeout)
-        return self._round.nothing_left
+        self._engine.hurry(Urgency.ALL, timeout)
+        return self._engine.worker.round.ledger.nothing_left
 
     @property
     def stats(self) -> Stats:
         """What has been seen, sent and lost, now."""
-        return self._round.stats
+        return self._engine.stats
 
     def __repr__(self) -> str:
         stats = self.stats
@@ -358,31 +296,9 @@ class AlertHandler(logging.Handler):
         pending = stats.pending + (stats.store.pending if stats.store else 0)
         mails = "1 mail" if stats.mails_sent == 1 else f"{stats.mails_sent} mails"
         return (
-            f"<AlertHandler {self._sender.identity} ({level}), "
+            f"<AlertHandler {self._engine.parts.sender.identity} ({level}), "
             f"{stats.seen} seen, {pending} pending, {mails} sent>"
         )
-
-    def _notice_fork(self) -> bool:
-        """Start anew in a child that was forked past Python, as by uWSGI; whether it is one."""
-        if self._process == os.getpid():
-            return False
-        _after_fork()
-        return True
-
-    def _hurry(self, urgency: Urgency, timeout: float | None = None) -> None:
-        self._notice_fork()
-        if self._worker.settled and urgency is not Urgency.ALL:
-            return
-        if holds_logging_lock():  # nobody waits, and nothing is given up: the program goes on
-            self._worker.ask(Urgency.FLUSH)
-            return
-        timeout = self._exit_timeout if timeout is None else timeout
-        asked = self._worker.ask(urgency, timeout)
-        until = time.monotonic() + timeout
-        if urgency is Urgency.EXIT:
-            self._worker.leave(asked, until)
-        else:
-            self._worker.wait(asked, until)
 
 
 _KNOWN = (
@@ -411,59 +327,3 @@ _KNOWN = (
     "level",
     "name",
 )
-_handlers: weakref.WeakSet[AlertHandler] = weakref.WeakSet()
-
-
-_left: list[tuple[tuple[object, str], Store]] = []
-"""Where named handlers that were closed had their events in memory: the next one of that name, as
-after another `dictConfig`, goes on with what has been told, and with what is left of the budget."""
-_MAX_LEFT = 20
-
-
-def _left_by(place: tuple[object, str]) -> Store | None:
-    """Return the store of a closed handler, if there is one."""
-    for index, (left, store) in enumerate(_left):
-        if left == place:
-            del _left[index]
-            return store
-    return None
-
-
-def forget_alerts() -> None:
-    """Let each handler that is built from now on begin anew, whatever handlers there were before.
-
-    For tests: in a program, a new configuration must not mail again what has been told.
-    """
-    _left.clear()
-    for handler in worker.snapshot(_handlers):
-        handler._leaves = False  # noqa: SLF001 - its own module
-
-
-def _in_memory(store: object) -> bool:
-    return isinstance(store, str) and store.startswith("memory")
-
-
-def _optional(key: str, value: str) -> str:
-    return "" if value in ("", None) else short(options.text(key, value), 100)
-
-
-def _after_fork() -> None:
-    # What the parent has gathered is the parent's to send.
-    _left.clear()
-    sending.after_fork_in_child()
-    worker.forget_all()
-    if rendering.cut and (templating := sys.modules.get("tocsin.render.templating")) is not None:
-        templating.forget()
-    for handler in worker.snapshot(_handlers):
-        store = handler._journal.store  # noqa: SLF001 - its own module
-        retired = handler._worker.retired  # noqa: SLF001 - as above
-        try:
-            handler._start(store if store.durable else None)  # noqa: SLF001 - as above
-        except Exception:  # noqa: BLE001 - a store of one's own; the others start all the same
-            handler._start(config.build_store("memory:", ""))  # noqa: SLF001 - as above
-        if retired:
-            handler._worker.retire()  # noqa: SLF001 - as above
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

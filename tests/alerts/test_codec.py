@@ -14,7 +14,7 @@ from tocsin.alerts.digest import Trouble
 from tocsin.alerts.history import History, Rate, Told
 from tocsin.alerts.outgoing import Before, Outgoing, Report
 from tocsin.alerts.state import Seen, State
-from tocsin.events.event import Past
+from tocsin.events.event import ContextRecord
 from tocsin.exceptions import StoreError
 
 reports = st.builds(
@@ -115,7 +115,7 @@ def test_a_batch_of_reports_comes_back_as_it_was(given_reports: tuple[Report, ..
 
 
 def test_a_sample_comes_back_with_what_came_before_it() -> None:
-    past = Past(NOW - 1, "INFO", "app.db", "connecting")
+    past = ContextRecord(NOW - 1, "INFO", "app.db", "connecting")
     batch = Batch(groups=(group(samples=(event(context=(past,)),)),))
     (made,) = load(Batch, dump(batch)).groups
     assert made.samples[0].context == (past,)
@@ -155,7 +155,7 @@ def test_another_version_is_refused_and_named(version: object) -> None:
     ],
 )
 def test_what_is_no_batch_is_a_store_error_that_says_so(data: bytes) -> None:
-    with pytest.raises(StoreError, match="the store holds no Batch"):
+    with pytest.raises(StoreError, match="the store has no valid Batch"):
         load(Batch, data)
 
 
@@ -169,10 +169,10 @@ def test_a_field_that_is_missing_has_its_default_and_an_unknown_one_is_left_out(
 def test_a_mapping_that_is_none_is_a_store_error() -> None:
     data = json.loads(dump(State()))
     data["data"]["groups"] = [1]
-    with pytest.raises(StoreError, match="the store holds no State"):
+    with pytest.raises(StoreError, match="the store has no valid State"):
         load(State, json.dumps(data).encode())
 
 
 def test_what_has_no_fields_cannot_be_stored() -> None:
-    with pytest.raises(TypeError, match="can't be stored: object"):
+    with pytest.raises(TypeError, match="can't store a value of type object"):
         dump(Batch(groups=(object(),)))  # type: ignore[arg-type] # that is the point

@@ -5,23 +5,24 @@ from __future__ import annotations
 import heapq
 import logging
 import math
+from typing import TYPE_CHECKING
 
 import pytest
+import states
 from samples import NOW, group, text_of
 
-from tocsin.alerts import outcome, taking
-from tocsin.alerts.batch import Batch, receive
-from tocsin.alerts.codec import dump, load
-from tocsin.alerts.digest import Audience, Digest
 from tocsin.alerts.history import History, Told
 from tocsin.alerts.outgoing import Report
 from tocsin.alerts.policy import Decision, Urgency, causes_itself, decide, is_echo, told_now
 from tocsin.alerts.settings import Policy
 from tocsin.alerts.state import State
 
+if TYPE_CHECKING:
+    from tocsin.alerts.digest import Digest
+
 POLICY = Policy()
 DAY = 86_400.0
-SAYS = "it has only come right after mails, so no further mail goes for it alone"
+SAYS = "its events came only right after mails, so they cause no further mail"
 
 
 class Loop:
@@ -61,15 +62,7 @@ class Loop:
 
     def send(self, decision: Decision) -> None:
         name = f"<{len(self.mails)}>"
-        outgoing = taking.take(
-            self.state,
-            decision,
-            message_id=name,
-            policy=POLICY,
-            now=self.now,
-            audience=Audience(to=("a@x",)),
-            owed=("a@x",),
-        )
+        outgoing = states.take(self.state, POLICY, self.now, "a@x", decision=decision, name=name)
         outgoing.claim("me", self.now + 360)
         self.mails.append(outgoing.digest)
         heapq.heappush(self._ends, (self.now + self._takes, name))
@@ -80,13 +73,13 @@ class Loop:
         while self._ends and self._ends[0][0] <= self.now:
             _, name = heapq.heappop(self._ends)
             report = Report(message_id=name, owner="me", accepted=("a@x",))
-            receive(self.state, Batch(reports=(report,)), POLICY, self.now)
+            states.merge(self.state, POLICY, self.now, reports=(report,))
         while self._coming and self._coming[0][0] <= self.now:
             _, name, level = heapq.heappop(self._coming)
             made = group(name, at=self.now, level=level)
-            receive(self.state, Batch(groups=(made,)), POLICY, self.now)
+            states.merge(self.state, POLICY, self.now, made)
             self.came += 1
-        assert load(State, dump(self.state)) == self.state
+        assert states.stored(self.state) == self.state
 
 
 @pytest.mark.parametrize("level", [logging.ERROR, logging.CRITICAL])
@@ -204,51 +197,33 @@ def test_what_comes_within_a_minute_of_an_attempt_is_after_a_mail() -> None:
 
     def apart(later: float) -> bool:
         name = f"at {later}"
-        receive(state, Batch(groups=(group(name, at=NOW + later),)), POLICY, NOW + later)
+        states.merge(state, POLICY, NOW + later, group(name, at=NOW + later))
         return state.groups[name].apart
 
     assert apart(0)
-    taken = taking.take(
-        state,
-        Decision(reason="new"),
-        message_id="<m>",
-        policy=POLICY,
-        now=NOW + 10,
-        audience=Audience(to=("a@x", "b@x")),
-        owed=("a@x", "b@x"),
-    )
+    taken = states.take(state, POLICY, NOW + 10, "a@x", "b@x")
     assert not apart(10)
     assert not apart(69.9)
     assert apart(70)
     taken.claim("me", NOW + 370)
     assert not apart(369.9)
     assert apart(370)
-    outcome.report(
-        state, Report(message_id="<m>", owner="me", accepted=("a@x",)), POLICY, NOW + 400
-    )
+    states.report(state, POLICY, NOW + 400, "a@x", owner="me")
     assert not apart(459.9)
     assert apart(460)
-    outcome.report(state, Report(message_id="<unknown>", accepted=("a@x",)), POLICY, NOW + 500)
+    states.report(state, POLICY, NOW + 500, "a@x", name="<unknown>")
     assert apart(501)
 
 
 def test_a_mail_that_dissolves_told_no_echo() -> None:
     state = State()
-    receive(state, Batch(groups=(group("real"),)), POLICY, NOW)
+    states.merge(state, POLICY, NOW, group("real"))
     for turn, name in enumerate(["<1>", "<2>", "<3>"]):
         now = NOW + 10 * turn
-        taking.take(
-            state,
-            Decision(reason="new"),
-            message_id=name,
-            policy=POLICY,
-            now=now,
-            audience=Audience(to=("a@x",)),
-            owed=("a@x",),
-        )
+        states.take(state, POLICY, now, "a@x", name=name)
         accepted = () if name == "<3>" else ("a@x",)
-        receive(state, Batch(groups=(group("echo"),)), POLICY, now)
-        outcome.report(state, Report(message_id=name, accepted=accepted), POLICY, now)
+        states.merge(state, POLICY, now, group("echo"))
+        states.report(state, POLICY, now, *accepted, name=name)
     known = state.groups["echo"]
     assert known.told is not None
     assert known.told.echoes == 1

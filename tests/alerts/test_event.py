@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from samples import HOSTILE, NOW, caught, event, kept, record
 
-from tocsin.events.capture import Before, Capture
+from tocsin.events.capture import Capture, CapturedRecord
 from tocsin.events.frames import Line, OwnCode
 from tocsin.redact.base import NoSecrets
-from tocsin.text import Raw
+from tocsin.text import Excerpt
 
 
 class Awkward:
@@ -234,7 +234,9 @@ def test_secrets_are_taken_out_of_all_that_is_told() -> None:
     )
     made.stack_info = "Stack\n  login('hunter2')"
     redact = Stars()
-    captured = Capture.of(made, context=(Before(NOW, "INFO", "app", Raw("as hunter2", 10)),))
+    captured = Capture.of(
+        made, context=(CapturedRecord(NOW, "INFO", "app", Excerpt("as hunter2", 10)),)
+    )
     found = captured.event(own=OwnCode(), host="web-1", source=linecache.getline, redact=redact)
     assert "hunter2" not in str(found)
     assert ("password", "***") in found.extra
@@ -284,7 +286,7 @@ def test_what_a_secret_left_is_not_filled_with_half_of_the_next() -> None:
 
 
 def test_the_context_is_cut_and_clean() -> None:
-    past = Before(NOW, "INFO\n", "a" * 200, Raw.of("\x1b" + "x" * 20_000, 500))
+    past = CapturedRecord(NOW, "INFO\n", "a" * 200, Excerpt.from_start("\x1b" + "x" * 20_000, 500))
     captured = Capture.of(record(), context=(past,))
     found = captured.event(
         own=OwnCode(), host="web-1", source=linecache.getline, redact=NoSecrets()
@@ -393,6 +395,6 @@ def test_the_exception_of_a_structured_message_is_told() -> None:
 
 
 def test_an_event_that_cannot_be_told_says_so() -> None:
-    found = Capture.of(record("secret")).untold("web-1")
+    found = Capture.of(record("secret")).placeholder("web-1")
     assert (found.time, found.host) == (NOW, "web-1")
     assert "secret" not in str(found)

@@ -70,9 +70,9 @@ def test_a_fingerprint_is_the_same_in_later_versions(known: str, made: logging.L
 
 def test_an_exception_is_named_with_the_class_that_it_is_in() -> None:
     for error in (Shop.Closed(), go(Shop.Closed())):
-        assert Fingerprints(OwnCode()).of(record(exc=error)).what == "Shop.Closed"
+        assert Fingerprints(OwnCode()).of(record(exc=error)).kind == "Shop.Closed"
     grouped = go(ExceptionGroup("several", [Shop.Closed()]))
-    assert Fingerprints(OwnCode()).of(record(exc=grouped)).what == "Shop.Closed"
+    assert Fingerprints(OwnCode()).of(record(exc=grouped)).kind == "Shop.Closed"
 
 
 def test_exceptions_of_one_name_in_different_classes_are_apart() -> None:
@@ -86,7 +86,7 @@ def test_an_exception_that_was_never_raised_is_one_of_its_logger() -> None:
 
 
 def test_an_exception_that_came_as_text_is_named_without_its_module() -> None:
-    assert Fingerprints(OwnCode()).of(as_text("app.errors.Closed: no")).what == "Closed"
+    assert Fingerprints(OwnCode()).of(as_text("app.errors.Closed: no")).kind == "Closed"
 
 
 # What is remembered.
@@ -116,7 +116,7 @@ def test_a_traceback_of_usual_depth_is_remembered(frames: int, remembered: bool)
 
 def test_tracebacks_as_text_of_one_message_are_kept_apart() -> None:
     remembering = Fingerprints(OwnCode())
-    found = {remembering.of(as_text(f"{name}: no")).what for name in ("KeyError", "OSError")}
+    found = {remembering.of(as_text(f"{name}: no")).kind for name in ("KeyError", "OSError")}
     assert found == {"KeyError", "OSError"}
 
 

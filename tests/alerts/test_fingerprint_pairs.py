@@ -710,25 +710,29 @@ def _seconds(text: str) -> float:
 
 def test_what_is_remembered_is_bounded() -> None:
     remembering = Fingerprints(OwnCode())
+    first = remembering.of(record("first"))
     for number in range(10_050):
         remembering.of(record("x" * (number % 7) + chr(0x4E00 + number)))
-    assert len(remembering._known) <= 10_000
+        if number == 9_000:
+            assert remembering.of(record("first")) is first
+    assert remembering.of(record("first")) is not first
 
 
 def test_a_deep_traceback_is_not_remembered() -> None:
     remembering = Fingerprints(OwnCode())
-    made = record(exc=caught(sink, 100))
-    assert remembering.of(made) == remembering.of(made)
-    assert not remembering._known
+    deep, flat = record(exc=caught(sink, 100)), record(exc=caught(sink, 10))
+    assert remembering.of(deep) == remembering.of(deep)
+    assert remembering.of(deep) is not remembering.of(deep)
+    assert remembering.of(flat) is remembering.of(flat)
 
 
 def test_a_comprehension_is_a_part_of_its_function() -> None:
     """Up to Python 3.11 it was a function of its own (PEP 709)."""
     identity = Fingerprints(OwnCode()).of(record(exc=caught(comprehension, [0])))
-    assert identity.where == "test_fingerprint_pairs.comprehension"
+    assert identity.place == "test_fingerprint_pairs.comprehension"
     module = {"__name__": "app.sizes", "fail": fail}
     error = caught(lambda: exec(compile("[1 / n for n in [0]]", "/srv/sizes.py", "exec"), module))
-    assert Fingerprints(OwnCode(("app",))).of(record(exc=error)).where == "app.sizes.<module>"
+    assert Fingerprints(OwnCode(("app",))).of(record(exc=error)).place == "app.sizes.<module>"
 
 
 SCRIPT = """
@@ -799,7 +803,7 @@ def test_a_kind_is_told_without_values_and_secrets() -> None:
             return text.replace("key_1a2b", "***")
 
     identity = Fingerprints(OwnCode()).of(record("key_1a2b of 'ann' is 5 days old"))
-    assert identity.told(Stars()) == ("*** of * is * old", "app")
+    assert identity.describe(Stars()) == ("*** of * is * old", "app")
 
 
 def test_code_that_is_gone_is_not_taken_for_other_code() -> None:
@@ -807,5 +811,5 @@ def test_code_that_is_gone_is_not_taken_for_other_code() -> None:
     remembering = Fingerprints(OwnCode())
     for number in range(300):
         made = record(exc=executed(f"def go(): raise ValueError({number})", f"app.m{number}"))
-        assert remembering.of(made).where == f"app.m{number}.go"
+        assert remembering.of(made).place == f"app.m{number}.go"
         assert remembering.of(made).fingerprint == fingerprint(made)

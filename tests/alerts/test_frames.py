@@ -12,8 +12,16 @@ from typing import TYPE_CHECKING, Any
 from samples import LIBRARY, caught, load_module
 
 from tocsin.events import exceptions
-from tocsin.events.exceptions import leaf
-from tocsin.events.frames import Line, OwnCode, is_library, module_of, places, shown_path, tell
+from tocsin.events.exceptions import first_in_group
+from tocsin.events.frames import (
+    Line,
+    OwnCode,
+    format_lines,
+    is_library,
+    module_of,
+    places,
+    shown_path,
+)
 from tocsin.redact.base import NoSecrets
 
 if TYPE_CHECKING:
@@ -123,8 +131,10 @@ def test_a_path_is_shown_from_where_it_is_imported() -> None:
 
 
 def told(error: BaseException, logger: str = "other", *packages: str) -> list[Line]:
-    taken = exceptions.take(error, linecache.lazycache)
-    return list(exceptions.tell(taken, OwnCode(packages), logger, linecache.getline, NoSecrets()))
+    captured = exceptions.capture(error, linecache.lazycache)
+    return list(
+        exceptions.format_lines(captured, OwnCode(packages), logger, linecache.getline, NoSecrets())
+    )
 
 
 def test_a_run_of_library_frames_is_folded_and_the_innermost_is_told() -> None:
@@ -232,9 +242,11 @@ def test_the_lines_of_the_code_are_without_secrets_and_short() -> None:
         def text(self, text: str, /) -> str:
             return text.replace("hunter2", "***")
 
-    frame = exceptions.take(caught(view), linecache.lazycache)[0].frames[-1]
+    frame = exceptions.capture(caught(view), linecache.lazycache)[0].frames[-1]
     source = f"connect('hunter2', {'x' * 500})"
-    lines = list(tell([frame], lambda _place: True, lambda _path, _line: source, Stars().text))
+    lines = list(
+        format_lines([frame], lambda _place: True, lambda _path, _line: source, Stars().text)
+    )
     assert lines[1].text.startswith("    connect('***', xxx")
     assert lines[1].text.endswith("[cut: first 200 of 516 characters]")
 
@@ -317,8 +329,8 @@ def test_a_large_group_is_cut() -> None:
 def test_the_leaf_of_nested_groups_is_their_first_exception() -> None:
     first = ValueError("first")
     nested = ExceptionGroup("a", [ExceptionGroup("b", [first]), KeyError("k")])
-    assert leaf(nested) is first
-    assert leaf(first) is first
+    assert first_in_group(nested) is first
+    assert first_in_group(first) is first
 
 
 def test_the_notes_of_an_exception_are_told_with_its_text() -> None:

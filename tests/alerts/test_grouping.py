@@ -130,7 +130,7 @@ def _encodable(text: str) -> str:
 
 
 def identity(made: logging.LogRecord) -> tuple[str, str]:
-    return Fingerprints(OwnCode()).of(made).told(NoSecrets())
+    return Fingerprints(OwnCode()).of(made).describe(NoSecrets())
 
 
 def test_a_group_is_named_by_what_failed_and_where() -> None:

@@ -22,7 +22,7 @@ from samples import HOSTILE, NOW, digest, entry, event, group, mail, sender
 from tocsin.alerts.digest import Accounts, Audience, Digest
 from tocsin.alerts.grouping import Source
 from tocsin.alerts.history import Told
-from tocsin.events.event import Past
+from tocsin.events.event import ContextRecord
 from tocsin.events.frames import Line
 from tocsin.mail.address import prepare_address
 from tocsin.mail.message import Message
@@ -78,7 +78,9 @@ def poisoned(texts: dict[str, str]) -> tuple[Digest, dict[str, Any]]:
         host=host,
         thread=at("thread", "MainThread"),
         context=(
-            Past(NOW, at("past_level", "INFO"), at("past_logger", "app"), at("past", "started")),
+            ContextRecord(
+                NOW, at("past_level", "INFO"), at("past_logger", "app"), at("past", "started")
+            ),
         ),
     )
     later = event(

@@ -16,7 +16,7 @@ from tocsin.alerts.digest import Accounts, Audience, Digest
 from tocsin.alerts.grouping import Source
 from tocsin.alerts.history import Told
 from tocsin.alerts.settings import Policy
-from tocsin.events.event import Past
+from tocsin.events.event import ContextRecord
 from tocsin.events.frames import Line
 from tocsin.render.templating import NAMES, Templates
 
@@ -34,7 +34,7 @@ SAMPLE = event(
     "Charging order 1001 failed",
     traceback=TRACE,
     extra=(("order_id", "1001"), ("retries", "3")),
-    context=(Past(NOW - 1, "INFO", "shop.checkout", "POST /checkout"),),
+    context=(ContextRecord(NOW - 1, "INFO", "shop.checkout", "POST /checkout"),),
 )
 LATEST = event(
     "Charging order 1042 failed",
@@ -51,7 +51,7 @@ def hostile(text: str) -> Digest:
         traceback=BROKEN,
         extra=((text, text),),
         thread=text,
-        context=(Past(NOW, *[text] * 3),),
+        context=(ContextRecord(NOW, *[text] * 3),),
     )
     fields: dict[str, Any] = dict.fromkeys(("level_name", "logger", "kind", "place", "text"), text)
     one = group("a", 2, samples=(sample, event(text + ".", location=text)), **fields)
@@ -227,7 +227,7 @@ def test_lost_events_alone_are_a_page_too() -> None:
     assert page.startswith(
         "shop · production 3 errors are in no mail Sent because errors were lost before they could "
         "be mailed. Lost since the last mail: dropped as they could not be read, or given up as "
-        "the mail server refused them. Standard error of the processes tells more. Since 00:13:"
+        "the mail server refused them. Standard error of the processes has details. Since 00:13:"
     )
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import states
 from samples import NOW, group
 
-from tocsin.alerts import outcome, taking
-from tocsin.alerts.batch import Batch, receive
-from tocsin.alerts.digest import Audience, Trouble
-from tocsin.alerts.outgoing import Report
-from tocsin.alerts.policy import Decision
+from tocsin.alerts import outcome
+from tocsin.alerts.digest import Trouble
 from tocsin.alerts.settings import Policy
 from tocsin.alerts.state import State
 
@@ -23,25 +21,17 @@ BOTH = ("a@x", "b@x")
 
 
 def come(state: State, later: float, name: str = "a", **fields: Any) -> None:
-    receive(state, Batch(groups=(group(name, **fields),)), POLICY, NOW + later)
+    states.merge(state, POLICY, NOW + later, group(name, **fields))
 
 
 def take(state: State, later: float, name: str = "<m>") -> Outgoing:
     """Take a digest of what is unmailed."""
-    return taking.take(
-        state,
-        Decision(reason="new"),
-        message_id=name,
-        policy=POLICY,
-        now=NOW + later,
-        audience=Audience(to=BOTH),
-        owed=BOTH,
-    )
+    return states.take(state, POLICY, NOW + later, *BOTH, name=name)
 
 
-def end(state: State, later: float, name: str = "<m>", **fields: Any) -> None:
-    """Report what an attempt has come to; nothing was accepted unless the fields say so."""
-    outcome.report(state, Report(message_id=name, **fields), POLICY, NOW + later)
+def end(state: State, later: float, *accepted: str, name: str = "<m>", **fields: Any) -> None:
+    """Report the outcome of an attempt, and for which recipients the digest was accepted."""
+    states.report(state, POLICY, NOW + later, *accepted, name=name, **fields)
 
 
 def on_its_way(later: float = 0) -> tuple[State, Outgoing]:
@@ -57,7 +47,7 @@ def test_a_process_that_has_reported_holds_the_digest_no_longer() -> None:
     """Another process may send it after the pause of a second: not only when the claim ends."""
     state, outgoing = on_its_way()
     outgoing.claim("me", NOW + 60)
-    end(state, 5, owner="me", accepted=("a@x",))
+    end(state, 5, "a@x", owner="me")
     assert (outgoing.claimed_by, outgoing.claimed_until) == ("", 0)
     assert outcome.due(state, NOW + 5.9) is None
     assert outcome.due(state, NOW + 6) is outgoing
@@ -85,10 +75,10 @@ def test_only_the_owner_of_a_claim_releases_it() -> None:
 
 def test_a_refused_login_holds_back_digests_that_were_not_tried() -> None:
     state, first = on_its_way()
-    end(state, 0, accepted=("a@x",))
+    end(state, 0, "a@x")
     come(state, 1, "b")
     take(state, 1, "<n>")
-    end(state, 2, "<n>", pause=300)
+    end(state, 2, name="<n>", pause=300)
     assert first.retry_at == NOW + 1
     assert outcome.due(state, NOW + 301.9) is None
     assert outcome.due(state, NOW + 302) is first
@@ -113,7 +103,7 @@ def test_all_is_hopeless_after_failures_only_for_so_long() -> None:
     fail(state, 5_000)
     assert outcome.is_hopeless(state, DAY, NOW + 100 + DAY)
     take(state, 6_000)
-    end(state, 6_000, accepted=BOTH)
+    end(state, 6_000, *BOTH)
     assert not outcome.is_hopeless(state, DAY, NOW + 100 + DAY)
     come(state, 7_000)
     fail(state, 7_000)
@@ -136,7 +126,7 @@ def test_a_mail_without_a_problem_ends_the_run() -> None:
     come(state, 0)
     fail(state, 1, problem="no route")
     take(state, 2)
-    end(state, 2, accepted=BOTH)
+    end(state, 2, *BOTH)
     told = state.trouble
     come(state, 3)
     fail(state, 3, problem="no route")
@@ -166,7 +156,7 @@ def test_a_digest_that_is_given_up_is_gone_and_its_events_are_lost() -> None:
 
 def test_a_digest_that_a_recipient_has_is_gone_when_it_is_given_up_and_nothing_is_lost() -> None:
     state, outgoing = on_its_way()
-    end(state, 0, accepted=("a@x",))
+    end(state, 0, "a@x")
     outcome.give_up(state, outgoing, NOW + DAY)
     assert not state.outgoing
     assert (state.mailed, state.undelivered, state.lost, state.retry_at) == (1, 0, 0, 0)

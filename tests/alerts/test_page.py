@@ -29,7 +29,7 @@ from tocsin.alerts.digest import Accounts, Audience, Digest
 from tocsin.alerts.grouping import Group, Source
 from tocsin.alerts.history import Told
 from tocsin.alerts.settings import Policy
-from tocsin.events.event import Event, Past
+from tocsin.events.event import ContextRecord, Event
 from tocsin.events.frames import Line
 from tocsin.mail.address import AddressList
 from tocsin.render.page import plain, render
@@ -53,8 +53,8 @@ TRACE = (
     Line("cause", "while handling KeyError: 'session'"),
 )
 CONTEXT = (
-    Past(NOW - 1, "INFO", "shop.checkout", "POST /checkout order=1001"),
-    Past(NOW - 0.5, "WARNING", "gateway.client", "retry 3 of 3"),
+    ContextRecord(NOW - 1, "INFO", "shop.checkout", "POST /checkout order=1001"),
+    ContextRecord(NOW - 0.5, "WARNING", "gateway.client", "retry 3 of 3"),
 )
 
 
@@ -211,7 +211,7 @@ NEW   ValueError: a
       Next mail: at once for what is new or worse; for these, not before 00:28.
 
 !     1,200 events were lost since the last mail: dropped as they could not be read,
-      or given up as the mail server refused them. Standard error of the processes tells more.
+      or given up as the mail server refused them. Standard error of the processes has details.
 
 {RULE}
 1   NEW    ERROR    shop  1 x
@@ -236,8 +236,8 @@ NEW   ValueError: a
 4   QUIET  ERROR    shop.search  2 x
     ValueError: d
     in app.main
-    23:23:20 yesterday to 23:40:00 yesterday (17 min), web-1 2; no further since 23:40 yesterday; \
-last told at 2023-11-13 23:13
+    23:23:20 yesterday to 23:40:00 yesterday (17 min), web-1 2; \
+no further event since 23:40 yesterday; last told at 2023-11-13 23:13
 
 {RULE}
 Since 2023-11-13 23:13: received 4,000 = mailed 2,800 + pending 0 + undelivered 1,200. \
@@ -258,7 +258,7 @@ LOST  5 errors are in no mail
       Sent because errors were lost before they could be mailed.
 
 !     Lost since the last mail: dropped as they could not be read,
-      or given up as the mail server refused them. Standard error of the processes tells more.
+      or given up as the mail server refused them. Standard error of the processes has details.
 
 {RULE}
 Since 00:13: received 5 = mailed 0 + pending 0 + undelivered 5. Counts are those of one process.
@@ -374,7 +374,7 @@ def test_text_of_several_lines_is_indented_below_what_is_ours() -> None:
         fake,
         traceback=(Line("own", fake), Line("error", fake), Line("cause", fake)),
         extra=(("key", fake),),
-        context=(Past(NOW, "INFO", "app", fake),),
+        context=(ContextRecord(NOW, "INFO", "app", fake),),
     )
     later = replace(sample, time=NOW + 1, message=fake + ".")
     text = text_of(digest(group("a", 2, last=NOW + 1, samples=(sample, later))))
@@ -490,7 +490,7 @@ def big(name: str = "a", unit: str = "<&'\">", **fields: Any) -> Group:
         host=text(100),
         thread=text(100),
         location=text(500),
-        context=tuple(Past(NOW, text(20), text(100), text(500)) for _ in range(50)),
+        context=tuple(ContextRecord(NOW, text(20), text(100), text(500)) for _ in range(50)),
     )
     given: dict[str, Any] = {
         "text": text(200),
@@ -534,7 +534,7 @@ def test_the_largest_digests_stay_small_and_show_the_leads_traceback(unit: str, 
         lead = part.partition("Latest")[0]
         # The end of the message, the error, and what led to it: each as far as there is room.
         assert "lines of the traceback]" in lead
-        assert "lines of what is behind it]" in lead
+        assert "lines of related exceptions]" in lead
 
 
 @pytest.mark.parametrize("shown", [1, 25, 500])
@@ -596,7 +596,7 @@ def test_every_cut_is_stated_where_it_is() -> None:
     assert said >= {
         "[cut: first N of N characters]",
         "[cut: last N of N lines of the traceback]",
-        "[cut: first N of N lines of what is behind it]",
+        "[cut: first N of N lines of related exceptions]",
         "[cut: first N of N fields]",
         "[cut: last N of N records before it]",
     }
@@ -635,7 +635,7 @@ def test_any_digest_can_be_rendered(made: list[Group], app: str, reason: str) ->
 @pytest.mark.parametrize("time", [0.0, -1e9, 1e20, float("inf"), float("-inf"), float("nan")])
 def test_any_time_can_be_rendered(time: float) -> None:
     """A record says of itself when it is from, and may say anything."""
-    past = (Past(time, "INFO", "app", "x"),)
+    past = (ContextRecord(time, "INFO", "app", "x"),)
     made = digest(group(at=time, last=NOW, samples=(event(time=time, context=past),)))
     for zone in (None, dt.UTC, dt.timezone(dt.timedelta(hours=-23)), dt.timezone.max):
         message = render(made, sender(), zone=zone)

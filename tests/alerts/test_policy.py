@@ -6,13 +6,9 @@ import logging
 from typing import Any
 
 import pytest
+import states
 from samples import NOW, group
 
-from tocsin.alerts import taking
-from tocsin.alerts.batch import Batch, receive
-from tocsin.alerts.digest import Audience
-from tocsin.alerts.outcome import report as settle
-from tocsin.alerts.outgoing import Report
 from tocsin.alerts.policy import Decision, Urgency, decide
 from tocsin.alerts.settings import Policy
 from tocsin.alerts.state import MAX_OUTGOING, State
@@ -25,28 +21,19 @@ CRITICAL = logging.CRITICAL
 
 def state_of(*groups: Any, at: float = NOW) -> State:
     state = State()
-    receive(state, Batch(groups=groups), POLICY, at)
+    states.merge(state, POLICY, at, *groups)
     return state
 
 
 def come(state: State, later: float, *groups: Any) -> None:
-    receive(state, Batch(groups=groups), POLICY, NOW + later)
+    states.merge(state, POLICY, NOW + later, *groups)
 
 
 def told(state: State, at: float, spends: str = "") -> None:
     """Take a digest, and have it accepted."""
     decision = Decision(reason="new", spends=spends)
-    taking.take(
-        state,
-        decision,
-        message_id="<m>",
-        policy=POLICY,
-        now=at,
-        audience=Audience(to=("a@x",)),
-        owed=("a@x",),
-    )
-    report = Report(message_id="<m>", accepted=("a@x",))
-    settle(state, report, POLICY, at)
+    states.take(state, POLICY, at, "a@x", decision=decision)
+    states.report(state, POLICY, at, "a@x")
 
 
 def known(name: str = "a", **fields: Any) -> State:
@@ -237,7 +224,7 @@ def test_the_first_reason_that_applies_is_named() -> None:
 
 def test_lost_events_are_told_if_no_mail_went_for_a_while() -> None:
     state = State()
-    receive(state, Batch(dropped=2), POLICY, NOW)
+    states.merge(state, POLICY, NOW, dropped=2)
     assert outcome(state, 0) == (None, "", 900)
     assert outcome(state, 900) == ("lost", "", 900)
 
@@ -246,19 +233,19 @@ def test_lost_events_that_go_on_do_not_put_off_their_mail() -> None:
     """It counts since when there are some; else who loses one a minute is never told."""
     state = State()
     for minute in range(15):
-        receive(state, Batch(dropped=1), POLICY, NOW + 60 * minute)
+        states.merge(state, POLICY, NOW + 60 * minute, dropped=1)
     assert reason(state, 900) == "lost"
 
 
 def test_lost_events_wait_since_the_latest_mail() -> None:
     state = known()
-    receive(state, Batch(dropped=2), POLICY, NOW - 500)
+    states.merge(state, POLICY, NOW - 500, dropped=2)
     assert outcome(state, 500) == (None, "", 900)
 
 
 def test_lost_events_are_told_by_any_mail_before() -> None:
     state = State()
-    receive(state, Batch(dropped=2, groups=(group(),)), POLICY, NOW)
+    states.merge(state, POLICY, NOW, group(), dropped=2)
     told(state, NOW + 10)
     assert outcome(state, 90_000) == (None, "", None)
 
@@ -290,17 +277,8 @@ def test_what_a_flush_tells_again_comes_less_and_less_often_too() -> None:
         decision = decide(state, POLICY, NOW + 1_200 * job, Urgency.FLUSH)
         if decision.reason is not None:
             mails += 1
-            taking.take(
-                state,
-                decision,
-                message_id="<m>",
-                policy=POLICY,
-                now=NOW + 1_200 * job,
-                audience=Audience(to=("a@x",)),
-                owed=("a@x",),
-            )
-            accepted = Report(message_id="<m>", accepted=("a@x",))
-            settle(state, accepted, POLICY, NOW + 1_200 * job)
+            states.take(state, POLICY, NOW + 1_200 * job, "a@x", decision=decision)
+            states.report(state, POLICY, NOW + 1_200 * job, "a@x")
     assert mails <= 47
 
 
@@ -342,15 +320,8 @@ def crowded() -> State:
     state = State()
     for number in range(MAX_OUTGOING):
         come(state, number, group())
-        taking.take(
-            state,
-            Decision(reason="new"),
-            message_id=f"<{number}>",
-            policy=POLICY,
-            now=NOW + number,
-            audience=Audience(to=("a@x",)),
-            owed=("a@x",),
-        ).claim("me", NOW + 1_000 + number)
+        outgoing = states.take(state, POLICY, NOW + number, "a@x", name=f"<{number}>")
+        outgoing.claim("me", NOW + 1_000 + number)
     come(state, 100, group("b"))
     return state
 
@@ -365,7 +336,7 @@ def test_while_too_many_digests_wait_no_further_one_is_taken_but_at_the_end() ->
 
 def test_at_exit_only_what_is_new_and_urgent_goes_before_the_end() -> None:
     state = state_of(group())
-    receive(state, Batch(dropped=3), AT_EXIT, NOW)
+    states.merge(state, AT_EXIT, NOW, dropped=3)
     for urgency in (Urgency.NONE, Urgency.FLUSH):
         assert outcome(state, 90_000, urgency, AT_EXIT) == (None, "", None)
     come(state, 1, group("b", level=CRITICAL))
@@ -403,17 +374,8 @@ def test_lost_events_wait_for_the_retry_as_well() -> None:
 
 def test_a_digest_that_is_owed_is_asked_for_again() -> None:
     state = state_of(group())
-    taking.take(
-        state,
-        Decision(reason="new"),
-        message_id="<m>",
-        policy=POLICY,
-        now=NOW,
-        audience=Audience(to=("a@x", "b@x")),
-        owed=("a@x", "b@x"),
-    )
-    partly = Report(message_id="<m>", accepted=("a@x",))
-    settle(state, partly, POLICY, NOW)
+    states.take(state, POLICY, NOW, "a@x", "b@x")
+    states.report(state, POLICY, NOW, "a@x")
     assert outcome(state, 0) == (None, "", 1)
 
 
@@ -490,18 +452,9 @@ def test_with_no_waits_at_all_each_event_is_a_mail_and_then_there_is_peace(now: 
     policy = Policy(burst=1, max_groups=1, **zeros)
     state = State()
     for turn in range(3):
-        receive(state, Batch(groups=(group("a"), group("b"))), policy, now)
+        states.merge(state, policy, now, group("a"), group("b"))
         decision = decide(state, policy, now)
         assert (decision.reason, decision.spends) == ("new", "normal")
-        taking.take(
-            state,
-            decision,
-            message_id=f"<{turn}>",
-            policy=policy,
-            now=now,
-            audience=Audience(to=("a@x",)),
-            owed=("a@x",),
-        )
-        accepted = Report(message_id=f"<{turn}>", accepted=("a@x",))
-        settle(state, accepted, policy, now)
+        states.take(state, policy, now, "a@x", decision=decision, name=f"<{turn}>")
+        states.report(state, policy, now, "a@x", name=f"<{turn}>")
         assert decide(state, policy, now) == Decision(reason=None)

@@ -9,17 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+import states
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import NOW, group
 from scenarios import SCENARIOS, Scenario, fingerprint, measured, outcomes_of, record
 
-from tocsin.alerts import outcome, taking
-from tocsin.alerts.batch import Batch, receive
-from tocsin.alerts.codec import dump, load
-from tocsin.alerts.digest import Audience
 from tocsin.alerts.grouping import OTHER
-from tocsin.alerts.outgoing import Report
 from tocsin.alerts.policy import Urgency, decide, is_echo
 from tocsin.alerts.settings import Policy
 from tocsin.alerts.state import State
@@ -92,7 +88,7 @@ class Run:
 
     def decide(self) -> Decision:
         decision = decide(self.state, self.policy, self.now)
-        read = load(State, dump(self.state))
+        read = states.stored(self.state)
         assert read == self.state
         assert decide(read, self.policy, self.now) == decision
         return decision
@@ -107,7 +103,7 @@ class Run:
         self.now = time
         level = logging.CRITICAL if name.isupper() else logging.ERROR
         made = group(name, count, at=time, level=level)
-        receive(self.state, Batch(groups=(made,)), self.policy, time)
+        states.merge(self.state, self.policy, time, made)
         known = self.state.groups.get(name)
         if known is None or not is_echo(known, self.state.mail_at):
             self.waiting.setdefault(OTHER if known is None else name, time)
@@ -117,17 +113,10 @@ class Run:
 
     def send(self, decision: Decision) -> None:
         name = f"<{len(self.mails)}>"
-        digest = taking.take(
-            self.state,
-            decision,
-            message_id=name,
-            policy=self.policy,
-            now=self.now,
-            audience=Audience(to=("a@x",)),
-            owed=("a@x",),
+        digest = states.take(
+            self.state, self.policy, self.now, "a@x", decision=decision, name=name
         ).digest
-        accepted = Report(message_id=name, accepted=("a@x",))
-        outcome.report(self.state, accepted, self.policy, self.now)
+        states.report(self.state, self.policy, self.now, "a@x", name=name)
         self.mails.append(Mail(decision, digest))
         for entry in digest.entries:
             since = self.waiting.pop(entry.group.fingerprint, self.now)  # an echo waits for others
@@ -272,7 +261,7 @@ def test_a_simulation_sends_what_a_leader_sends_that_looks_at_every_event(
 
 
 def test_the_documentation_has_what_was_measured() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "alerts.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "when.md").read_text(encoding="utf-8")
     table = page.partition("<!-- scenarios begin -->")[2].partition("<!-- scenarios end -->")[0]
     rows = [tuple(cell.strip() for cell in row.strip("|").split("|")) for row in table.split("\n")]
     assert [row for row in rows if len(row) == 3][2:] == measured()

@@ -10,7 +10,7 @@ import pytest
 from samples import digest, event, group, html_of, mail, text_of
 
 from tocsin.exceptions import ConfigError
-from tocsin.render.templating import NAMES, Templates, _environment, forget, prepare
+from tocsin.render.templating import NAMES, Templates, forget, prepare
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -194,7 +194,7 @@ def test_a_template_that_is_not_utf_8_is_an_error(tmp_path: Path) -> None:
 
 FAILING = {
     "{{ mail.unknown }}": (
-        "UndefinedError: 'tocsin.render.view.MailView object' has no attribute 'unknown'"
+        "UndefinedError: 'tocsin.render.mail_view.MailView object' has no attribute 'unknown'"
     ),
     "{{ 1 / 0 }}": "ZeroDivisionError: division by zero",
     "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}": (
@@ -277,10 +277,10 @@ def test_an_error_without_a_text_is_told_too(tmp_path: Path) -> None:
             raise Silent
 
     own = sections(tmp_path, head_html="{{ value }}")
-    text, trouble = own.attempt("head.html.j2", value=Failing())
+    text, trouble = own.try_render("head.html.j2", value=Failing())
     assert text == ""  # the built-in one shows a mail, and there is none
     assert trouble == "template head.html.j2: UndefinedError: 'mail' is undefined"
-    _, trouble = own.attempt("head.html.j2", "nothing", value=Failing(), mail=None)
+    _, trouble = own.try_render("head.html.j2", "nothing", value=Failing(), mail=None)
     assert "head.html.j2" in trouble
 
 
@@ -294,8 +294,14 @@ def test_where_a_built_in_one_fails_the_others_are_shown() -> None:
     assert unescape(row).endswith(f">{said.format('head.html.j2')}</td></tr>\n")
 
 
-def test_templates_are_loaded_anew_where_their_cache_may_be_locked() -> None:
+def test_templates_are_loaded_anew_where_their_cache_may_be_locked(tmp_path: Path) -> None:
     """In a child that was forked while another thread rendered one."""
-    before = _environment()
+    own = sections(tmp_path, head_txt="one\n")
+    path = tmp_path / "head.txt.j2"
+    written = path.stat()
+    assert own.render("head.txt.j2") == "one\n"
+    path.write_text("two\n", encoding="utf-8")
+    os.utime(path, ns=(written.st_atime_ns, written.st_mtime_ns))
+    assert own.render("head.txt.j2") == "one\n", "the loaded one is used"
     forget()
-    assert _environment() is not before
+    assert own.render("head.txt.j2") == "two\n"

@@ -6,9 +6,9 @@ import logging
 from dataclasses import asdict
 
 import pytest
+import states
 from samples import NOW, group
 
-from tocsin.alerts.batch import Batch, receive
 from tocsin.alerts.policy import decide
 from tocsin.alerts.settings import Policy, alone
 from tocsin.alerts.state import State
@@ -35,9 +35,9 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
 @pytest.mark.parametrize(("later", "total"), [(86_399.9, 2), (86_400, 1)])
 def test_a_group_is_forgotten_after_a_day_without_an_event(later: float, total: int) -> None:
     state = State()
-    receive(state, Batch(groups=(group(),)), Policy(), NOW)
+    states.merge(state, Policy(), NOW, group())
     state.groups["a"].take()
-    receive(state, Batch(groups=(group(),)), Policy(), NOW + later)
+    states.merge(state, Policy(), NOW + later, group())
     assert state.groups["a"].total == total
 
 
@@ -55,7 +55,7 @@ def test_a_process_that_is_alone_sends_one_mail_an_hour() -> None:
     policy = alone(Policy(), 0)
     state = State()
     state.normal.spend(policy, NOW)
-    receive(state, Batch(groups=(group(),)), policy, NOW)
+    states.merge(state, policy, NOW, group())
     decision = decide(state, policy, NOW + 3_599)
     assert (decision.reason, decision.next_at) == (None, NOW + 3_600)
     assert decide(state, policy, NOW + 3_600).reason == "new"
@@ -69,5 +69,5 @@ def test_a_process_that_is_alone_keeps_longer_times_and_all_else() -> None:
 def test_an_urgent_group_is_told_at_once_by_a_process_that_is_alone() -> None:
     policy = alone(Policy(), 1)
     state = State()
-    receive(state, Batch(groups=(group(level=logging.CRITICAL),)), policy, NOW)
+    states.merge(state, policy, NOW, group(level=logging.CRITICAL))
     assert decide(state, policy, NOW).reason == "new"

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+import states
 from samples import NOW, event, group, html_of, text_of
 
-from tocsin.alerts import outcome, taking
-from tocsin.alerts.batch import Batch, receive
+from tocsin.alerts import outcome
 from tocsin.alerts.codec import dump, load
-from tocsin.alerts.digest import Audience
 from tocsin.alerts.grouping import OTHER, Source
-from tocsin.alerts.outgoing import Report
 from tocsin.alerts.policy import Decision
 from tocsin.alerts.settings import Policy
 from tocsin.alerts.size import LIMIT, pack
@@ -43,23 +41,16 @@ def come(
         )
         for number in range(kinds)
     )
-    receive(state, Batch(groups=made), POLICY, now)
+    states.merge(state, POLICY, now, *made)
 
 
 def take(state: State, name: str, now: float, *accepted: str) -> Outgoing:
     """Take a digest; of its two recipients only those accept it, if any do."""
-    taken = taking.take(
-        state,
-        Decision(reason="still"),
-        message_id=name,
-        policy=POLICY,
-        now=now,
-        audience=Audience(to=("a@x", "full@x")),
-        owed=("a@x", "full@x"),
+    taken = states.take(
+        state, POLICY, now, "a@x", "full@x", decision=Decision(reason="still"), name=name
     )
     if accepted:
-        report = Report(message_id=name, accepted=accepted, problem="full" * 9_000)
-        outcome.report(state, report, POLICY, now)
+        states.report(state, POLICY, now, *accepted, name=name, problem="full" * 9_000)
     return taken
 
 
@@ -105,8 +96,8 @@ def test_one_full_mailbox_for_a_day_is_a_megabyte(
 
 def free(state: State, amount: int) -> None:
     """Let a state lose that many bytes, and no more details than that needs."""
-    wanted = (len(dump(state)) - amount) * 10 // 9
-    assert wanted < len(dump(state))
+    wanted = (states.size(state) - amount) * 10 // 9
+    assert wanted < states.size(state)
     pack(state, wanted)
 
 
@@ -120,7 +111,7 @@ def test_a_small_state_loses_nothing() -> None:
     take(state, "<1>", NOW, "a@x")
     come(state, NOW + 1, 3, size=100)
     assert pack(state) == dump(state)
-    assert pack(state, len(dump(state))) == dump(state)
+    assert pack(state, states.size(state)) == dump(state)
 
 
 def test_the_oldest_digests_lose_their_samples_first_and_from_their_end() -> None:
@@ -158,7 +149,7 @@ def test_then_the_kinds_that_no_mail_shows_are_one_and_the_processes_fewer() -> 
     come(state, NOW, 40, size=0, sources=10)
     one = take(state, "<1>", NOW, "a@x")
     whole = one.digest
-    free(state, len(dump(state)) // 5)
+    free(state, states.size(state) // 5)
     assert [entry.group.fingerprint for entry in one.digest.entries] == [
         *[entry.group.fingerprint for entry in whole.entries[:25]],
         OTHER,
@@ -167,10 +158,10 @@ def test_then_the_kinds_that_no_mail_shows_are_one_and_the_processes_fewer() -> 
     assert (last.group.count, last.total, last.reason) == (150, 150, "new")
     assert "And 1 more kind, 150 events." in text_of(one.digest)
     assert len(one.digest.entries[0].group.sources) == 10
-    free(state, len(dump(state)) // 5)
+    free(state, states.size(state) // 5)
     lead = one.digest.entries[0].group
     assert ([source.pid for source in lead.sources], lead.elsewhere) == ([0, 1], 8)
-    free(state, len(dump(state)) // 3)
+    free(state, states.size(state) // 3)
     assert [entry.group.count for entry in one.digest.entries] == [10, 390]
 
 
@@ -179,10 +170,10 @@ def test_what_dissolves_without_its_kinds_is_one_kind() -> None:
     come(state, NOW, 40, size=0)
     one = take(state, "<1>", NOW + 10)
     assert len(one.before) == 40
-    free(state, len(dump(state)) // 5)
+    free(state, states.size(state) // 5)
     assert len(one.before) == 26
     assert one.before[OTHER].pending_since == NOW
-    outcome.report(state, Report(message_id="<1>"), POLICY, NOW + 20)
+    states.report(state, POLICY, NOW + 20, name="<1>")
     counts = {group.fingerprint: group.count for group in state.unmailed}
     assert (len(counts), counts[OTHER], state.pending) == (26, 15, 40)
 
@@ -196,7 +187,7 @@ def test_then_what_is_unmailed_loses_its_samples_the_latest_first_and_its_proces
     assert (len(first.samples), len(second.samples)) == (2, 0)
     free(state, 9_000)
     assert [len(group.samples) for group in state.unmailed] == [0, 0]
-    free(state, len(dump(state)) // 2)
+    free(state, states.size(state) // 2)
     assert [len(group.sources) for group in state.unmailed] == [2, 2]
     assert [group.elsewhere for group in state.unmailed] == [36, 18]
 
@@ -205,14 +196,14 @@ def test_at_last_groups_are_forgotten_and_counted_together_as_in_a_full_table() 
     state = State()
     come(state, NOW, 4, size=0)
     take(state, "<1>", NOW)
-    outcome.report(state, Report(message_id="<1>", accepted=("a@x", "full@x")), POLICY, NOW)
+    states.report(state, POLICY, NOW, "a@x", "full@x", name="<1>")
     kept = group("kept", 3, level=50)
-    receive(state, Batch(groups=(group("least"), kept, group("more", 2))), POLICY, NOW + 1)
+    states.merge(state, POLICY, NOW + 1, group("least"), kept, group("more", 2))
     assert len(state.groups) == 7
-    free(state, len(dump(state)) // 5)
+    free(state, states.size(state) // 5)
     assert 3 < len(state.groups) < 7
     assert {group.fingerprint for group in state.unmailed} == {"least", "kept", "more"}
-    limit = len(dump(state))
+    limit = states.size(state)
     while "more" in state.groups:
         limit -= 20
         pack(state, limit)

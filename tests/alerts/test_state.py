@@ -8,14 +8,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import states
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import NOW, event, group, groups
 
-from tocsin.alerts import outcome, taking
+from tocsin.alerts import outcome
 from tocsin.alerts.batch import Batch, receive
 from tocsin.alerts.budget import Budget
-from tocsin.alerts.codec import dump, load
+from tocsin.alerts.codec import load
 from tocsin.alerts.digest import Accounts, Audience, Trouble
 from tocsin.alerts.grouping import OTHER, as_other
 from tocsin.alerts.history import Told
@@ -36,7 +37,7 @@ EVERYBODY = ("a@x", "b@x", "c@x")
 
 def received(*groups: Any, at: float = NOW) -> State:
     state = State()
-    receive(state, Batch(groups=groups), POLICY, at)
+    states.merge(state, POLICY, at, *groups)
     return state
 
 
@@ -64,15 +65,7 @@ def take(
 ) -> Outgoing:
     """Take a digest of what is unmailed, for whatever reason."""
     decision = Decision(reason=reason, spends=spends)
-    return taking.take(
-        state,
-        decision,
-        message_id=name,
-        policy=POLICY,
-        now=now,
-        audience=Audience(to=EVERYBODY),
-        owed=EVERYBODY,
-    )
+    return states.take(state, POLICY, now, *EVERYBODY, decision=decision, name=name)
 
 
 ACCEPTED = report(accepted=True)
@@ -117,7 +110,7 @@ def test_the_lead_has_the_highest_level_then_is_new_then_has_most() -> None:
     take(state)
     outcome.report(state, ACCEPTED, POLICY, NOW)
     more = (group("a", 50), group("b", 2), group("c", 1, level=50))
-    receive(state, Batch(groups=more), POLICY, NOW + 1)
+    states.merge(state, POLICY, NOW + 1, *more)
     digest = take(state, "<n>", NOW + 1).digest
     assert [entry.group.fingerprint for entry in digest.entries] == ["c", "b", "a"]
     assert [entry.reason for entry in digest.entries] == ["new", "new", "still"]
@@ -129,7 +122,7 @@ def test_an_entry_says_what_is_known_of_its_group() -> None:
     take(state)
     before = state.groups["a"].told
     assert before is not None
-    receive(state, Batch(groups=(group("a", 2), group("a", 3))), POLICY, NOW + 50)
+    states.merge(state, POLICY, NOW + 50, group("a", 2), group("a", 3))
     (entry,) = take(state, "<n>", NOW + 59).digest.entries
     assert (entry.total, entry.since, entry.recent, entry.before) == (14, NOW - 70, 14, before)
 
@@ -138,18 +131,10 @@ def test_it_is_promised_until_when_nothing_of_this_is_told_again() -> None:
     """A group can go on after its interval, and be quiet after half an hour."""
     state = State()
     for number, (later, promised) in enumerate([(0, 900), (900, 1_800), (2_700, 1_800)]):
-        receive(state, Batch(groups=(group(),)), ROOMY, NOW + later - 20)
+        states.merge(state, ROOMY, NOW + later - 20, group())
         decision = Decision(reason="still")
         name = f"<{number}>"
-        taken = taking.take(
-            state,
-            decision,
-            message_id=name,
-            policy=ROOMY,
-            now=NOW + later,
-            audience=Audience(to=EVERYBODY),
-            owed=EVERYBODY,
-        )
+        taken = states.take(state, ROOMY, NOW + later, *EVERYBODY, decision=decision, name=name)
         assert taken.digest.next_at == NOW + later + promised
 
 
@@ -160,17 +145,16 @@ def test_a_digest_shows_times_by_the_clock_of_who_made_it_and_the_state_goes_by_
     take(state, now=NOW + 10)
     outcome.report(state, PARTLY, POLICY, NOW + 20)
     outcome.report(state, report(owed=("b@x",), problem="full"), POLICY, NOW + 30)
-    receive(state, Batch(groups=(group(),)), POLICY, NOW + 40)
+    states.merge(state, POLICY, NOW + 40, group())
     years = 1e8
-    taken = taking.take(
+    taken = states.take(
         state,
-        Decision(reason="still"),
-        message_id="<n>",
-        policy=POLICY,
-        now=NOW + 910,
+        POLICY,
+        NOW + 910,
+        *EVERYBODY,
+        decision=Decision(reason="still"),
+        name="<n>",
         wall=NOW + 910 - years,
-        audience=Audience(to=EVERYBODY),
-        owed=EVERYBODY,
     )
     digest, (entry,) = taken.digest, taken.digest.entries
     assert (digest.date, digest.next_at) == (NOW + 910 - years, NOW + 910 + 1_800 - years)
@@ -186,16 +170,7 @@ def test_a_digest_shows_times_by_the_clock_of_who_made_it_and_the_state_goes_by_
 
 def test_no_next_mail_is_promised_at_the_end() -> None:
     assert take(received(group()), reason="exit").digest.next_at is None
-    decision = Decision(reason="new")
-    policy = Policy(at_exit=True)
-    taken = taking.take(
-        received(group()),
-        decision,
-        message_id="<m>",
-        policy=policy,
-        now=NOW,
-        audience=Audience(to=EVERYBODY),
-    )
+    taken = states.take(received(group()), Policy(at_exit=True), NOW, *EVERYBODY)
     assert taken.digest.next_at is None
 
 
@@ -203,20 +178,12 @@ def test_a_digest_has_the_accounts_and_who_gets_it() -> None:
     state = received(group(count=3, at=NOW - 5))
     take(state, spends="normal")
     outcome.report(state, ACCEPTED, POLICY, NOW)
-    receive(state, Batch(groups=(group(count=2),), dropped=4), POLICY, NOW + 1)
-    audience = Audience(to=("ops@example.com",))
+    states.merge(state, POLICY, NOW + 1, group(count=2), dropped=4)
     decision = Decision(reason="still", spends="normal")
-    digest = taking.take(
-        state,
-        decision,
-        message_id="<n>",
-        policy=POLICY,
-        now=NOW + 1,
-        audience=audience,
-        owed=audience.to,
-    ).digest
+    taken = states.take(state, POLICY, NOW + 1, "ops@example.com", decision=decision, name="<n>")
+    digest = taken.digest
     assert digest.accounts == Accounts(since=NOW - 5, received=5, mailed=3, undelivered=0, tokens=4)
-    assert (digest.audience, digest.lost) == (audience, 4)
+    assert (digest.audience, digest.lost) == (Audience(to=("ops@example.com",)), 4)
 
 
 def test_an_accepted_digest_is_mailed_and_done() -> None:
@@ -239,7 +206,7 @@ def test_a_report_that_comes_twice_counts_once() -> None:
 def test_a_digest_that_nobody_accepted_dissolves_and_is_told_once_with_all_counts() -> None:
     state = received(group(count=3))
     take(state)
-    receive(state, Batch(groups=(group(count=4),)), POLICY, NOW + 1)
+    states.merge(state, POLICY, NOW + 1, group(count=4))
     outcome.report(state, NOBODY, POLICY, NOW + 2)
     assert accounts(state) == (7, 0, 7, 0)
     digest = take(state, "<n>", NOW + 9).digest
@@ -276,7 +243,7 @@ def test_a_mail_that_dissolves_was_none() -> None:
     state = received(group())
     take(state)
     outcome.report(state, ACCEPTED, POLICY, NOW)
-    receive(state, Batch(groups=(group(),)), POLICY, NOW + 50)
+    states.merge(state, POLICY, NOW + 50, group())
     take(state, "<n>", NOW + 60)
     assert state.mail_at == NOW + 60
     outcome.report(state, report("<n>", owed=("a@x",)), POLICY, NOW + 61)
@@ -286,7 +253,7 @@ def test_a_mail_that_dissolves_was_none() -> None:
 def test_what_dissolves_comes_back_even_if_its_group_was_forgotten() -> None:
     state = received(group("a", 2))
     take(state)
-    receive(state, Batch(groups=tuple(group(name) for name in "bcd")), POLICY, NOW + 1)
+    states.merge(state, POLICY, NOW + 1, *(group(name) for name in "bcd"))
     assert "a" not in state.groups
     outcome.report(state, NOBODY, POLICY, NOW + 2)
     assert accounts(state) == (5, 0, 5, 0)
@@ -298,7 +265,7 @@ def test_what_dissolves_comes_back_even_if_its_group_was_forgotten() -> None:
 def test_what_comes_back_is_no_surge() -> None:
     state = received(group("a", 500))
     take(state)
-    receive(state, Batch(groups=tuple(group(name) for name in "bcd")), POLICY, NOW + 1)
+    states.merge(state, POLICY, NOW + 1, *(group(name) for name in "bcd"))
     take(state, "<n>", NOW + 1)
     outcome.report(state, NOBODY, POLICY, NOW + 2)
     assert state.groups["a"].recent.within(NOW + 2) == 0
@@ -308,9 +275,9 @@ def test_what_comes_back_is_no_surge() -> None:
 def test_a_group_that_was_forgotten_and_came_again_is_one_with_what_dissolves() -> None:
     state = received(group("a", 9))
     take(state)
-    receive(state, Batch(groups=tuple(group(name) for name in "bcd")), POLICY, NOW + 1)
+    states.merge(state, POLICY, NOW + 1, *(group(name) for name in "bcd"))
     take(state, "<n>", NOW + 1)
-    receive(state, Batch(groups=(group("a"),)), POLICY, NOW + 2)
+    states.merge(state, POLICY, NOW + 2, group("a"))
     outcome.report(state, NOBODY, POLICY, NOW + 3)
     digest = take(state, "<o>", NOW + 3).digest
     assert [(one.group.count, one.total, one.since) for one in digest.entries] == [(10, 10, NOW)]
@@ -321,9 +288,9 @@ def test_what_comes_back_forgets_none_of_its_own_digest() -> None:
     state = received(*(group(name) for name in "abc"))
     take(state)
     outcome.report(state, ACCEPTED, POLICY, NOW)
-    receive(state, Batch(groups=tuple(group(name) for name in "abc")), POLICY, NOW + 1)
+    states.merge(state, POLICY, NOW + 1, *(group(name) for name in "abc"))
     take(state, "<n>", NOW + 1)
-    receive(state, Batch(groups=(group("d"),)), POLICY, NOW + 2)
+    states.merge(state, POLICY, NOW + 2, group("d"))
     assert set(state.groups) == {"b", "c", "d"}
     outcome.report(state, report("<n>", owed=("a@x",)), POLICY, NOW + 3)
     assert set(state.groups) == {"b", "c", "d", OTHER}
@@ -338,9 +305,9 @@ def on_their_way() -> State:
     """Return a state with three digests that tell the same group."""
     state = received(group(count=1))
     take(state, "<1>", NOW + 10, spends="normal")
-    receive(state, Batch(groups=(group(count=2),), dropped=5), POLICY, NOW + 20)
+    states.merge(state, POLICY, NOW + 20, group(count=2), dropped=5)
     take(state, "<2>", NOW + 30, spends="normal")
-    receive(state, Batch(groups=(group(count=4),)), POLICY, NOW + 40)
+    states.merge(state, POLICY, NOW + 40, group(count=4))
     take(state, "<3>", NOW + 50)
     return state
 
@@ -420,7 +387,7 @@ def test_what_was_refused_for_good_is_new_when_it_comes_again() -> None:
 def test_what_is_refused_when_its_group_is_forgotten_is_undelivered_all_the_same() -> None:
     state = received(group("a", 2))
     take(state)
-    receive(state, Batch(groups=tuple(group(name) for name in "bcd")), POLICY, NOW + 1)
+    states.merge(state, POLICY, NOW + 1, *(group(name) for name in "bcd"))
     assert "a" not in state.groups
     outcome.report(state, REFUSED, POLICY, NOW + 2)
     assert accounts(state) == (5, 0, 3, 2)
@@ -458,7 +425,7 @@ def test_a_success_starts_the_waits_again() -> None:
     take(state, "<n>", NOW)
     outcome.report(state, report("<n>", accepted=True), POLICY, NOW)
     assert state.retry_at == 0
-    receive(state, Batch(groups=(group(),)), POLICY, NOW + 9)
+    states.merge(state, POLICY, NOW + 9, group())
     assert fail(state, NOW + 9) == 1
 
 
@@ -469,7 +436,7 @@ def test_a_full_mailbox_delays_its_own_mail_and_no_other() -> None:
     for n in range(20):
         outcome.report(state, PARTLY, POLICY, NOW + n)
     assert outcome.due(state, NOW + 20) is None
-    receive(state, Batch(groups=(group("b", level=50),)), POLICY, NOW + 20)
+    states.merge(state, POLICY, NOW + 20, group("b", level=50))
     assert decide(state, POLICY, NOW + 20).reason == "new"
 
 
@@ -477,7 +444,7 @@ def test_digests_that_are_owed_take_turns() -> None:
     state = received(group("a"))
     take(state)
     outcome.report(state, PARTLY, POLICY, NOW)
-    receive(state, Batch(groups=(group("b"),)), POLICY, NOW)
+    states.merge(state, POLICY, NOW, group("b"))
     take(state, "<n>", NOW)
     outcome.report(state, report("<n>", accepted=True, owed=("c@x",)), POLICY, NOW)
     order = []
@@ -497,7 +464,7 @@ def test_a_refused_login_holds_back_what_is_owed_as_well() -> None:
     outcome.report(state, PARTLY, POLICY, NOW)
     outcome.report(state, report(owed=("b@x",), pause=300), POLICY, NOW + 1)
     assert outcome.due(state, NOW + 300) is None
-    receive(state, Batch(groups=(group("b", level=50),)), POLICY, NOW + 2)
+    states.merge(state, POLICY, NOW + 2, group("b", level=50))
     assert decide(state, POLICY, NOW + 300).reason is None
     assert outcome.due(state, NOW + 301) is not None
 
@@ -506,32 +473,32 @@ def test_a_group_long_unseen_is_new_again() -> None:
     state = received(group())
     take(state)
     outcome.report(state, ACCEPTED, POLICY, NOW)
-    receive(state, Batch(groups=(group(),)), POLICY, NOW + 1_000)
+    states.merge(state, POLICY, NOW + 1_000, group())
     assert state.groups["a"].told is None
     assert state.groups["a"].total == 1
 
 
 def test_a_group_with_something_unmailed_is_not_forgotten() -> None:
     state = received(group())
-    receive(state, Batch(groups=(group(),)), POLICY, NOW + 5_000)
+    states.merge(state, POLICY, NOW + 5_000, group())
     assert state.groups["a"].total == 2
 
 
 def test_a_full_table_forgets_the_one_longest_unseen() -> None:
     state = State()
     for n, name in enumerate("abc"):
-        receive(state, Batch(groups=(group(name),)), POLICY, NOW + n)
+        states.merge(state, POLICY, NOW + n, group(name))
     take(state, "<m>", NOW + 3)
-    receive(state, Batch(groups=(group("a"), group("d"))), POLICY, NOW + 4)
+    states.merge(state, POLICY, NOW + 4, group("a"), group("d"))
     assert set(state.groups) == {"a", "c", "d"}
 
 
 def test_the_age_decides_which_group_is_forgotten_and_not_the_name() -> None:
     state = State()
     for n, name in enumerate("cba"):
-        receive(state, Batch(groups=(group(name),)), POLICY, NOW + n)
+        states.merge(state, POLICY, NOW + n, group(name))
     take(state, "<m>", NOW + 3)
-    receive(state, Batch(groups=(group("d"),)), POLICY, NOW + 4)
+    states.merge(state, POLICY, NOW + 4, group("d"))
     assert set(state.groups) == {"a", "b", "d"}
 
 
@@ -539,7 +506,7 @@ def test_nothing_is_forgotten_for_the_others() -> None:
     """Another process may have a full table: its other events come as such."""
     state = received(group("a"), group("b"), as_other(group("x")))
     take(state)
-    receive(state, Batch(groups=(group("c"),)), POLICY, NOW + 1)
+    states.merge(state, POLICY, NOW + 1, group("c"))
     assert set(state.groups) == {"a", "b", "c", OTHER}
 
 
@@ -552,7 +519,7 @@ def test_without_room_events_go_to_the_others_which_are_always_new() -> None:
     assert state.groups[OTHER].told is None
     assert told_at(state, "a") == NOW
     assert accounts(state) == (5, 0, 5, 0)
-    receive(state, Batch(groups=(group("a"), group("b"), group("c"), group("f"))), POLICY, NOW)
+    states.merge(state, POLICY, NOW, group("a"), group("b"), group("c"), group("f"))
     assert decide(state, POLICY, NOW + 10).reason == "new"
 
 
@@ -561,16 +528,16 @@ def test_the_others_take_no_place_of_a_group_that_is_told_apart() -> None:
     state = State()
     for turn, names in enumerate(["ab", "c", "d"]):
         now = NOW + turn
-        receive(state, Batch(groups=tuple(group(name) for name in names)), policy, now)
+        states.merge(state, policy, now, *(group(name) for name in names))
         assert len(set(state.groups) - {OTHER}) == 1
         take(state, f"<{turn}>", now)
-    receive(state, Batch(groups=(as_other(group("x")),)), policy, NOW + 9)
+    states.merge(state, policy, NOW + 9, as_other(group("x")))
     assert set(state.groups) == {"d", OTHER}
 
 
 def test_one_of_the_others_that_is_urgent_does_not_wait() -> None:
     state = received(*(group(name) for name in "abcd"))
-    receive(state, Batch(groups=(group("e", level=50),)), POLICY, NOW)
+    states.merge(state, POLICY, NOW, group("e", level=50))
     assert decide(state, POLICY, NOW).spends == "urgent"
 
 
@@ -581,12 +548,12 @@ def test_samples_that_are_not_told_yet_are_bounded_as_a_whole() -> None:
     for n in range(1_000):
         sample = event("x" * 20_000, time=NOW + n)
         made = group(f"g{n % 500}", at=NOW + n, samples=(sample,))
-        receive(state, Batch(groups=(made,)), policy, NOW + n)
-    assert len(dump(state)) < 1_600_000
+        states.merge(state, policy, NOW + n, made)
+    assert states.size(state) < 1_600_000
     assert state.received == 1_000
     take(state)
     late = group("late", samples=(event("late"),))
-    receive(state, Batch(groups=(late,)), policy, NOW)
+    states.merge(state, policy, NOW, late)
     assert state.groups["late"].pending == late
 
 
@@ -611,7 +578,7 @@ def test_samples_that_just_fit_are_kept() -> None:
 
 def test_what_is_given_up_is_told_as_lost_by_the_next_mail() -> None:
     state = received(group(count=3))
-    receive(state, Batch(dropped=2), POLICY, NOW + 1)
+    states.merge(state, POLICY, NOW + 1, dropped=2)
     assert take(state).digest.lost == 2
     outcome.report(state, REFUSED, POLICY, NOW + 2)
     assert (state.lost, state.lost_at) == (5, NOW + 2)
@@ -624,9 +591,9 @@ def test_what_is_given_up_is_told_as_lost_by_the_next_mail() -> None:
 
 def test_losses_of_a_digest_that_dissolves_are_as_old_as_they_were() -> None:
     state = State()
-    receive(state, Batch(dropped=2), POLICY, NOW)
+    states.merge(state, POLICY, NOW, dropped=2)
     take(state, now=NOW + 900, reason="lost")
-    receive(state, Batch(dropped=1), POLICY, NOW + 901)
+    states.merge(state, POLICY, NOW + 901, dropped=1)
     outcome.report(state, NOBODY, POLICY, NOW + 902)
     assert (state.lost, state.lost_at) == (3, NOW)
     assert decide(state, POLICY, NOW + 903).reason == "lost"
@@ -669,10 +636,10 @@ class Ledger:
             samples = (event(name * 100, time=now),)
             level = 50 if name.isupper() else 40
             made = group(name, amount, at=now, level=level, samples=samples)
-            receive(state, Batch(groups=(made,)), POLICY, now)
+            states.merge(state, POLICY, now, made)
         elif what == "dropped":
             self.dropped += amount
-            receive(state, Batch(dropped=amount), POLICY, now)
+            states.merge(state, POLICY, now, dropped=amount)
         elif what == "wait":
             self.now += amount
         elif what == "take":
@@ -684,14 +651,8 @@ class Ledger:
     def take(self, urgency: Urgency) -> None:
         decision = decide(self.state, POLICY, self.now, urgency)
         if decision.reason is not None:
-            taking.take(
-                self.state,
-                decision,
-                message_id=next(self.names),
-                policy=POLICY,
-                now=self.now,
-                audience=Audience(to=EVERYBODY),
-                owed=EVERYBODY,
+            states.take(
+                self.state, POLICY, self.now, *EVERYBODY, decision=decision, name=next(self.names)
             )
 
     def report(self, name: str, fields: dict[str, Any]) -> None:
@@ -703,7 +664,7 @@ class Ledger:
                 self.mailed[entry.group.fingerprint] += entry.group.count
         elif not fields.get("owed") and name not in self.counted:
             self.undelivered += digest.count
-        receive(self.state, Batch(reports=(report(name, **fields),)), POLICY, self.now)
+        states.merge(self.state, POLICY, self.now, reports=(report(name, **fields),))
 
     def settle(self) -> None:
         """Go on until nothing can be due, with a server that accepts everything."""
@@ -764,15 +725,7 @@ def test_digests_that_nobody_has_leave_no_trace_but_a_pause(
             if decision.reason is None:
                 decision = decide(state, ROOMY, now, Urgency.EXIT)
             if decision.reason is not None:
-                taking.take(
-                    state,
-                    decision,
-                    message_id=f"<{number}>",
-                    policy=ROOMY,
-                    now=now,
-                    audience=Audience(to=EVERYBODY),
-                    owed=EVERYBODY,
-                )
+                states.take(state, ROOMY, now, *EVERYBODY, decision=decision, name=f"<{number}>")
                 now += 0.5
         else:
             made = (group(name, amount, at=now),) if what == "events" else ()
@@ -807,25 +760,14 @@ def test_the_order_of_batches_that_come_at_once_does_not_matter(
     assert first == second
     assert decide(first, ROOMY, NOW + 10) == decide(second, ROOMY, NOW + 10)
     if made:
-        taken = [
-            taking.take(
-                state,
-                Decision(reason="new"),
-                message_id="<m>",
-                policy=ROOMY,
-                now=NOW,
-                audience=Audience(to=EVERYBODY),
-                owed=EVERYBODY,
-            )
-            for state in (first, second)
-        ]
+        taken = [states.take(state, ROOMY, NOW, *EVERYBODY) for state in (first, second)]
         assert taken[0] == taken[1]
 
 
 def test_reports_are_merged_like_events() -> None:
     state = received(group(count=3))
     take(state)
-    receive(state, Batch(groups=(group(count=2),), reports=(ACCEPTED,)), POLICY, NOW)
+    states.merge(state, POLICY, NOW, group(count=2), reports=(ACCEPTED,))
     assert accounts(state) == (5, 3, 2, 0)
 
 
@@ -862,7 +804,7 @@ def test_a_fact_is_noted_while_the_attempt_goes_on() -> None:
 def test_a_batch_is_merged_once() -> None:
     state = State()
     for number in (1, 1, 2, 1, 2):
-        receive(state, Batch(source="p", number=number, groups=(group(),)), POLICY, NOW)
+        states.merge(state, POLICY, NOW, group(), source="p", number=number)
     assert accounts(state) == (2, 0, 2, 0)
 
 
@@ -877,7 +819,7 @@ def test_the_processes_that_are_remembered_are_bounded() -> None:
 def test_the_oldest_of_too_many_digests_are_given_up() -> None:
     state = State()
     for number in range(25):
-        receive(state, Batch(groups=(group(),)), POLICY, NOW + number)
+        states.merge(state, POLICY, NOW + number, group())
         take(state, f"<{number}>", NOW + number)
         outcome.report(
             state, report(f"<{number}>", owed=("c@x",), accepted=True), POLICY, NOW + number
@@ -889,7 +831,7 @@ def test_the_oldest_of_too_many_digests_are_given_up() -> None:
 
 def test_what_is_unmailed_can_be_handed_over_elsewhere() -> None:
     state = received(group("a", 2), group("b", 3))
-    receive(state, Batch(dropped=4), POLICY, NOW)
+    states.merge(state, POLICY, NOW, dropped=4)
     assert {one.fingerprint: one.count for one in state.unmailed} == {"a": 2, "b": 3}
     state.withdraw()
     assert (accounts(state), state.lost, state.unmailed) == ((0, 0, 0, 0), 0, ())

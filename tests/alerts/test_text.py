@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from samples import HOSTILE, texts
 
-from tocsin.text import Raw, attempt, clean, cut, short
+from tocsin.text import Excerpt, attempt, clean, cut, short
 
 ACTIVE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
@@ -67,14 +67,14 @@ def test_what_is_kept_of_a_text_is_a_plain_string() -> None:
         def __len__(self) -> int:
             raise RuntimeError("no")
 
-    for raw in (Raw.of(Own("x" * 5_000), 1), Raw.end_of(Own("x" * 5_000), 1)):
+    for raw in (Excerpt.from_start(Own("x" * 5_000), 1), Excerpt.from_end(Own("x" * 5_000), 1)):
         assert (type(raw.text), len(raw.text), raw.length) == (str, 2_001, 5_000)
 
 
 def test_a_text_that_was_kept_whole_is_cut_by_what_is_left_of_it() -> None:
-    raw = Raw.of("secret " * 5, 10)
-    assert raw.told(10, lambda text: text.replace("secret", "*")) == "* * * * * "
-    assert raw.told(5, lambda text: text.replace("secret", "*")) == (
+    raw = Excerpt.from_start("secret " * 5, 10)
+    assert raw.show_start(10, lambda text: text.replace("secret", "*")) == "* * * * * "
+    assert raw.show_start(5, lambda text: text.replace("secret", "*")) == (
         "* * * [cut: first 5 of 10 characters]"
     )
 
@@ -83,19 +83,19 @@ def test_the_end_of_a_text_is_told_with_the_cut_before_it() -> None:
     def plain(text: str) -> str:
         return text
 
-    assert Raw.end_of("abcdef", 6).told_end(6, plain) == "abcdef"
-    assert Raw.end_of("abcdef", 3).told_end(3, plain) == "[cut: last 3 of 6 characters]\ndef"
-    long = Raw.end_of("a" * 5_000 + "def", 3)
-    assert long.told_end(3, plain) == "[cut: last 3 of 5,003 characters]\ndef"
+    assert Excerpt.from_end("abcdef", 6).show_end(6, plain) == "abcdef"
+    assert Excerpt.from_end("abcdef", 3).show_end(3, plain) == "[cut: last 3 of 6 characters]\ndef"
+    long = Excerpt.from_end("a" * 5_000 + "def", 3)
+    assert long.show_end(3, plain) == "[cut: last 3 of 5,003 characters]\ndef"
 
 
 def test_what_is_not_kept_whole_is_not_told_beyond_the_margin() -> None:
     """However much a secret was shortened, what may be half of another one isn't told."""
-    first = Raw.of("a" * 1_900 + "b" * 5_000, 1_000)
-    assert first.told(1_000, lambda text: text.replace("a", "")) == (
+    first = Excerpt.from_start("a" * 1_900 + "b" * 5_000, 1_000)
+    assert first.show_start(1_000, lambda text: text.replace("a", "")) == (
         " [cut: first 0 of 6,900 characters]"
     )
-    last = Raw.end_of("b" * 5_000 + "a" * 1_900, 1_000)
-    assert last.told_end(1_000, lambda text: text.replace("a", "")) == (
+    last = Excerpt.from_end("b" * 5_000 + "a" * 1_900, 1_000)
+    assert last.show_end(1_000, lambda text: text.replace("a", "")) == (
         "[cut: last 0 of 6,900 characters]\n"
     )

@@ -58,8 +58,8 @@ def text_of(error: BaseException) -> str:
     return "".join(traceback.format_exception(error))
 
 
-def tell(found: tuple[exceptions.Fault, ...]) -> tuple[Line, ...]:
-    return exceptions.tell(found, OwnCode(), "app", linecache.getline, NoSecrets())
+def tell(found: tuple[exceptions.CapturedException, ...]) -> tuple[Line, ...]:
+    return exceptions.format_lines(found, OwnCode(), "app", linecache.getline, NoSecrets())
 
 
 @pytest.mark.parametrize(
@@ -69,13 +69,13 @@ def test_it_is_told_like_the_original(function: Any) -> None:
     error = caught(function)
     found = traceback_text.parse(text_of(error))
     assert found is not None
-    assert tell(found.faults) == tell(exceptions.take(error, linecache.lazycache))
+    assert tell(found.chain) == tell(exceptions.capture(error, linecache.lazycache))
 
 
 def test_a_group_is_told_with_its_first_exception_first() -> None:
     found = traceback_text.parse(text_of(caught(grouped)))
     assert found is not None
-    named = [line.text for line in tell(found.faults) if line.kind in {"error", "cause"}]
+    named = [line.text for line in tell(found.chain) if line.kind in {"error", "cause"}]
     assert named == [
         "OSError: insert",
         "in ExceptionGroup: outer (2 sub-exceptions)",
@@ -95,7 +95,7 @@ def test_recursion_that_was_folded_stays_folded() -> None:
 
     found = traceback_text.parse(text_of(caught(deep, 200)))
     assert found is not None
-    assert Line("more", "... the previous frame repeated 197 more times ...") in tell(found.faults)
+    assert Line("more", "... the previous frame repeated 197 more times ...") in tell(found.chain)
 
 
 def test_the_stack_after_it_is_no_part_of_it() -> None:
@@ -103,7 +103,7 @@ def test_the_stack_after_it_is_no_part_of_it() -> None:
         text_of(caught(fail)) + 'Stack (most recent call last):\n  File "x"'
     )
     assert found is not None
-    assert found.faults[0].raised.text == "ValueError: x"
+    assert found.chain[0].text.text == "ValueError: x"
     assert found.stack == ("Stack (most recent call last):", '  File "x"')
 
 
@@ -113,8 +113,8 @@ def test_the_end_of_a_long_one_is_looked_at() -> None:
     found = traceback_text.parse(text)
     assert found is not None
     assert found.places[-1].function == "go"
-    assert len(found.faults[0].frames) == 50
-    assert found.faults[0].outer > 50
+    assert len(found.chain[0].frames) == 50
+    assert found.chain[0].omitted > 50
 
 
 def test_an_exception_without_its_last_line_has_a_place() -> None:
@@ -132,7 +132,7 @@ def test_a_line_of_source_is_no_exception_type() -> None:
     )
     assert found is not None
     assert found.kind == "shop.errors.Refused"
-    assert found.faults[0].frames[0].source == "return"
+    assert found.chain[0].frames[0].source == "return"
 
 
 def test_an_odd_last_line_is_no_exception_type() -> None:

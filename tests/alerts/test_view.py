@@ -15,20 +15,12 @@ from samples import HOSTILE, NOW, ZONE, digest, entry, event, group, sender
 from tocsin.alerts.digest import Audience, Trouble
 from tocsin.alerts.grouping import Source
 from tocsin.alerts.history import Told
-from tocsin.events.event import Past
+from tocsin.events.event import ContextRecord
 from tocsin.events.frames import Line
+from tocsin.render.group_view import GroupView, view_group
+from tocsin.render.mail_view import MailView, view_mail
+from tocsin.render.sample_view import NO_ROOM, ContextView, Room, SampleView, min_size
 from tocsin.render.times import Times
-from tocsin.render.view import (
-    NO_ROOM,
-    ContextView,
-    GroupView,
-    MailView,
-    Room,
-    SampleView,
-    group_view,
-    mail_view,
-    needed,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +35,7 @@ MANY_LINES = {"message", "traceback", "extra"}
 
 
 def shown(*samples: Event, room: Room = ROOM, **given_fields: Any) -> GroupView:
-    return group_view(entry(group(samples=samples, **given_fields)), 1, TIMES, room=room)
+    return view_group(entry(group(samples=samples, **given_fields)), 1, TIMES, room=room)
 
 
 def lines(*texts: str, kind: str = "own") -> tuple[Line, ...]:
@@ -75,7 +67,7 @@ def test_all_text_is_clean_and_bounded_whoever_made_it(text: str) -> None:
         extra=((text, text),),
         host=text,
         thread=text,
-        context=(Past(NOW, text, text, text),),
+        context=(ContextRecord(NOW, text, text, text),),
     )
     named: dict[str, Any] = dict.fromkeys(("level_name", "logger", "kind", "place", "text"), text)
     one = shown(
@@ -84,7 +76,7 @@ def test_all_text_is_clean_and_bounded_whoever_made_it(text: str) -> None:
         sources=tuple(Source(text, pid, text, 1) for pid in range(40)),
         **named,
     )
-    mail = mail_view(
+    mail = view_mail(
         digest(group(), audience=Audience(to=(text,) * 50, notes=(text,) * 50)),
         sender(app=text, environment=text, footnote=text),
         TIMES,
@@ -139,14 +131,14 @@ def test_only_critical_and_above_is_critical() -> None:
     [
         ("worse", ("1,021 in the last minute, was 2", "last told at 23:58 yesterday")),
         ("still", ("last told at 23:58 yesterday",)),
-        ("quiet", ("no further since 00:13", "last told at 23:58 yesterday")),
+        ("quiet", ("no further event since 00:13", "last told at 23:58 yesterday")),
     ],
 )
 def test_a_known_group_has_a_history(reason: str, history: tuple[str, ...]) -> None:
     before = Told(at=NOW - 900, interval=900, rate=2.4)
     told = entry(group(count=9), reason, recent=1_021, before=before, since=NOW - 9_000)
-    assert group_view(told, 1, TIMES, room=ROOM).history == history
-    more = group_view(replace(told, total=2_310), 1, TIMES, room=ROOM).history
+    assert view_group(told, 1, TIMES, room=ROOM).history == history
+    more = view_group(replace(told, total=2_310), 1, TIMES, room=ROOM).history
     assert more == (*history, "2,310 in all since 21:43 yesterday")
 
 
@@ -189,7 +181,7 @@ def test_causes_come_after_the_error_has_found_room() -> None:
     kept = shown(event(traceback=trace), room=Room(1_000, 0)).samples[0].traceback
     assert kept[:3] == trace[:3]
     assert kept[3].text.startswith("caused by 0 ")
-    assert kept[-1] == Line("more", "[cut: first 7 of 50 lines of what is behind it]")
+    assert kept[-1] == Line("more", "[cut: first 7 of 50 lines of related exceptions]")
     assert len(kept) == 11
 
 
@@ -206,7 +198,7 @@ def test_an_error_is_shown_however_little_room_there_is() -> None:
     assert [line.text for line in kept] == [
         "[cut: last 1 of 2 lines of the traceback]",
         "EEEEE [cut: first 5 of 500 characters]",
-        "[cut: first 0 of 1 lines of what is behind it]",
+        "[cut: first 0 of 1 lines of related exceptions]",
     ]
 
 
@@ -235,7 +227,7 @@ def test_fields_keep_the_first_and_the_beginning_of_each() -> None:
 
 def test_context_keeps_what_came_last() -> None:
     context = tuple(
-        Past(NOW + number, "INFO", "app", f"{number} " + "m" * 90) for number in range(50)
+        ContextRecord(NOW + number, "INFO", "app", f"{number} " + "m" * 90) for number in range(50)
     )
     kept = shown(event(context=context), room=Room(0, 1_000)).samples[0].context
     assert [past.time for past in kept] == [
@@ -259,7 +251,7 @@ def test_a_sample_takes_the_room_that_it_has(
         "m" * message,
         traceback=(*lines(*("f" * size for size in trace)), Line("error", "E: no")),
         extra=tuple(("key", "v" * size) for size in extra),
-        context=tuple(Past(NOW, "INFO", "app", "c" * size) for size in trace),
+        context=tuple(ContextRecord(NOW, "INFO", "app", "c" * size) for size in trace),
     )
     stated = 50  # characters that say what was cut
     for position, one in enumerate(shown(sample, replace(sample, time=NOW + 1), room=room).samples):
@@ -275,12 +267,12 @@ def test_what_samples_need_is_known_before_they_are_shown() -> None:
         "m" * 1_000,
         traceback=lines("f" * 2_000),
         extra=(("k" * 10, "v" * 490),),
-        context=(Past(NOW, "INFO", "app", "c" * 300),),
+        context=(ContextRecord(NOW, "INFO", "app", "c" * 300),),
     )
     one = entry(group(samples=(sample, sample)))
-    assert needed(one, ROOM) == 2 * 3_800
-    assert needed(one, Room(1_500, 200)) == (1_000 + 1_500 + 200 + 200) + 4 * 200
-    assert needed(one, NO_ROOM) == 0
+    assert min_size(one.group.samples, ROOM) == 2 * 3_800
+    assert min_size(one.group.samples, Room(1_500, 200)) == (1_000 + 1_500 + 200 + 200) + 4 * 200
+    assert min_size(one.group.samples, NO_ROOM) == 0
 
 
 # What is the same is not told again.
@@ -314,7 +306,7 @@ def test_of_two_samples_the_latest_tells_what_is_different() -> None:
 
 
 def test_the_latest_tells_place_and_context_only_where_they_are_others() -> None:
-    past = Past(NOW - 1, "INFO", "app", "began")
+    past = ContextRecord(NOW - 1, "INFO", "app", "began")
     first = event("failed", context=(past,))
     _, again = shown(first, replace(first, time=NOW + 1)).samples
     assert (again.message, again.location, again.context) == ("[the same message]", "", ())
@@ -336,7 +328,7 @@ def test_a_mail_counts_what_it_tells() -> None:
         entry(group("d", 6), "still"),
         entry(group("e", 7), "quiet"),
     )
-    one = mail_view(made, sender(), TIMES)
+    one = view_mail(made, sender(), TIMES)
     assert one.lead is not None
     assert one.lead.text == "ValueError: a"
     assert one.lead.samples == ()
@@ -350,7 +342,7 @@ def test_a_mail_counts_what_it_tells() -> None:
 
 
 def test_a_mail_of_lost_events_has_no_lead() -> None:
-    one = mail_view(digest(lost=5, reason="lost", next_at=None), sender(), TIMES)
+    one = view_mail(digest(lost=5, reason="lost", next_at=None), sender(), TIMES)
     assert one.lead is None
     assert one.next is None
     assert one.standing == ""
@@ -359,10 +351,10 @@ def test_a_mail_of_lost_events_has_no_lead() -> None:
 
 def test_a_mail_says_that_those_before_it_failed() -> None:
     trouble = Trouble(since=NOW - 3600, count=12, problem="451 later\n\x1b[31m")
-    one = mail_view(digest(group(), trouble=trouble), sender(), TIMES)
+    one = view_mail(digest(group(), trouble=trouble), sender(), TIMES)
     assert one.notes == (
-        "Not everybody got the mails before: 12 times since 23:13 yesterday: 451 later \\x1b[31m",
+        "Mails did not reach all recipients, 12 times since 23:13 yesterday: 451 later \\x1b[31m",
     )
     trouble = Trouble(since=NOW, count=1, problem="no route")
-    one = mail_view(digest(group(), trouble=trouble), sender(), TIMES)
-    assert one.notes == ("Not everybody got the mails before: 1 time since 00:13: no route",)
+    one = view_mail(digest(group(), trouble=trouble), sender(), TIMES)
+    assert one.notes == ("Mails did not reach all recipients, 1 time since 00:13: no route",)

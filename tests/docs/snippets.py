@@ -278,7 +278,7 @@ def _alert_handlers(logger: logging.Logger) -> list[AlertHandler]:
 
 
 def _is_ours(handler: AlertHandler) -> bool:
-    smtp = handler._email
+    smtp = handler._engine.parts.email
     if not isinstance(smtp, SMTPEmailHandler) or smtp.host != "localhost":
         return False
     assert smtp.port in {25, PORT}, "on this machine, pages speak to 25 (not run) or 8025"
@@ -404,8 +404,6 @@ EVALUATORS: dict[str, Callable[[Example], None] | None] = {
     "bash": run_commands,
     "text": None,
     "python": None,  # has a parser of its own
-    "{toctree}": None,
-    "{include}": None,
     "{eval-rst}": None,
 }
 

@@ -1,4 +1,4 @@
-"""The mail in README is what the code makes; and it can be read in a browser, wide and narrow."""
+"""The mail in docs/mail.md is what the code makes; it can be read in a browser, wide and narrow."""
 
 from __future__ import annotations
 
@@ -60,16 +60,14 @@ def browser() -> Iterator[Browser]:
 
 
 def pages() -> dict[str, str]:
-    """The mail of README, and one whose words are longer than a phone is wide."""
+    """The mail of the documentation, and one whose words are longer than a phone is wide."""
     html = str(sample_mail.sample().html)
     return {"usual": html, "long": html.replace("shop.payments", "shop.payments" * 30)}
 
 
-def test_readme_shows_what_the_code_makes() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    found = re.search(
-        r"<!-- mail begin -->\n```text\n(.*?)```\n<!-- mail end -->", readme, re.DOTALL
-    )
+def test_the_documentation_shows_what_the_code_makes() -> None:
+    page = (ROOT / "docs" / "mail.md").read_text(encoding="utf-8")
+    found = re.search(r"<!-- mail begin -->\n```text\n(.*?)```\n<!-- mail end -->", page, re.DOTALL)
     assert found
     assert found[1] == sample_mail.text()
 

@@ -19,10 +19,9 @@ from tocsin.alerts.digest import Audience
 from tocsin.alerts.policy import Urgency
 from tocsin.events.frames import OwnCode
 from tocsin.mail.address import prepare_address
+from tocsin.pipeline.assembly import Parts, assemble
 from tocsin.pipeline.fallback import StandardError
-from tocsin.pipeline.intake import Intake
-from tocsin.pipeline.journal import Journal
-from tocsin.pipeline.round import Round
+from tocsin.redact.base import NoSecrets
 from tocsin.render.sender import Sender
 from tocsin.render.templating import Templates
 from tocsin.stores.memory import MemoryStore
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
 
     from tocsin.mail.base import AnyMessage
     from tocsin.pipeline.stats import StoreStats
+    from tocsin.pipeline.worker import Worker
+    from tocsin.redact.base import Redacts
     from tocsin.stores.base import Store
 
 NOW = 1_700_000_000.0
@@ -120,40 +121,44 @@ class Rounds:
         *,
         to: str = "a@x.example",
         store: Store | None = None,
+        clock: Clock | None = None,
+        redactor: Redacts | None = None,
         **policy: Any,
     ) -> None:
-        self.clock = Clock()
+        self.clock = clock or Clock()
         self.policy = Policy(**policy)
         self.to = tuple(to.split(","))
-        self.intake = Intake(
-            own=OwnCode(),
-            host="web-1",
-            limit=self.policy.max_groups,
-            urgent_level=self.policy.urgent_level,
-        )
-        self.sender = Sender(
-            app="shop",
-            environment="",
-            from_addr=prepare_address("alerts@example.com"),
-            policy=self.policy,
-            footnote="Counts are those of one process.",
-        )
         self.store = store or MemoryStore(self.clock)
-        self.spare = MemoryStore(self.clock)
-        self.journal = Journal(
-            store=self.store, spare=self.spare, policy=self.policy, host="web-1", ticks=self.clock
+        # A test may give it another clock, or other recipients, later on.
+        self.worker = assemble(
+            Parts(
+                email=sender,
+                sender=Sender(
+                    app="shop",
+                    environment="",
+                    from_addr=prepare_address("alerts@example.com"),
+                    policy=self.policy,
+                    footnote="Counts are those of one process.",
+                ),
+                audience=lambda: Audience(to=self.to),
+                templates=Templates(),
+                redactor=redactor or NoSecrets(),
+                own=OwnCode(),
+                version="",
+                context=None,
+                fallback=StandardError(),
+                give_up_after=24 * 3600,
+                exit_timeout=5,
+            ),
+            self.store,
+            spare=MemoryStore(self.clock),
+            clock=lambda: self.clock(),  # noqa: PLW0108 - see above
+            ticks=lambda: self.clock(),  # noqa: PLW0108 - see above
+            host="web-1",
         )
-        self.round = Round(
-            intake=self.intake,
-            journal=self.journal,
-            sender=self.sender,
-            templates=Templates(),
-            audience=lambda: Audience(to=self.to),
-            email=sender,
-            fallback=StandardError(),
-            give_up_after=24 * 3600,
-            clock=lambda: self.clock(),  # noqa: PLW0108 - a test may give it another one
-        )
+        self.round = self.worker.round
+        self.journal = self.round.journal
+        self.intake = self.round.intake
 
     def log(self, msg: str = "boom", times: int = 1, level: int = logging.ERROR) -> None:
         for _ in range(times):
@@ -169,7 +174,7 @@ class Rounds:
 
     def check(self) -> StoreStats | None:
         """Both accounts hold, always."""
-        stats = self.round.stats
+        stats = self.round.ledger.stats
         assert stats.seen == stats.handed_over + stats.pending + stats.dropped
         if stats.store is not None:
             store = stats.store
@@ -181,9 +186,19 @@ def record(msg: object = "boom", *args: object, level: int = logging.ERROR) -> l
     return logging.LogRecord("app", level, "/srv/app/main.py", 7, msg, args, None, "main")
 
 
+def worker_of(handler: AlertHandler) -> Worker:
+    """A handler's inside: its worker, with the round and the journal."""
+    return handler._engine.worker
+
+
+def parts_of(handler: AlertHandler) -> Parts:
+    """What the handler's options have made."""
+    return handler._engine.parts
+
+
 def set_clock(handler: AlertHandler, clock: Clock) -> None:
     """Let the handler's store go by a clock that is set by hand."""
-    store = handler._journal._store
+    store = worker_of(handler).round.journal.store.usual
     assert isinstance(store, MemoryStore)
     store._clock = clock
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from parts import bare_server, smtp_server
+from parts import bare_server, parts_of, smtp_server, worker_of
 
 from tocsin import AlertHandler, SMTPEmailHandler, TestEmailHandler
 from tocsin.config import build_policy, build_store
@@ -73,8 +73,9 @@ def found() -> AlertHandler:
 
 
 def outbox(handler: AlertHandler) -> list[AnyMessage]:
-    assert isinstance(handler._email, TestEmailHandler)
-    return handler._email.outbox
+    email = parts_of(handler).email
+    assert isinstance(email, TestEmailHandler)
+    return email.outbox
 
 
 CONFIG: dict[str, Any] = {
@@ -125,10 +126,10 @@ def test_a_configuration_reads_the_same_from_every_format(config: dict[str, Any]
     handler = found()
     assert handler.level == logging.ERROR
     assert handler.name == "alerts"
-    assert list(handler._audience().to) == TEAM
-    assert handler._sender.identity == "shop production"
-    assert handler._sender.policy.group_wait == 5
-    email = handler._email
+    assert list(parts_of(handler).audience().to) == TEAM
+    assert parts_of(handler).sender.identity == "shop production"
+    assert parts_of(handler).sender.policy.group_wait == 5
+    email = parts_of(handler).email
     assert isinstance(email, SMTPEmailHandler)
     assert (email.host, email.port, email.use_starttls) == ("mail.example.com", 587, True)
 
@@ -145,22 +146,22 @@ def test_references_are_resolved_in_nested_mappings_and_lists() -> None:
         team={"lead": "lead@example.com"},
         mail={"host": "mail.example.com", "wait": 7},
     )
-    assert list(handler._audience().to) == [
+    assert list(parts_of(handler).audience().to) == [
         "lead@example.com",
         "ops@example.com",
     ]
-    email = handler._email
+    email = parts_of(handler).email
     assert isinstance(email, SMTPEmailHandler)
     assert (email.host, email.port) == ("mail.example.com", PORT)
-    assert handler._sender.policy.group_wait == 7
+    assert parts_of(handler).sender.policy.group_wait == 7
 
 
 def test_a_list_and_an_email_handler_may_be_objects_of_the_program() -> None:
     handler = configured(
         {"to": "ext://test_dictconfig.TEAM", "email": "ext://test_dictconfig.TEST_EMAIL"}
     )
-    assert list(handler._audience().to) == TEAM
-    assert handler._email is TEST_EMAIL
+    assert list(parts_of(handler).audience().to) == TEAM
+    assert parts_of(handler).email is TEST_EMAIL
 
 
 def test_level_formatter_and_filters_are_loggings_own() -> None:
@@ -241,13 +242,13 @@ def test_a_new_configuration_does_not_wait_for_a_silent_server(
         started = time.monotonic()
         configured({})
         assert time.monotonic() - started < 1
-        asked = old._worker.ask(0)  # type: ignore[arg-type] # behind the one that dictConfig asked for
-        assert old._worker.wait(asked, time.monotonic() + 20)
+        asked = worker_of(old).ask(0)  # type: ignore[arg-type] # behind the one that dictConfig asked for
+        assert worker_of(old).wait(asked, time.monotonic() + 20)
     assert "could not be mailed" not in capsys.readouterr().err
     assert old.stats.mails_failed >= 1
     assert old.stats.store is not None
     assert (old.stats.store.pending, old.stats.store.undelivered) == (1, 0)
-    email = old._email
+    email = parts_of(old).email
     assert isinstance(email, SMTPEmailHandler)
     with smtp_server() as (mailbox, port):
         email.port = port

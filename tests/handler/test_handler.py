@@ -9,10 +9,19 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from parts import Clock, Moody, bare_server, free_port, logger_with, record, set_clock, smtp_server
+from parts import (
+    Clock,
+    Moody,
+    bare_server,
+    free_port,
+    logger_with,
+    record,
+    set_clock,
+    smtp_server,
+    worker_of,
+)
 
 from tocsin import AlertHandler, Message, SMTPEmailHandler, Stats, StoreStats, TestEmailHandler
-from tocsin.pipeline.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,7 +163,7 @@ def test_a_record_that_cannot_be_taken_is_handled_as_logging_says(
 ) -> None:
     monkeypatch.setattr(logging, "raiseExceptions", told)  # the standard library's own switch
     handler = make()
-    monkeypatch.delattr(handler._intake, "_fingerprints")
+    monkeypatch.delattr(worker_of(handler).round.intake, "_fingerprints")
     handler.handle(record())
     assert ("--- Logging error ---" in capsys.readouterr().err) is told
     assert (handler.stats.seen, handler.stats.dropped, handler.stats.pending) == (1, 1, 0)
@@ -268,10 +277,12 @@ def test_a_thread_that_could_not_start_is_started_by_the_next_record() -> None:
     """The process is at its limit of threads when the first error comes, as in an incident."""
     email = TestEmailHandler()
     handler = make(email, policy={"group_wait": 0})
-    handler._intake.add(record("first"), None)  # as if `start` had failed after this one
-    found = [handler._worker.started]
+    worker_of(handler).round.intake.add(
+        record("first"), None
+    )  # as if `start` had failed after this one
+    found = [(worker_of(handler).thread.current is not None)]
     handler.handle(record("second"))
-    found.append(handler._worker.started)
+    found.append(worker_of(handler).thread.current is not None)
     assert found == [False, True]
     handler.close()
     assert sum(counts(email)) == 2
@@ -390,15 +401,17 @@ def test_close_tells_what_hangs_on_standard_error(capsys: pytest.CaptureFixture[
 def test_an_idle_worker_ends_and_starts_again() -> None:
     email = TestEmailHandler()
     handler = make(email, policy={"group_wait": 0, "repeat_after": 0})
-    handler._worker = Worker(handler._round, name="idle", exit_timeout=5, idle=0)
+    worker_of(handler).thread.idle = 0
     for number in range(3):
         handler.handle(record("again"))
-        thread = next((one for one in threading.enumerate() if one.name == "idle"), None)
+        thread = next(
+            (one for one in threading.enumerate() if one is worker_of(handler).thread.current), None
+        )
         if thread is not None:
             assert thread.daemon
             thread.join(20)
             assert not thread.is_alive()
-        assert handler._worker.started is False
+        assert worker_of(handler).thread.current is None
         assert len(email.outbox) == number + 1
 
 

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from parts import parts_of
 
 from tocsin import AlertHandler, ConfigError, Policy, SMTPEmailHandler
 from tocsin.handler import _KNOWN
@@ -140,7 +141,7 @@ def test_folding_is_no_line_break() -> None:
         to="Ops\r\n Team <a@x.example>,\n\tNight\n Team <b@x.example>,\nc@x.example\n",
         from_addr="Shop\n alerts <s@x.example>\n",
     )
-    names = [str(one) for one in handler._audience().to]
+    names = [str(one) for one in parts_of(handler).audience().to]
     assert names == ["Ops  Team <a@x.example>", "Night  Team <b@x.example>", "c@x.example"]
 
 

@@ -58,7 +58,7 @@ def shared(*senders: Any, **options: Any) -> list[Rounds]:
     first.store._clock = first.clock
     others = [Rounds(sender, store=first.store, **options) for sender in senders[1:]]
     for other in others:
-        other.clock = other.journal._ticks = first.clock
+        other.clock = first.clock
     return [first, *others]
 
 
@@ -151,21 +151,20 @@ def test_whoever_has_it_is_not_sent_it_again_after_a_kill() -> None:
 
 def test_a_late_leader_still_reports_what_it_did() -> None:
     """It slept while it sent; another one had sent it again by then."""
-    (first, second) = shared(TestEmailHandler(), TestEmailHandler())
 
     class Slow(TestEmailHandler):
         def send(self, messages: Any, **options: Any) -> list[Receipt]:
             second.run(after=400)
             return super().send(messages)
 
-    first.round._email = Slow()
+    first, second = shared(Slow(), TestEmailHandler())
     first.log(times=3)
     first.run(urgency=Urgency.FLUSH)
     second.run(after=1)
     stats = second.check()
     assert stats is not None
     assert (stats.received, stats.mailed, stats.pending) == (3, 3, 0)
-    assert first.round.waiting() is False
+    assert first.journal.may_wait() is False
 
 
 def test_a_batch_that_comes_twice_counts_once() -> None:
@@ -235,10 +234,10 @@ def test_what_became_of_a_digest_is_told_the_store_when_it_is_back() -> None:
     store = process.store
     process.log(times=3)
     process.run(urgency=Urgency.FLUSH)
-    assert process.journal.trouble
+    assert process.journal.store.trouble
     store.broken = False
     process.run(after=61)
-    assert not process.journal.trouble
+    assert not process.journal.store.trouble
     process.run()
     stats = process.check()
     assert stats is not None
@@ -252,15 +251,15 @@ def test_a_store_that_still_fails_is_tried_again_later() -> None:
     process.log()
     process.run()
     process.run(after=61)
-    assert process.journal.trouble
+    assert process.journal.store.trouble
     lease = MemoryStore.lead(process.store, "another", 3600)
     assert lease is not None
     process.store.broken = False
     process.run(after=61)
-    assert process.journal.trouble  # somebody leads for long
+    assert process.journal.store.trouble  # somebody leads for long
     lease.release()
     process.run(after=61)
-    assert not process.journal.trouble
+    assert not process.journal.store.trouble
 
 
 @pytest.mark.parametrize("what", ["state", "batch"])
@@ -275,7 +274,7 @@ def test_what_a_newer_release_wrote_is_left_alone(what: str) -> None:
         process.store.append(newer)
     process.log()
     process.run()
-    assert f"of version {VERSION + 1}, not {VERSION}" in process.journal.trouble
+    assert f"of version {VERSION + 1}, not {VERSION}" in process.journal.store.trouble
     found = process.store.lead("newer", 60)
     assert found is not None
     state, entries = found.read(10)
@@ -328,11 +327,11 @@ def test_a_process_that_dies_every_ten_seconds_sends_four_mails_an_hour_at_most(
         process.log()
         process.run(urgency=urgency)
         follower = Rounds(email, store=process.store)
-        follower.clock = follower.journal._ticks = process.clock
+        follower.clock = process.clock
         process = follower
         process.clock.now += 10
     assert 1 <= len(email.outbox) <= 4
-    stats = process.round.stats
+    stats = process.round.ledger.stats
     assert stats.seen == 0
     process.run(urgency=Urgency.ALL)
     assert sum(counts(email)) == 360
@@ -345,7 +344,7 @@ def test_a_durable_store_keeps_what_could_not_be_sent_at_the_end(
     process.log("precious", times=2)
     process.run(urgency=Urgency.EXIT)
     process.round.abandon()
-    assert process.round.waiting()
+    assert process.journal.may_wait()
     assert "precious" not in capsys.readouterr().err
 
 
@@ -357,7 +356,7 @@ def test_send_now_sends_everything_and_says_what_is_left() -> None:
     for times in (2, 3, 0):
         process.log(times=times)
         process.run(urgency=Urgency.ALL)
-        left.append(not process.round.nothing_left)
+        left.append(not process.round.ledger.nothing_left)
     assert left == [False, True, False]
     assert sorted(sender.counted.values()) == [2, 3]
 
@@ -379,7 +378,7 @@ def test_an_outage_ends_with_one_mail_that_tells_everything() -> None:
     assert list(sender.counted.values()) == [1800]
     assert attempts < 40
     body = sender.attempts[-1][2]
-    assert b"Not everybody got the mails before" in body
+    assert b"Mails did not reach all recipients" in body
 
 
 def test_a_wrong_password_for_an_hour_costs_no_account_and_no_event() -> None:
@@ -424,7 +423,7 @@ def test_a_full_mailbox_is_given_up_after_a_day(capsys: pytest.CaptureFixture[st
     stats = process.check()
     assert stats is not None
     assert (stats.mailed, stats.pending, stats.undelivered) == (4, 0, 0)
-    assert not process.round.waiting()
+    assert not process.journal.may_wait()
     assert "this alert could not be mailed in time to b@x:" in capsys.readouterr().err
 
 
@@ -479,7 +478,7 @@ def gone_alone(process: Rounds, times: int = 1) -> Any:
     store.broken = True
     process.log(times=times)
     process.run()
-    assert process.journal.trouble
+    assert process.journal.store.trouble
     store.broken = False
     return store
 
@@ -491,7 +490,7 @@ def test_a_store_that_answers_slowly_when_it_is_back_counts_once() -> None:
     store.takes = 11
     process.run(after=61)
     store.takes = 0
-    assert not process.journal.trouble
+    assert not process.journal.store.trouble
     process.run(urgency=Urgency.ALL)
     stats = process.check()
     assert stats is not None
@@ -513,7 +512,7 @@ def test_what_the_store_does_not_take_when_it_is_back_stays_and_is_mailed_alone(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(MemoryStore, "append", full)
         process.run(after=61)
-        assert process.journal.trouble
+        assert process.journal.store.trouble
         process.run(after=360)
     assert counts(email) == [3]
 
@@ -524,7 +523,7 @@ def test_an_append_whose_answer_is_lost_counts_once() -> None:
     store.lose = 1
     process.log(times=2)
     process.run(urgency=Urgency.FLUSH)
-    assert not process.journal.trouble
+    assert not process.journal.store.trouble
     stats = process.check()
     assert stats is not None
     assert (stats.received, stats.mailed) == (2, 2)
@@ -541,14 +540,12 @@ def test_a_batch_that_nobody_can_read_keeps_no_process_from_mailing_alone() -> N
     for number in range(30):
         process.log(f"news {chr(0x4E00 + number)}")
         process.run(after=20)
-        assert process.journal.trouble
+        assert process.journal.store.trouble
     assert len(email.outbox) > 1
 
 
 def test_alone_it_looks_each_minute_whether_the_store_is_back() -> None:
     """Also when it has nothing else to do: the store must hear what it has sent."""
-    process = slow(TestEmailHandler())
-    store: Any = process.store
 
     class Breaking(TestEmailHandler):
         def send(self, messages: Any, **options: Any) -> list[Receipt]:
@@ -556,15 +553,16 @@ def test_alone_it_looks_each_minute_whether_the_store_is_back() -> None:
             store.broken = True
             return receipts
 
-    process.round._email = Breaking()
+    process = slow(Breaking())
+    store: Any = process.store
     process.log()
     pause = process.run(urgency=Urgency.FLUSH)
-    assert process.journal.trouble
+    assert process.journal.store.trouble
     store.broken = False
     assert pause is not None
     assert pause <= 60
     process.run(after=pause)
-    assert not process.journal.trouble
+    assert not process.journal.store.trouble
     stats = process.check()
     assert stats is not None
     assert (stats.mailed, stats.pending) == (1, 0)
@@ -572,8 +570,6 @@ def test_alone_it_looks_each_minute_whether_the_store_is_back() -> None:
 
 def test_at_the_end_the_store_is_told_at_once_what_was_sent() -> None:
     """Who comes next would send it again."""
-    process = slow(TestEmailHandler())
-    store: Any = process.store
 
     class Breaking(TestEmailHandler):
         def send(self, messages: Any, **options: Any) -> list[Receipt]:
@@ -581,14 +577,15 @@ def test_at_the_end_the_store_is_told_at_once_what_was_sent() -> None:
             store.broken = True
             return receipts
 
-    process.round._email = Breaking()
+    process = slow(Breaking())
+    store: Any = process.store
     process.log()
     process.run(urgency=Urgency.FLUSH)
     store.broken = False
-    settled = [process.round.settled]
+    settled = [process.round.ledger.settled]
     process.run(after=1, urgency=Urgency.EXIT)
-    assert [*settled, process.round.settled] == [False, True]
-    assert not process.journal.trouble
+    assert [*settled, process.round.ledger.settled] == [False, True]
+    assert not process.journal.store.trouble
 
 
 def test_a_full_mailbox_keeps_nobody_alone(capsys: pytest.CaptureFixture[str]) -> None:
@@ -599,7 +596,7 @@ def test_a_full_mailbox_keeps_nobody_alone(capsys: pytest.CaptureFixture[str]) -
     process.run(after=360)
     process.store.broken = False  # type: ignore[attr-defined]
     process.run(after=61)
-    assert not process.journal.trouble
+    assert not process.journal.store.trouble
     assert "could not be mailed in time to b@x:" in capsys.readouterr().err
 
 
@@ -633,9 +630,9 @@ def test_a_backlog_that_takes_long_is_merged_in_parts() -> None:
 def test_to_look_whether_something_waits_merges_nothing() -> None:
     """Whoever configures logging does so, with all threads waiting."""
     (process,) = shared(TestEmailHandler())
-    assert not process.round.waiting()
+    assert not process.journal.may_wait()
     process.store.append(dump(Batch(source="killed", number=1)))
-    assert process.round.waiting()
+    assert process.journal.may_wait()
     assert process.store.lead("me", 1).read(9)[0] is None  # type: ignore[union-attr]
 
 
@@ -643,7 +640,7 @@ def test_while_another_process_leads_something_may_wait() -> None:
     """It may have been killed just now."""
     (process,) = shared(TestEmailHandler())
     assert process.store.lead("another", 10) is not None
-    assert process.round.waiting()
+    assert process.journal.may_wait()
 
 
 def test_the_time_for_a_send_begins_with_its_claim() -> None:
@@ -714,7 +711,7 @@ def test_an_answer_that_is_lost_when_the_store_is_back_counts_once() -> None:
     store = gone_alone(process, 3)
     store.takes, store.lose = 2, 1
     process.run(after=61)
-    assert process.journal.trouble
+    assert process.journal.store.trouble
     store.takes = 0
     process.run(after=62)
     process.run(urgency=Urgency.ALL)
@@ -733,8 +730,8 @@ def test_a_store_that_cannot_be_led_leaves_something_to_be_sent() -> None:
     rounds = Rounds(TestEmailHandler(), store=Headless())
     rounds.log(times=3)
     rounds.run(urgency=Urgency.ALL)
-    assert rounds.round.stats.pending == 0
-    assert not rounds.round.nothing_left
+    assert rounds.round.ledger.stats.pending == 0
+    assert not rounds.round.ledger.nothing_left
 
 
 def test_errors_that_cannot_be_stored_are_dropped_counted_and_told_and_the_next_ones_go(
@@ -754,9 +751,9 @@ def test_errors_that_cannot_be_stored_are_dropped_counted_and_told_and_the_next_
     rounds.intake.told = told  # type: ignore[method-assign]
     rounds.run(urgency=Urgency.FLUSH)
     assert counts(email) == [2]
-    stats = rounds.round.stats
+    stats = rounds.round.ledger.stats
     assert (stats.seen, stats.handed_over, stats.pending, stats.dropped) == (5, 2, 0, 3)
-    assert rounds.round.settled
+    assert rounds.round.ledger.settled
     assert capsys.readouterr().err.count("their records can't be stored") == 1
     rounds.log("good again")
     rounds.run(after=1, urgency=Urgency.FLUSH)
@@ -771,7 +768,7 @@ def test_what_a_digest_came_to_waits_for_the_store_that_failed_while_it_was_sent
 
     def mood(_: list[str]) -> Receipt:
         store.broken = True
-        rounds.journal.go_alone(StoreError("the disk is full"))  # as the keeping thread does
+        rounds.journal.store.go_alone(StoreError("the disk is full"))  # as the worker does
         return receipt(["a@x.example"])
 
     rounds = Rounds(Moody(mood), store=store)

@@ -11,6 +11,7 @@ import textwrap
 import threading
 
 import pytest
+from parts import worker_of
 
 from tocsin import AlertHandler, Message, SMTPEmailHandler, TestEmailHandler
 from tocsin.testing import ScriptedSMTPServer
@@ -106,13 +107,13 @@ def test_what_a_finalizer_logs_while_a_round_runs_is_counted() -> None:
         def __del__(self) -> None:
             log.error("in a finalizer")
 
-    merge = handler._journal._merge
+    merge = worker_of(handler).round.journal._merge
 
     def collecting(*args: object) -> object:
         gc.collect()
         return merge(*args)  # type: ignore[arg-type] # whatever it takes
 
-    handler._journal._merge = collecting  # type: ignore[method-assign, assignment]
+    worker_of(handler).round.journal._merge = collecting  # type: ignore[method-assign, assignment]
     try:
         cycle = [Late()]
         cycle.append(cycle)  # type: ignore[arg-type]

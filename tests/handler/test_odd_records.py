@@ -14,7 +14,7 @@ from unittest.mock import Mock
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from parts import record
+from parts import record, worker_of
 
 from tocsin import AlertHandler, TestEmailHandler
 from tocsin.alerts.batch import Batch
@@ -229,15 +229,15 @@ def handler(request: pytest.FixtureRequest) -> Generator[AlertHandler]:
         to="o@x.example", from_addr="a@x.example", email=TestEmailHandler(), context=3, level=0
     )
     made.setFormatter(None if request.param is None else logging.Formatter(request.param))
-    made._worker._round_lock.acquire()  # the events stay where they arrive
+    worker_of(made).thread._running.acquire()  # the events stay where they arrive
     yield made
-    made._worker._round_lock.release()
+    worker_of(made).thread._running.release()
     made.close()
 
 
 def drained(handler: AlertHandler) -> tuple[Group, ...]:
     """Return the groups that a handler has taken: exactly what comes back from a store."""
-    groups = handler._intake.drain()
+    groups = worker_of(handler).round.intake.drain()
     batch = Batch(source="me", number=1, groups=groups)
     raw = dump(batch)
     assert load(Batch, raw) == batch

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from parts import parts_of
 
 from tocsin import AlertHandler, ConfigError, Policy, SMTPEmailHandler
 from tocsin.options import boolean, one_of, seconds, section, texts, whole
@@ -100,7 +101,7 @@ def test_a_relative_file_is_looked_for_among_the_credentials(
 def test_no_secret_is_ever_shown() -> None:
     email = SMTPEmailHandler(username="a@x.example", password=SECRET)
     handler = AlertHandler(to="a@x.example", email=email)
-    shown = [repr(email), repr(handler), repr(handler.stats), repr(handler._sender)]
+    shown = [repr(email), repr(handler), repr(handler.stats), repr(parts_of(handler).sender)]
     shown.append(message(lambda: SMTPEmailHandler(password=SECRET)))
     shown.append(message(lambda: AlertHandler(to="a@x", email={"password": SECRET, "port": "x"})))
     assert not any(SECRET in text for text in shown)
@@ -108,17 +109,20 @@ def test_no_secret_is_ever_shown() -> None:
 
 def test_the_sender_is_the_email_handlers_by_default() -> None:
     login = {"username": "a@x.example", "password": SECRET}
-    assert str(AlertHandler(to="b@x", email=login)._sender.from_addr) == "a@x.example"
+    assert str(parts_of(AlertHandler(to="b@x", email=login)).sender.from_addr) == "a@x.example"
     other = {**login, "default_from": "Shop <c@x.example>"}
-    assert str(AlertHandler(to="b@x", email=other)._sender.from_addr) == "Shop <c@x.example>"
+    assert (
+        str(parts_of(AlertHandler(to="b@x", email=other)).sender.from_addr) == "Shop <c@x.example>"
+    )
 
 
 def test_keyword_arguments_may_be_objects() -> None:
     policy = Policy(group_wait=1)
     handler = AlertHandler(to="b@x", from_addr="a@x", policy=policy, name="alerts")
-    assert handler._sender.policy is policy
-    assert isinstance(handler._email, SMTPEmailHandler)
-    assert (handler._email.host, handler._email.port) == ("localhost", 25)
+    assert parts_of(handler).sender.policy is policy
+    email = parts_of(handler).email
+    assert isinstance(email, SMTPEmailHandler)
+    assert (email.host, email.port) == ("localhost", 25)
     assert handler.name == "alerts"
     handler.name = "renamed"
     assert handler.name == "renamed"

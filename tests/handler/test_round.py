@@ -46,8 +46,8 @@ def test_an_idle_round_sends_nothing_and_waits_for_nothing() -> None:
     rounds = Rounds(TestEmailHandler())
     for urgency in Urgency:
         assert rounds.run(urgency=urgency) is None
-    assert rounds.round.stats.mails_sent == 0
-    assert rounds.round.settled
+    assert rounds.round.ledger.stats.mails_sent == 0
+    assert rounds.round.ledger.settled
 
 
 def test_a_new_group_is_mailed_after_its_wait() -> None:
@@ -56,23 +56,23 @@ def test_a_new_group_is_mailed_after_its_wait() -> None:
     rounds.log(times=3)
     assert rounds.run() == 10
     assert not outbox.outbox
-    assert rounds.round.stats.next_mail_at == rounds.clock.now + 10
+    assert rounds.round.ledger.stats.next_mail_at == rounds.clock.now + 10
     assert rounds.run(after=10) is None
     assert [mail.headers["X-Tocsin-Count"] for mail in outbox.outbox] == ["3"]  # type: ignore[union-attr]
 
 
 def test_stats_tell_the_way_of_the_records() -> None:
     rounds = Rounds(TestEmailHandler())
-    assert rounds.round.stats.store is None
+    assert rounds.round.ledger.stats.store is None
     rounds.log(times=3)
-    assert rounds.round.stats.pending == 3
+    assert rounds.round.ledger.stats.pending == 3
     rounds.run()
-    stats = rounds.round.stats
+    stats = rounds.round.ledger.stats
     assert (stats.seen, stats.handed_over, stats.pending, stats.dropped) == (3, 3, 0, 0)
     assert stats.store is not None
     assert (stats.store.received, stats.store.pending) == (3, 3)
     rounds.run(after=10)
-    stats = rounds.round.stats
+    stats = rounds.round.ledger.stats
     assert stats.store is not None
     assert (stats.store.mailed, stats.mails_sent, stats.last_error) == (3, 1, None)
 
@@ -80,15 +80,15 @@ def test_stats_tell_the_way_of_the_records() -> None:
 def test_what_is_merged_but_unmailed_is_not_settled() -> None:
     """Else a program that ends right after its first error ends without its mail."""
     rounds = Rounds(TestEmailHandler())
-    settled = [rounds.round.settled]
+    settled = [rounds.round.ledger.settled]
     rounds.log()
-    settled.append(rounds.round.settled)
+    settled.append(rounds.round.ledger.settled)
     rounds.round._hand_over()  # as far as a round may have come when the program ends
-    settled.append(rounds.round.settled)
+    settled.append(rounds.round.ledger.settled)
     rounds.run()
-    settled.append(rounds.round.settled)
+    settled.append(rounds.round.ledger.settled)
     rounds.run(after=10)
-    settled.append(rounds.round.settled)
+    settled.append(rounds.round.ledger.settled)
     assert settled == [True, False, False, False, True]
 
 
@@ -96,7 +96,7 @@ def test_what_is_still_owed_to_somebody_is_not_settled() -> None:
     rounds = Rounds(Moody(lambda _: receipt(["a@x"], deferred=["b@x"])), to="a@x, b@x")
     rounds.log()
     rounds.run(urgency=Urgency.FLUSH)
-    assert not rounds.round.settled
+    assert not rounds.round.ledger.settled
 
 
 def test_a_mail_that_fails_is_tried_after_1_2_4_up_to_300_seconds() -> None:
@@ -113,7 +113,7 @@ def test_a_mail_that_fails_is_tried_after_1_2_4_up_to_300_seconds() -> None:
         after = 0.5
     assert pauses == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
     assert len(sender.attempts) == 11
-    assert rounds.round.stats.mails_failed == 11
+    assert rounds.round.ledger.stats.mails_failed == 11
 
 
 @pytest.mark.parametrize("direct", [True, False])
@@ -149,7 +149,7 @@ def test_an_outage_is_told_once_with_all_counts() -> None:
     up = True
     rounds.run(after=300)
     assert list(sender.counted.values()) == [25]
-    assert rounds.round.settled
+    assert rounds.round.ledger.settled
 
 
 def test_a_partly_accepted_mail_goes_again_to_whom_it_is_owed_with_the_same_bytes() -> None:
@@ -172,7 +172,7 @@ def test_a_partly_accepted_mail_goes_again_to_whom_it_is_owed_with_the_same_byte
     ]
     assert len({name for name, _, _ in sender.attempts}) == 1
     assert len({data for _, _, data in sender.attempts}) == 1
-    stats = rounds.round.stats
+    stats = rounds.round.ledger.stats
     assert (stats.mails_sent, stats.retries) == (1, 2)
     assert stats.store is not None
     assert (stats.store.mailed, stats.store.pending) == (4, 3)
@@ -213,7 +213,7 @@ def test_a_mail_refused_by_all_is_undelivered_and_complained_about(
     assert alert[0] == "tocsin: this alert was refused for good:"
     assert alert[2] == "[4x, 1 new] shop: ERROR boom in app"
     assert not any("next mail" in line or "Received" in line for line in alert)
-    assert rounds.round.stats.last_error == "an alert mail was not sent: not everybody"
+    assert rounds.round.ledger.stats.last_error == "an alert mail was not sent: not everybody"
 
 
 def test_what_was_refused_for_good_is_new_when_it_comes_again() -> None:
@@ -228,7 +228,7 @@ def test_what_was_refused_for_good_is_new_when_it_comes_again() -> None:
     rounds.run(after=290)
     reasons = [b"X-Tocsin-Reason: new" in mail for _, _, mail in sender.attempts]
     assert reasons == [True, True]
-    assert rounds.round.stats.mails_sent == 1
+    assert rounds.round.ledger.stats.mails_sent == 1
 
 
 def test_a_failure_is_told_once_a_kind_until_something_succeeds(
@@ -302,7 +302,7 @@ def test_nothing_is_kept_of_a_digest_that_is_given_up_unsent(urgency: Urgency) -
     store = rounds.check()
     assert store is not None
     assert (store.pending, store.undelivered) == (0, 1 + (urgency is Urgency.EXIT))
-    assert rounds.round._claims == {}
+    assert rounds.round._claims._ends == {}
 
 
 def test_a_closed_standard_error_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -313,7 +313,7 @@ def test_a_closed_standard_error_does_no_harm(monkeypatch: pytest.MonkeyPatch) -
     for stream in (closed, None):
         monkeypatch.setattr(sys, "stderr", stream)
         rounds.run(after=1_000)
-    assert rounds.round.stats.mails_failed == 2
+    assert rounds.round.ledger.stats.mails_failed == 2
 
 
 @pytest.mark.parametrize("error", [ValueError("bug"), ConfigError("no variable"), TypeError("x")])
@@ -341,7 +341,7 @@ def test_at_the_end_everything_goes_whatever_its_interval(
     rounds.run(urgency=Urgency.EXIT)
     assert list(sender.counted.values()) == [1, 2]
     assert b"X-Tocsin-Reason: exit" in sender.attempts[1][2]
-    assert rounds.round.settled
+    assert rounds.round.ledger.settled
     assert capsys.readouterr().err == ""
 
 
@@ -361,7 +361,7 @@ def test_at_the_end_what_cannot_be_sent_is_told_on_standard_error(
     store = rounds.check()
     assert store is not None
     assert (store.pending, store.undelivered) == (0, 7)
-    assert rounds.round.settled
+    assert rounds.round.ledger.settled
 
 
 def test_at_the_end_a_full_mailbox_does_not_keep_the_rest_from_being_sent(
@@ -383,7 +383,7 @@ def test_at_the_end_a_full_mailbox_does_not_keep_the_rest_from_being_sent(
     store = rounds.check()
     assert store is not None
     assert (store.mailed, store.undelivered) == (5, 0)
-    assert rounds.round.settled
+    assert rounds.round.ledger.settled
 
 
 def test_what_is_abandoned_is_told_and_counted(capsys: pytest.CaptureFixture[str]) -> None:
@@ -457,7 +457,7 @@ def test_a_clock_that_was_wrong_once_dates_no_later_mail(tmp_path: Path) -> None
     wall.now = NOW
     rounds.log()
     run(0)
-    assert rounds.round.stats.next_mail_at == pytest.approx(NOW + 10)
+    assert rounds.round.ledger.stats.next_mail_at == pytest.approx(NOW + 10)
     run(9.5)
     assert len(sender.attempts) == 0
     run(0.5)
@@ -537,7 +537,7 @@ def test_nothing_is_lost_and_nothing_is_told_twice(
             rounds.run(after=amount, urgency=Urgency[name])
         else:
             mood = name
-        assert rounds.round.stats.seen == logged
+        assert rounds.round.ledger.stats.seen == logged
         store = rounds.check()
         if store is not None:
             assert store.mailed == sum(sender.counted.values())
@@ -547,7 +547,7 @@ def test_nothing_is_lost_and_nothing_is_told_twice(
     else:
         for _ in range(5):
             rounds.run(after=1_000)
-    assert rounds.round.settled
+    assert rounds.round.ledger.settled
     store = rounds.check()
     assert store is None or store.pending == 0
     assert sum(sender.counted.values()) + (store.undelivered if store else 0) == logged
@@ -569,20 +569,20 @@ def test_a_mail_on_its_way_is_not_forgotten_though_handing_over_fails_meanwhile(
 
     def mood(_: list[str]) -> Receipt:
         hand_over = rounds.round._hand_over
-        rounds.round._hand_over = fail  # type: ignore[assignment, method-assign]
+        rounds.round._hand_over = fail  # type: ignore[assignment]
         rounds.log("another")
         rounds.round.hurry()
         assert failed.wait(20)
-        rounds.round._hand_over = hand_over  # type: ignore[method-assign]
+        rounds.round._hand_over = hand_over
         return receipt(["a@x.example"])
 
     rounds = Rounds(Moody(mood))
     rounds.log()
     rounds.run(urgency=Urgency.FLUSH)
-    assert rounds.round.stats.mails_sent == 1
+    assert rounds.round.ledger.stats.mails_sent == 1
     assert capsys.readouterr().err.count("a new kind of error") == 1
     rounds.run(after=1)
-    assert rounds.round.stats.handed_over == 2
+    assert rounds.round.ledger.stats.handed_over == 2
 
 
 def test_at_the_end_what_a_store_that_hangs_may_not_have_is_told(
@@ -611,7 +611,7 @@ def test_at_the_end_what_a_store_that_hangs_may_not_have_is_told(
     assert "3 x ERROR in the intake" in error
     release.set()
     keeping.join()
-    stats = rounds.round.stats
+    stats = rounds.round.ledger.stats
     assert (stats.seen, stats.handed_over, stats.pending, stats.dropped) == (5, 2, 0, 3)
 
 
@@ -629,10 +629,10 @@ def test_an_error_that_cannot_be_read_is_a_failed_attempt(
     rounds = Rounds(Moody(lambda _: UnreadableError()))
     rounds.log("the lost one")
     rounds.run(urgency=Urgency.FLUSH)
-    assert rounds.round.stats.mails_failed == 1
+    assert rounds.round.ledger.stats.mails_failed == 1
     rounds.run(after=2, urgency=Urgency.EXIT)
     assert "the lost one" in capsys.readouterr().err
-    assert rounds.round.stats.pending == 0
+    assert rounds.round.ledger.stats.pending == 0
 
 
 def test_what_an_email_handler_says_has_no_secrets(capsys: pytest.CaptureFixture[str]) -> None:
@@ -640,8 +640,7 @@ def test_what_an_email_handler_says_has_no_secrets(capsys: pytest.CaptureFixture
     secret = "POST https://api:s3cr3tpw@mail.example/v1 failed: password=hunter2xyz"
     moods: list[Exception | None] = [RuntimeError(secret), None]
     sender = Moody(lambda _: moods.pop(0))
-    rounds = Rounds(sender)
-    rounds.intake._redact = Redactor()
+    rounds = Rounds(sender, redactor=Redactor())
     rounds.log()
     rounds.run(urgency=Urgency.FLUSH)
     rounds.run(after=2, urgency=Urgency.ALL)
@@ -671,7 +670,7 @@ def test_a_store_that_raises_anything_has_failed(durable: bool) -> None:
     rounds.run(urgency=Urgency.EXIT)
     mail: Any = email.outbox[0]
     assert "redis: connection refused" in mail.text
-    assert rounds.round.stats.pending == 0
+    assert rounds.round.ledger.stats.pending == 0
 
 
 def test_the_end_does_not_wait_for_a_report_that_the_store_does_not_take(
@@ -707,7 +706,7 @@ def test_what_another_handler_sends_is_not_given_up(capsys: pytest.CaptureFixtur
 
     old = Rounds(Moody(mood))
     new = Rounds(TestEmailHandler(), store=old.store)
-    new.clock = new.journal._ticks = old.clock
+    new.clock = old.clock
     old.log("on its way")
     thread = threading.Thread(target=old.round.run, args=(Urgency.FLUSH,))
     thread.start()
@@ -741,7 +740,7 @@ def test_loading_that_hangs_holds_nothing_up() -> None:
 
     def look() -> None:
         while not handed_over.is_set():
-            if rounds.round.stats.handed_over == 3:
+            if rounds.round.ledger.stats.handed_over == 3:
                 handed_over.set()
 
     threading.Thread(target=look, daemon=True).start()
@@ -764,7 +763,7 @@ def test_what_another_handler_hands_over_at_the_end_is_mailed_too(
     sender = Moody(mood)
     first = Rounds(sender)
     other = Rounds(TestEmailHandler(), store=first.store)
-    other.clock = other.journal._ticks = first.clock
+    other.clock = first.clock
     first.log("early")
     first.round.run(Urgency.EXIT)
     assert list(sender.counted.values()) == [1, 2]

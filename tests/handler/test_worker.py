@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from parts import Clock, Moody, Rounds, record
+from parts import Clock, Moody, Rounds, record, worker_of
 
 from tocsin import AlertHandler, StoreError, TestEmailHandler
 from tocsin.alerts.policy import Urgency
@@ -22,22 +22,22 @@ def soon() -> float:
     return time.monotonic() + 20
 
 
-def worker_of(rounds: Rounds) -> Worker:
-    return Worker(rounds.round, name="test", exit_timeout=5, idle=0)
+def short_lived(rounds: Rounds) -> Worker:
+    return Worker(rounds.round, exit_timeout=5, idle=0)
 
 
 def test_asking_starts_the_thread_and_waiting_ends_with_the_round() -> None:
     outbox = TestEmailHandler()
     rounds = Rounds(outbox)
     rounds.log()
-    worker = worker_of(rounds)
+    worker = short_lived(rounds)
     assert worker.wait(worker.ask(Urgency.FLUSH), soon())
     assert len(outbox.outbox) == 1
 
 
 def test_a_round_answers_everybody_who_asked_before_it_began() -> None:
     rounds = Rounds(TestEmailHandler())
-    worker = worker_of(rounds)
+    worker = short_lived(rounds)
     numbers = [worker.ask(Urgency.FLUSH) for _ in range(20)]
     assert all(worker.wait(number, soon()) for number in numbers)
 
@@ -52,7 +52,7 @@ def test_waiting_ends_in_time_while_a_round_hangs() -> None:
 
     rounds = Rounds(Moody(mood))
     rounds.log()
-    worker = worker_of(rounds)
+    worker = short_lived(rounds)
     first = worker.ask(Urgency.FLUSH)
     assert hanging.wait(20)
     assert not worker.wait(worker.ask(Urgency.FLUSH), time.monotonic() + 0.05)
@@ -72,7 +72,7 @@ def test_leaving_a_round_that_hangs_tells_what_is_lost(
 
     rounds = Rounds(Moody(mood))
     rounds.log("hanging")
-    worker = worker_of(rounds)
+    worker = short_lived(rounds)
     asked = worker.ask(Urgency.FLUSH)
     assert hanging.wait(20)
     rounds.log("never tried")
@@ -80,7 +80,7 @@ def test_leaving_a_round_that_hangs_tells_what_is_lost(
     error = capsys.readouterr().err
     assert "hanging" in error
     assert "never tried" in error
-    assert rounds.round.settled
+    assert rounds.round.ledger.settled
     release.set()
     assert worker.wait(asked, soon())
     store = rounds.check()
@@ -103,7 +103,7 @@ def test_the_thread_outlives_a_store_that_fails(capsys: pytest.CaptureFixture[st
     outbox = TestEmailHandler()
     store = Failing(Clock())
     rounds = Rounds(outbox, store=store)
-    worker = worker_of(rounds)
+    worker = short_lived(rounds)
     rounds.log()
     assert worker.wait(worker.ask(Urgency.FLUSH), soon())
     assert "the store can't be used, each process goes on alone: the disk is full" in (
@@ -174,7 +174,7 @@ def test_a_finalizer_may_log_in_a_thread_that_is_just_started() -> None:
 def test_what_comes_after_a_round_without_anything_is_handed_over_at_once() -> None:
     """As at a start that found something left: who crashes then may have a few milliseconds."""
     handler = AlertHandler(to="o@x.example", from_addr="a@x.example", email=TestEmailHandler())
-    worker = handler._worker
+    worker = worker_of(handler)
     worker.wait(worker.ask(Urgency.FLUSH), soon())
     started = time.monotonic()
     handler.handle(record())
@@ -188,11 +188,11 @@ def test_a_thread_that_notes_something_does_not_wait_for_the_worker_for_ever() -
     """A finalizer that runs in the worker may wait for a lock of that thread, as logging's."""
     outbox = TestEmailHandler()
     rounds = Rounds(outbox)
-    worker = worker_of(rounds)
+    worker = short_lived(rounds)
     held, release = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with worker._condition:
+        with worker._requests.lock:
             held.set()
             release.wait(20)
 

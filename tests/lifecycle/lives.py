@@ -64,7 +64,7 @@ def until(condition, seconds=20):
 def early():
     """Log an error, and see that the store has it, and that nobody leads there."""
     log.error("mark-early")
-    until(lambda: (handler := alerts()).stats.store is not None and not handler._worker._busy)
+    until(lambda: (handler := alerts()).stats.store is not None and not handler._engine.worker.busy)
 
 def late():
     """Log an error, and note when."""
@@ -100,17 +100,17 @@ class Outcome:
     told: frozenset[str] = frozenset()
 
 
-NOT_AT_ALL, BY_THE_MAIL = "no", "by the mail"
+NOT_AT_ALL, BY_THE_MAIL = "no", "for the mail"
 EARLY, LATE = frozenset({"early"}), frozenset({"late"})
 BOTH = EARLY | LATE
 
 SENT = Outcome(said="sent", mailed=BOTH)
 LOST = Outcome(said="lost")
 LAST_SECOND = Outcome(
-    said="the last second lost, the rest sent by the next start", next=EARLY, maybe=LATE
+    said="the last second is lost; the next start sends the rest", next=EARLY, maybe=LATE
 )
-NOT_LATE = Outcome(said="sent, but that one is not", mailed=EARLY)
-TOLD = Outcome(said="told by `fallback`", told=BOTH)
+NOT_LATE = Outcome(said="sent, except this last error", mailed=EARLY)
+TOLD = Outcome(said="written to `fallback`", told=BOTH)
 NEXT = Outcome(said="sent by the next start", next=BOTH)
 
 
@@ -151,12 +151,12 @@ class Life:
 
 LIVES = [
     Life(
-        how="the script is over, or calls `sys.exit`",
+        how="the script ends, or calls `sys.exit`",
         program="early(); late(); sys.exit(3)",
         code=3,
     ),
     Life(
-        how="an exception that nobody catches",
+        how="an uncaught exception",
         program="early(); late(); raise RuntimeError('nobody catches it')",
         code=1,
     ),
@@ -185,14 +185,14 @@ LIVES = [
         code=143,
     ),
     Life(
-        how="`SIGTERM` otherwise",
+        how="`SIGTERM`, which the program doesn't handle",
         program="early(); late(); os.kill(os.getpid(), signal.SIGTERM); signal.pause()",
         code=-15,
         memory=LOST,
         file=LAST_SECOND,
     ),
     Life(
-        how="`kill -9`, also for want of memory; a crash",
+        how="`kill -9`, also by the system when memory runs out; a crash",
         program="early(); late(); os.kill(os.getpid(), signal.SIGKILL)",
         code=-9,
         memory=LOST,
@@ -200,17 +200,17 @@ LIVES = [
     ),
     Life(how="`os._exit`", program="early(); late(); os._exit(0)", memory=LOST, file=LAST_SECOND),
     Life(
-        how="`os.execv` and the like",
+        how="`os.execv` and similar functions",
         program="early(); late(); os.execv(sys.executable, [sys.executable, '-c', ''])",
         memory=LOST,
         file=LAST_SECOND,
     ),
     Life(
-        how="`logging.shutdown()`, after which it logs",
+        how="the program logs after `logging.shutdown()`",
         program="early(); logging.shutdown(); late()",
     ),
     Life(
-        how="a thread that outlives the script logs",
+        how="a thread logs after the end of the script",
         program="""
         def outlive():
             threading.main_thread().join()
@@ -221,7 +221,7 @@ LIVES = [
         """,
     ),
     Life(
-        how="`asyncio.run` is over while tasks are pending, which log as they are cancelled",
+        how="pending tasks log while they are cancelled at the end of `asyncio.run`",
         program="""
         import asyncio
 
@@ -240,16 +240,16 @@ LIVES = [
         """,
     ),
     Life(
-        how="a hook of `atexit` logs",
+        how="an `atexit` hook logs",
         program="atexit.register(late); early()",
     ),
     Life(
-        how="such a hook that is older than the import of `logging`",
+        how="an `atexit` hook logs that was registered before `logging` was imported",
         before="import atexit; atexit.register(lambda: late())",
         program="early()",
     ),
     Life(
-        how="a `__del__` logs after all hooks, while Python is torn down",
+        how="a `__del__` logs after all hooks, while Python shuts down",
         program="""
         class Last:
             def __del__(self):
@@ -269,7 +269,7 @@ LIVES = [
         file=NEXT,
     ),
     Life(
-        how="a child of `os.fork` that ends by `sys.exit`",
+        how="a child of `os.fork` that calls `sys.exit`",
         program="""
         if os.fork() == 0:
             early()
@@ -279,7 +279,7 @@ LIVES = [
         """,
     ),
     Life(
-        how="one that ends by `os._exit`, or by `os.execv`",
+        how="a child of `os.fork` that calls `os._exit` or `os.execv`",
         program="""
         if os.fork() == 0:
             early()
@@ -291,7 +291,7 @@ LIVES = [
         file=LAST_SECOND,
     ),
     Life(
-        how="one that a thread has forked, and that is over with it",
+        how="a child that a thread has forked, and that ends with the function of this thread",
         program="""
         def fork():
             if os.fork() == 0:
@@ -306,7 +306,7 @@ LIVES = [
         """,
     ),
     Life(
-        how="a fork that Python knows nothing of, as in uWSGI",
+        how="a child that was forked without Python's `os.fork`, as in uWSGI",
         program="""
         import ctypes
 
@@ -319,7 +319,7 @@ LIVES = [
     ),
     *(
         Life(
-            how=f"a child of `multiprocessing` by {method} that returns",
+            how=f"a child of `multiprocessing` ({method}) that returns",
             program=f"""
             import multiprocessing
 
@@ -332,7 +332,7 @@ LIVES = [
         for method in ("fork", "spawn", "forkserver")
     ),
     Life(
-        how="a `Pool`'s children, after its `close()` and `join()`; a `ProcessPoolExecutor`'s",
+        how="children of a `Pool`, after `close()` and `join()`; of a `ProcessPoolExecutor`",
         program="""
         import multiprocessing
 
@@ -343,7 +343,7 @@ LIVES = [
         """,
     ),
     Life(
-        how="a `Pool`'s children at the end of its `with` block; a child that is terminated",
+        how="children of a `Pool` at the end of its `with` block; a child that is terminated",
         program="""
         import multiprocessing
 

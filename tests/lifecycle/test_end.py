@@ -153,7 +153,7 @@ def test_an_email_handler_that_cannot_be_prepared_holds_the_end_up_once(stage: S
     result = stage.run(
         "unprepared",
         """
-        alerts()._email.prepare = threading.Event().wait
+        alerts()._engine.parts.email.prepare = threading.Event().wait
         late()
         """,
         options={"exit_timeout": 1},

@@ -100,8 +100,8 @@ def test_a_child_has_templates_of_its_own_where_a_fork_came_while_one_was_render
         make, held, forked = templating._environment, threading.Event(), threading.Event()
 
         def hold():
-            from tocsin.forks import rendering
-            with rendering, cache._wlock:
+            from tocsin.pipeline.messages import _rendering
+            with _rendering, cache._wlock:
                 held.set()
                 assert forked.wait(20)
 
@@ -131,7 +131,7 @@ def test_forks_finalizers_that_log_and_a_store_in_a_file_do_not_wait_for_each_ot
         f"""
         import faulthandler
 
-        faulthandler.dump_traceback_later(25, exit=True)
+        faulthandler.dump_traceback_later(100, exit=True)
         over = threading.Event()
 
         class Cyclic:
@@ -183,7 +183,7 @@ def test_a_child_that_was_forked_in_the_middle_of_a_use_of_the_file_goes_on_alon
         held, forked = threading.Event(), threading.Event()
 
         def use():
-            with alerts()._journal.store._file.transaction():
+            with alerts()._engine.worker.round.journal.store.usual._file.transaction():
                 held.set()
                 forked.wait(20)
 
@@ -248,7 +248,7 @@ def test_a_fork_past_python_is_noticed_although_there_was_a_thread(
         import ctypes
 
         log.critical("mark-parent")
-        until(lambda: alerts().stats.mails_sent and alerts()._worker.settled)
+        until(lambda: alerts().stats.mails_sent and alerts()._engine.worker.settled)
         if ctypes.PyDLL(None).fork() == 0:
             log.error("mark-child")
             sys.exit()
@@ -320,7 +320,7 @@ def test_a_leader_that_is_killed_in_a_send_leaves_it_to_the_next_one_in_time(sta
         def die(*args, **kwargs):
             os.kill(os.getpid(), signal.SIGKILL)
 
-        alerts()._email.send = die
+        alerts()._engine.parts.email.send = die
         log.critical("mark-one")
         signal.pause()
         """,
@@ -349,11 +349,11 @@ def test_a_child_that_has_begun_to_send_what_others_left_is_waited_for(
     result = stage.run(
         f"heir of {method}",
         f"""
-        import multiprocessing.util, tocsin.pipeline.worker
+        import multiprocessing.util, tocsin.pipeline.exits
 
         def target():
             finalizers = multiprocessing.util._finalizer_registry.values()
-            print(any(one._callback is tocsin.pipeline.worker.finish_all for one in finalizers))
+            print(any(one._callback is tocsin.pipeline.exits.finish for one in finalizers))
 
         if __name__ == "__main__":
             early()

@@ -105,7 +105,7 @@ def test_a_record_that_cannot_be_taken_is_told_as_logging_does(
 ) -> None:
     monkeypatch.setattr(logging, "raiseExceptions", noisy)
     handler = alerts(log)
-    monkeypatch.setattr(handler._intake, "_fingerprints", None)
+    monkeypatch.setattr(handler._engine.worker.round.intake, "_fingerprints", None)
     log.error("boom")
     assert (handler.stats.seen, handler.stats.dropped) == (1, 1)
     assert ("--- Logging error ---" in capsys.readouterr().err) == noisy
@@ -154,13 +154,13 @@ def test_what_is_logged_in_a_send_is_no_alert_and_elsewhere_at_that_time_it_is(
 def test_a_finalizer_that_runs_while_a_mail_is_made_is_heard(log: logging.Logger) -> None:
     """Python collects where much is allocated, which is there; it says nothing of the mail."""
     handler = alerts(log)
-    make = handler._round._message
+    make = handler._engine.worker.round._attempts._messages.of
 
     def collecting(*args: Any) -> Any:
         log.error("from a finalizer")
         return make(*args)
 
-    handler._round._message = collecting  # type: ignore[method-assign, assignment]
+    handler._engine.worker.round._attempts._messages.of = collecting  # type: ignore[method-assign, assignment]
     log.error("boom")
     handler.flush()
     assert handler.stats.seen == 2
@@ -268,14 +268,14 @@ def test_a_signal_handler_may_end_the_program_in_a_flush(stage: Stage) -> None:
         """
         signal.signal(signal.SIGALRM, lambda *_: sys.exit(5))
         sending, go_on = threading.Event(), threading.Event()
-        send = alerts()._email.send
+        send = alerts()._engine.parts.email.send
 
         def slowly(*args, **kwargs):
             sending.set()
             assert go_on.wait(20)
             return send(*args, **kwargs)
 
-        alerts()._email.send = slowly
+        alerts()._engine.parts.email.send = slowly
         log.error("mark-one")
         kill = lambda: sending.wait(20) and os.kill(os.getpid(), signal.SIGALRM)
         threading.Thread(target=kill).start()

@@ -48,7 +48,7 @@ def record(msg: str = "boom") -> logging.LogRecord:
 
 def told(handler: AlertHandler) -> int:
     """Return how many events are in mails."""
-    outbox = handler._email.outbox  # type: ignore[attr-defined]
+    outbox = handler._engine.parts.email.outbox  # type: ignore[attr-defined]
     return sum(int(mail.headers["X-Tocsin-Count"]) for mail in outbox if isinstance(mail, Message))
 
 
@@ -74,8 +74,7 @@ FIFTY_TIMES = """
 def files():
     return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
 
-from tocsin import handler
-from tocsin.pipeline import worker
+from tocsin.pipeline import exits
 
 late()
 alerts().flush()
@@ -84,7 +83,7 @@ for number in range(50):
     log.error("mark-again " + "abcdefghij"[number % 10] * (number // 10 + 1))
     logging.config.dictConfig(CONFIG)
 until(lambda: threading.active_count() <= 2)  # the last one's thread waits for what is due
-until(lambda: gc.collect() >= 0 and len(worker._workers) == len(handler._handlers) == 1)
+until(lambda: gc.collect() >= 0 and len(exits.members()) == 1)
 until(lambda: files() == before)  # the last one may be looking into its file
 """
 
@@ -169,7 +168,9 @@ def test_the_thread_of_a_closed_handler_ends_at_once() -> None:
     handler = make()
     handler.handle(record())
     handler.flush()
-    (thread,) = [one for one in threading.enumerate() if one is handler._worker._thread]
+    (thread,) = [
+        one for one in threading.enumerate() if one is handler._engine.worker.thread.current
+    ]
     assert thread.is_alive()  # it would be idle for half a minute
     handler.close()
     thread.join(SECONDS)
@@ -180,7 +181,7 @@ def test_a_closed_handler_is_forgotten_with_all_it_has() -> None:
     handler = make(uncaught=True)
     handler.handle(record())
     handler.close()
-    thread, worker = handler._worker._thread, handler._worker
+    thread, worker = handler._engine.worker.thread.current, handler._engine.worker
     if thread is not None:
         thread.join(SECONDS)
     del thread, handler
@@ -232,7 +233,7 @@ def test_closed_while_a_flush_waits() -> None:
 
 def test_send_now_waits_for_who_leads_meanwhile(tmp_path: Path) -> None:
     handler = make(store=f"sqlite:///{tmp_path}/alerts.db", name="alerts")
-    lease = handler._journal.store.lead("another process", 60)
+    lease = handler._engine.worker.round.journal.store.usual.lead("another process", 60)
     assert lease is not None
     handler.handle(record())
     answers: list[bool] = []
@@ -278,12 +279,12 @@ def test_a_handler_that_is_never_used_has_no_thread_and_no_file_but_the_store(
 def test_the_thread_ends_when_it_is_idle_and_another_one_starts(
     handler: AlertHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    handler._worker._idle = 0
+    handler._engine.worker.thread.idle = 0
     for number in range(1, 4):
         handler.handle(record())
         assert handler.send_now(SECONDS)
         assert told(handler) == number
-        until(lambda: not handler._worker.started)
+        until(lambda: handler._engine.worker.thread.current is None)
 
 
 def test_an_email_handler_that_exits_ends_neither_the_thread_nor_the_alerts(
@@ -299,8 +300,8 @@ def test_an_email_handler_that_exits_ends_neither_the_thread_nor_the_alerts(
     handler = make(email=Exits(), exit_timeout=1)
     handler.handle(record())
     handler.flush()
-    assert handler._worker._thread is not None
-    assert handler._worker._thread.is_alive()
+    assert handler._engine.worker.thread.current is not None
+    assert handler._engine.worker.thread.current.is_alive()
     handler.close()
     error = capsys.readouterr().err
     assert "unexpected: SystemExit: from prepare" in error
@@ -338,7 +339,7 @@ def test_logging_may_be_shut_down_while_another_thread_configures_it(stage: Stag
         import faulthandler
 
         faulthandler.dump_traceback_later(15, exit=True)
-        send, sending = alerts()._email.send, threading.Event()
+        send, sending = alerts()._engine.parts.email.send, threading.Event()
 
         def slowly(*args, **options):
             sending.set()
@@ -349,7 +350,7 @@ def test_logging_may_be_shut_down_while_another_thread_configures_it(stage: Stag
             sending.wait(20)
             logging.config.dictConfig(CONFIG)
 
-        alerts()._email.send = slowly
+        alerts()._engine.parts.email.send = slowly
         log.error("mark-one")
         thread = threading.Thread(target=configure)
         thread.start()
@@ -386,7 +387,7 @@ def test_send_now_says_false_while_another_process_leads(tmp_path: Path) -> None
     handler = make(store=f"sqlite:///{tmp_path}/alerts.db", name="alerts")
     handler.handle(record("one"))
     assert handler.send_now(SECONDS)
-    lease = handler._journal.store.lead("another process", 60)
+    lease = handler._engine.worker.round.journal.store.usual.lead("another process", 60)
     assert lease is not None
     handler.handle(record("two"))
     assert not handler.send_now(0.3)
@@ -427,7 +428,7 @@ def test_who_is_alone_keeps_what_it_has_when_logging_is_configured_again(
         first.close()
         second = make(**options)
         second.name = "alerts"
-    thread = first._worker._thread
+    thread = first._engine.worker.thread.current
     assert thread is not None
     thread.join(0.3)
     assert thread.is_alive()

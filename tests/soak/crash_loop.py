@@ -72,11 +72,11 @@ def build(options: Options, number: int) -> AlertHandler:
 def load() -> None:
     """Load and compile what a mail needs, without a thread: a fork follows."""
     handler = AlertHandler(to="a@example.com", from_addr="a@example.com", email=TestEmailHandler())
-    handler._round.load()
+    handler._engine.worker.round.load()
     SMTPEmailHandler().prepare()
     record = logging.LogRecord("shop", logging.ERROR, __file__, 1, "no database", (), None)
-    handler._intake.add(record, None)
-    handler._round.run(Urgency.ALL)
+    handler._engine.worker.round.intake.add(record, None)
+    handler._engine.worker.round.run(Urgency.ALL)
     gc.freeze()  # a process that ends by itself looks at all that it has
 
 

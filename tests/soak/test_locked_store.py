@@ -47,7 +47,7 @@ def handler_with(folder: Path) -> tuple[AlertHandler, logging.Logger]:
 def test_what_the_store_has_not_taken_yet_is_pending(tmp_path: Path) -> None:
     """`handed_over` are records that the store has: who dies now loses no other ones."""
     handler, logger = handler_with(tmp_path)
-    intake = handler._intake
+    intake = handler._engine.worker.round.intake
     with locked(tmp_path / "alerts.db"):
         logger.error("boom")
         wait_for(lambda: not intake._slots)  # the worker has them, and waits for the file
@@ -71,7 +71,9 @@ def test_a_locked_file_costs_the_program_nothing(tmp_path: Path) -> None:
             held = min(held, percentile(logger))
     assert held <= free * 1.5 + 20
     wait_for(lambda: handler.stats.handed_over == handler.stats.seen)
-    assert not handler._journal.trouble  # it was short enough to be waited for
+    assert (
+        not handler._engine.worker.round.journal.store.trouble
+    )  # it was short enough to be waited for
     handler.close()
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from tocsin import AlertHandler
 from tocsin.alerts import outcome, state
-from tocsin.pipeline import journal, worker
+from tocsin.pipeline import claims, journal, thread
 from tocsin.pipeline import round as rounds
 
 if TYPE_CHECKING:
@@ -79,8 +79,8 @@ class Options:
 def hurry() -> None:
     """Let what a dead process held be free in seconds, and no wait be longer than one."""
     journal._LEASE = 0.3
-    rounds._SEND, rounds._MARGIN, rounds._BUSY = 3.0, 0.5, 0.1
-    worker._HAND_OVER = 0.1
+    claims._SEND, claims._MARGIN, rounds._BUSY = 3.0, 0.5, 0.1
+    thread._HAND_OVER = 0.1
     outcome._FIRST_PAUSE, outcome._LAST_PAUSE = 0.1, 1.0
     state.MAX_OUTGOING = 200  # in an hour there are never so many mails as here in a minute
 
@@ -168,8 +168,8 @@ def build(options: Options) -> AlertHandler:
         },
     )
     if options.steps:
-        kept = handler._journal
-        kept._usual = kept._store = Frail(kept.store, options.steps)
+        kept = handler._engine.worker.round.journal
+        kept.store.usual = Frail(kept.store.usual, options.steps)
     return handler
 
 
@@ -189,8 +189,8 @@ def log(options: Options, handler: AlertHandler, notes: Notes) -> None:
         if handler.stats.handed_over > kept:
             kept = handler.stats.handed_over
             notes.write("kept", kept)
-        if handler._journal.trouble:
-            notes.write("alone", handler._journal.trouble)
+        if handler._engine.worker.round.journal.store.trouble:
+            notes.write("alone", handler._engine.worker.round.journal.store.trouble)
 
 
 def finish(handler: AlertHandler, notes: Notes) -> None:

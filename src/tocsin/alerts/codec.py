@@ -1,8 +1,8 @@
-"""State and batches as bytes: JSON with a version, never pickle.
+"""The codec: state and batches as bytes, in JSON with a version, never pickle.
 
-What is read is built by the types of the dataclasses' fields: a field that is missing has its
-default, and one that is unknown is left out. A change that needs more than that, so that earlier
-versions can be read, has a step in `upgrades`, and each step is a version.
+`load` builds a dataclass by the types of its fields. A missing field has its default, and an
+unknown field is ignored. So a new field with a default needs no new version. Any other change needs
+a step in `upgrades`, which makes a new version.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 def dump(value: object) -> bytes:
     """Return a dataclass as versioned JSON."""
-    # As UTF-8 it is half as large where texts are not English; a lone surrogate has to pass, too.
+    # Text that is not ASCII takes half the space in UTF-8. A lone surrogate must not be an error.
     text = json.dumps(
         {"version": VERSION, "data": value},
         default=_fields,
@@ -41,7 +41,7 @@ def load(kind: type[T], data: bytes) -> T:
     """Return the dataclass that `dump` wrote, in this version or an earlier one.
 
     Raises:
-        StoreError: the bytes are of a later version, or no such thing at all.
+        StoreError: the bytes are of a later version, or are no such dataclass.
     """
     try:
         found = json.loads(data.decode("utf-8", "surrogatepass"))
@@ -51,19 +51,21 @@ def load(kind: type[T], data: bytes) -> T:
                 step(kind.__name__, found["data"])
             return typing.cast("T", _reader(typing.cast("Any", kind))(found["data"]))
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise StoreError(f"the store holds no {kind.__name__}: {error}") from error
-    raise StoreError(f"the store holds a {kind.__name__} of version {version}, not {VERSION}")
+        raise StoreError(f"the store has no valid {kind.__name__}: {error}") from error
+    raise StoreError(
+        f"the store has a {kind.__name__} of version {version}, not {VERSION} or earlier"
+    )
 
 
 def _fields(value: object) -> dict[str, Any]:
     if not is_dataclass(value):
-        raise TypeError(f"can't be stored: {type(value).__name__}")
+        raise TypeError(f"can't store a value of type {type(value).__name__}")
     return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 @cache
 def _reader(hint: Any) -> Callable[[Any], Any]:
-    """Return what makes a value of a type from JSON."""
+    """Return a function that makes a value of a type from JSON."""
     arguments = typing.get_args(hint)
     match typing.get_origin(hint):
         case types.UnionType:
@@ -71,21 +73,26 @@ def _reader(hint: Any) -> Callable[[Any], Any]:
             return lambda value: None if value is None else optional(value)
         case builtins.dict:
             item = _reader(arguments[1])
-            return lambda value: {key: item(one) for key, one in _is(dict, value).items()}
+            return lambda value: {key: item(one) for key, one in _checked(dict, value).items()}
         case builtins.tuple:
             items = _reader(arguments[0] if arguments[-1] is Ellipsis else object)
-            return lambda value: tuple([items(one) for one in _is(list, value)])
+            return lambda value: tuple([items(one) for one in _checked(list, value)])
         case _:
             return _class_reader(hint)
 
 
 def _class_reader(kind: Any) -> Callable[[Any], Any]:
+    """Return a function that makes a dataclass, a named tuple or a plain value from JSON."""
     if is_dataclass(kind):
         hints = typing.get_type_hints(kind)
         readers = {field.name: _reader(hints[field.name]) for field in fields(kind)}
         make = typing.cast("Callable[..., Any]", kind)
         return lambda value: make(
-            **{name: readers[name](one) for name, one in _is(dict, value).items() if name in hints}
+            **{
+                name: readers[name](one)
+                for name, one in _checked(dict, value).items()
+                if name in hints
+            }
         )
     if issubclass(kind, tuple):
         named: Callable[..., Any] = kind
@@ -93,7 +100,8 @@ def _class_reader(kind: Any) -> Callable[[Any], Any]:
     return lambda value: value
 
 
-def _is(kind: type[T], value: object) -> T:
+def _checked(kind: type[T], value: object) -> T:
+    """Return the value, which must be of this type."""
     if not isinstance(value, kind):
         raise TypeError(f"expected a {kind.__name__}, got {type(value).__name__}")
     return value

@@ -1,4 +1,7 @@
-"""What one email says: the groups that have something unmailed, and why it is sent now."""
+"""The digest: the content of one email, that is its groups, its accounts and its reason.
+
+Digests are stored. So the names of these classes' fields do not change.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,13 @@ class Entry:
 
     Attributes:
         group: the events that are told for the first time.
-        reason: as what: "new", "worse", "still" or "quiet".
-        total: events of this kind so far, these included.
-        since: when the first one of all was logged, in seconds since the epoch.
-        recent: how many there were in the last minute.
-        before: when it was told before; None if never.
-        echo: whether no further mail goes for it alone, as mails seem to cause it.
-        cut: whether its samples were dropped, to save space.
+        reason: why it is listed: "new", "worse", "still" or "quiet".
+        total: events of the group so far, these included.
+        since: when the group's very first event was logged, in seconds since the epoch.
+        recent: how many of its events came in the last minute.
+        before: the digest that told the group before; None if there was none.
+        echo: whether mails seem to cause its events; then no further mail is sent for it alone.
+        cut: whether its samples were dropped to save space.
     """
 
     group: Group
@@ -37,13 +40,13 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audience:
-    """Who gets a digest, as text of addresses.
+    """The recipients of a digest: addresses as text.
 
     Attributes:
-        to: recipients.
-        cc: recipients of a copy.
-        bcc: recipients whom the others don't see.
-        notes: what is wrong with the lists that they are from.
+        to: recipients in To.
+        cc: recipients in Cc.
+        bcc: recipients that no header names.
+        notes: problems of the source of the recipients, such as a file with an invalid line.
     """
 
     to: tuple[str, ...] = ()
@@ -54,12 +57,12 @@ class Audience:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """Why mails don't reach everybody.
+    """Failed attempts to send mails to all their recipients.
 
     Attributes:
-        since: since when, in seconds since the epoch.
-        count: attempts that have failed since.
-        problem: what is wrong, as the latest one says.
+        since: when the first of these attempts failed, in seconds since the epoch.
+        count: how many attempts have failed since then.
+        problem: the problem of the latest attempt.
     """
 
     since: float
@@ -69,14 +72,14 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accounts:
-    """What a store has, as a digest is taken: received = mailed + pending + undelivered.
+    """The accounts of a store when a digest is taken: received = mailed + pending + undelivered.
 
     Attributes:
         since: when the first event was logged, in seconds since the epoch.
         received: events so far, the digest's included.
         mailed: events that were mailed before.
         undelivered: events that were given up.
-        tokens: how many more mails may go for what is new or worse.
+        tokens: how many more mails may be sent for new and worse groups.
     """
 
     since: float
@@ -88,22 +91,22 @@ class Accounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Digest:
-    """One email's content. It is the same at every attempt to send it.
+    """The content of one email, the same at each attempt to send it.
 
-    Times are in seconds since the epoch, by the clock of the process that made it: the store's
-    never goes back, and may be years ahead.
+    Times are in seconds since the epoch, by the clock of the process that took the digest. They are
+    not the store's times: the store's clock never goes back, so it may be years ahead.
 
     Attributes:
         message_id: the email's Message-ID.
         date: when it was decided.
-        reason: why it is sent now.
-        entries: the groups, the lead first; empty where there is but something lost to tell.
-        next_at: before when none of these is told again, unless it gets worse; None if there is
-            no later.
+        reason: why it is sent, one of `REASONS`.
+        entries: the groups, the lead first; empty if only lost events are told.
+        next_at: the earliest time at which one of these groups is told again, unless it gets worse;
+            None if they are not told again.
         lost: events that were dropped or given up since the last mail.
-        accounts: what the store has.
-        trouble: why mails before this one didn't reach everybody; None if they did.
-        audience: who gets it.
+        accounts: the accounts of the store.
+        trouble: failed attempts before this digest; None if all recipients have the latest mails.
+        audience: the recipients.
     """
 
     message_id: str
@@ -128,18 +131,18 @@ class Digest:
 
     @property
     def level(self) -> int:
-        """The highest level."""
+        """The highest level of its groups."""
         return max((entry.group.level for entry in self.entries), default=logging.ERROR)
 
     def how_many(self, reason: str) -> int:
-        """Return how many groups are told as that."""
+        """Return how many groups are listed for a reason."""
         return sum(entry.reason == reason for entry in self.entries)
 
 
 def rank(entry: Entry) -> tuple[int, bool, int, int, str]:
-    """Return what orders the groups of a digest: level, then reason, then count.
+    """Return the sort key for the groups of a digest: level, then reason, then count.
 
-    What isn't told apart comes behind what is: a subject should name a kind.
+    Within a level "other" comes last, as a subject should name one group.
     """
     group = entry.group
     other = group.fingerprint == OTHER

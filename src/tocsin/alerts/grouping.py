@@ -1,4 +1,7 @@
-"""The group: events of one kind, counted; merging them in any order gives the same."""
+"""The group: events with the same fingerprint, counted.
+
+Groups are merged. The result is the same in whatever order many groups are merged.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,20 @@ from dataclasses import dataclass, replace
 from tocsin.events.event import Event  # noqa: TC001 - codec reads the types of fields
 
 OTHER = "other"
+"""The fingerprint of the group for events that have no group of their own."""
 _SAMPLES = 2  # the first and the latest
 _SOURCES = 32
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Source:
-    """A process that events came from.
+    """A process that logged events of a group.
 
     Attributes:
         host: its machine.
-        pid: its number.
+        pid: its process number.
         version: the application's version, or "".
-        count: how many came from there.
+        count: how many events it logged.
     """
 
     host: str
@@ -30,22 +34,22 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Events of one kind, counted over some time.
+    """Events with the same fingerprint, counted over some time.
 
     Attributes:
-        fingerprint: what they have in common, as 16 hexadecimal digits.
+        fingerprint: 16 hexadecimal digits, or `OTHER`.
         level: the level's number.
         level_name: the level's name.
         logger: the logger's name.
         kind: the exception's type, or the message without its values.
         place: the function that failed, or the logger.
-        text: what the first of them says, in one line.
-        count: how many they are.
-        first: when the first was logged, in seconds since the epoch.
-        last: when the last was logged.
-        sources: the processes that they came from; of many, the first ones in their order.
-        elsewhere: how many came from other processes than these.
-        samples: the first and the latest event of which more is known than that it happened.
+        text: the text of the first event, in one line.
+        count: how many events there are.
+        first: when the first event was logged, in seconds since the epoch.
+        last: when the last event was logged.
+        sources: the processes that logged them, in their order; at most 32.
+        samples: the first and the latest event whose content was kept.
+        elsewhere: how many events came from processes that are not in `sources`.
     """
 
     fingerprint: str
@@ -64,17 +68,17 @@ class Group:
 
     @property
     def size(self) -> int:
-        """Characters that its samples hold, about."""
+        """About how many characters its samples hold."""
         return sum(event.size for event in self.samples)
 
 
 def merge(one: Group, other: Group) -> Group:
-    """Return the group of all events of two groups with the same fingerprint.
+    """Return one group with the events of two groups that have the same fingerprint.
 
-    It doesn't matter which comes first, nor in which order many are merged.
+    Merging is commutative and associative.
     """
     first, last = sorted((one, other), key=_order)
-    sources = _add(one.sources, other.sources)
+    sources = _merged_sources(one.sources, other.sources)
     ordered = sorted({*first.samples, *last.samples})
     highest = max(first, last, key=lambda group: (group.level, group.level_name))
     merged = replace(
@@ -92,7 +96,7 @@ def merge(one: Group, other: Group) -> Group:
 
 
 def fewer_sources(group: Group, kept: int) -> Group:
-    """Return the group with only the first of the processes that its events came from."""
+    """Return the group with only the first processes; the events of the rest are `elsewhere`."""
     if len(group.sources) <= kept:
         return group
     elsewhere = group.elsewhere + sum(item.count for item in group.sources[kept:])
@@ -103,11 +107,11 @@ def _order(group: Group) -> tuple[float, str, str, str, str]:
     return group.first, group.text, group.place, group.kind, group.logger
 
 
-def _add(one: tuple[Source, ...], other: tuple[Source, ...]) -> list[Source]:
-    """Return the processes of both, in their order.
+def _merged_sources(one: tuple[Source, ...], other: tuple[Source, ...]) -> list[Source]:
+    """Return the processes of both groups, in their order.
 
-    If only the first ones are kept, each of these was among the first ones of its part, too: its
-    count is exact, whatever was merged before.
+    A process that is among the first ones of the result was among the first ones of each part. So
+    its count is exact, although each part has only its first processes.
     """
     total: dict[tuple[str, int, str], int] = {}
     for item in (*one, *other):
@@ -117,13 +121,16 @@ def _add(one: tuple[Source, ...], other: tuple[Source, ...]) -> list[Source]:
 
 
 def as_other(group: Group) -> Group:
-    """Return the group as a part of the one that takes what finds no place in a full table."""
+    """Return the group as a part of "other", the group of events without a group of their own.
+
+    It is used when the table of groups is full, or the state is too large.
+    """
     return replace(
         group,
         fingerprint=OTHER,
         logger="",
         kind="other errors",
         place="several places",
-        text="more kinds of errors than are told apart",
+        text="events of further groups, counted together",
         samples=(),
     )

@@ -1,7 +1,7 @@
-"""The state's size: at most a megabyte, whatever is logged and however long a mailbox is full.
+"""The size of the state: at most a megabyte, even if mails can't be sent for days.
 
-Where it would be more, details are shed, those first that will be missed least: of digests that
-have waited longest, then of what is unmailed. Counts stay: no event leaves the accounts.
+If a state is larger, details are dropped until it is small enough: first those of the digests that
+have waited longest, then those of the unmailed groups. Counts stay: no event leaves the accounts.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     from tocsin.alerts.state import State
 
 LIMIT = 1_000_000
-"""Bytes."""
-_SHOWN = 25  # kinds of a digest: as many as a mail shows, unless its policy has more
+"""The largest size of a state, in bytes."""
+_SHOWN = 25  # groups of a digest: as many as a mail shows by default
 _SOURCES = 2  # processes of a group
 
 
 def pack(state: State, limit: int = LIMIT) -> bytes:
-    """Return a state as bytes; if these are too many, details are shed from it before."""
+    """Return a state as bytes; if these are too many, details are dropped from the state first."""
     raw = dump(state)
     if len(raw) <= limit:
         return raw
-    for shed in _SHEDS:
-        excess = len(raw) - limit * 9 // 10  # so that the next commits need not do it again
+    for drop in _STEPS:
+        excess = len(raw) - limit * 9 // 10  # less than the limit, so that the next states fit, too
         if excess <= 0:
             break
-        for freed in shed(state):
+        for freed in drop(state):
             excess -= freed
             if excess <= 0:
                 break
@@ -47,10 +47,11 @@ def pack(state: State, limit: int = LIMIT) -> bytes:
     return raw
 
 
-# Each of these sheds one detail after the other, and yields how many bytes that has freed.
+# Each of these functions drops one detail after another, and yields how many bytes each has freed.
 
 
 def _samples_of_digests(state: State) -> Iterator[int]:
+    """Drop the samples of digests, those of the last groups first."""
     for outgoing in _oldest_first(state):
         entries = list(outgoing.digest.entries)
         for place, entry in reversed(list(enumerate(entries))):
@@ -62,6 +63,7 @@ def _samples_of_digests(state: State) -> Iterator[int]:
 
 
 def _sources_of_digests(state: State) -> Iterator[int]:
+    """Drop all but the first processes of the groups in digests."""
     for outgoing in _oldest_first(state):
         before, entries = outgoing.digest, outgoing.digest.entries
         fewer = (replace(one, group=fewer_sources(one.group, _SOURCES)) for one in entries)
@@ -69,8 +71,8 @@ def _sources_of_digests(state: State) -> Iterator[int]:
         yield _size(before) - _size(outgoing.digest)
 
 
-def _kinds_of_digests(state: State, kept: int) -> Iterator[int]:
-    """Tell the kinds behind the first ones as one, as where the table of groups is full."""
+def _groups_of_digests(state: State, kept: int) -> Iterator[int]:
+    """Keep the first groups of digests; fold the rest into "other"."""
     for outgoing in _oldest_first(state):
         size = _size(outgoing)
         first = [one for one in outgoing.digest.entries[:kept] if one.group.fingerprint != OTHER]
@@ -83,6 +85,7 @@ def _kinds_of_digests(state: State, kept: int) -> Iterator[int]:
 
 
 def _as_one(entries: list[Entry]) -> Entry:
+    """Fold groups of a digest into one, "other"."""
     return Entry(
         group=reduce(merge, (as_other(one.group) for one in entries)),
         reason=min((one.reason for one in entries), key=REASONS.index),
@@ -94,7 +97,10 @@ def _as_one(entries: list[Entry]) -> Entry:
 
 
 def _fold_before(outgoing: Outgoing, names: list[str]) -> None:
-    """Know of kinds that are one now only since when they waited; if that is needed any more."""
+    """Replace the `Before` of each folded group by one for "other".
+
+    A digest that is counted has none: it can't be dissolved any more.
+    """
     folded = [outgoing.before.pop(name) for name in names if name in outgoing.before]
     if folded:
         since = min(one.pending_since for one in folded)
@@ -102,20 +108,22 @@ def _fold_before(outgoing: Outgoing, names: list[str]) -> None:
 
 
 def _samples_of_groups(state: State) -> Iterator[int]:
-    for known, group in sorted(_pending(state), key=lambda one: -one[0].pending_since):
-        known.pending = replace(group, samples=())
-        yield _size(group) - _size(known.pending)
+    """Drop the samples of unmailed groups, those of the latest groups first."""
+    for history, group in sorted(_pending(state), key=lambda one: -one[0].pending_since):
+        history.pending = replace(group, samples=())
+        yield _size(group) - _size(history.pending)
 
 
 def _sources_of_groups(state: State) -> Iterator[int]:
-    for known, group in _pending(state):
-        known.pending = fewer_sources(group, _SOURCES)
-        yield _size(group) - _size(known.pending)
+    """Drop all but the first processes of unmailed groups."""
+    for history, group in _pending(state):
+        history.pending = fewer_sources(group, _SOURCES)
+        yield _size(group) - _size(history.pending)
 
 
 def _groups(state: State) -> Iterator[int]:
-    """Forget groups as where the table is full; then count the rest, the least first, as one."""
-    idle = [name for name, known in state.groups.items() if known.pending is None]
+    """Forget groups without unmailed events; then fold the rest into "other", small ones first."""
+    idle = [name for name, history in state.groups.items() if history.pending is None]
     for name in sorted(idle, key=lambda name: state.groups[name].seen_at):
         yield _size(state.groups.pop(name))
     for _, group in sorted(_pending(state), key=lambda one: (one[1].level, one[1].count)):
@@ -124,13 +132,14 @@ def _groups(state: State) -> Iterator[int]:
 
 
 def _fold(state: State, group: Group) -> int:
-    known = state.groups.pop(group.fingerprint)
-    made = History(since=known.since, first_at=known.first_at, seen_at=known.seen_at)
+    """Fold a group into "other"; return how many bytes that has freed."""
+    history = state.groups.pop(group.fingerprint)
+    made = History(since=history.since, first_at=history.first_at, seen_at=history.seen_at)
     other = state.groups.setdefault(OTHER, made)
-    size = _size(known) + _size(other)
+    size = _size(history) + _size(other)
     other.total += group.count
-    other.put(as_other(group), known.pending_since)
-    other.seen_at = max(other.seen_at, known.seen_at)
+    other.put(as_other(group), history.pending_since)
+    other.seen_at = max(other.seen_at, history.seen_at)
     return size - _size(other)
 
 
@@ -139,19 +148,19 @@ def _oldest_first(state: State) -> list[Outgoing]:
 
 
 def _pending(state: State) -> list[tuple[History, Group]]:
-    known = state.groups.values()
-    return [(one, one.pending) for one in known if one.pending is not None]
+    histories = state.groups.values()
+    return [(one, one.pending) for one in histories if one.pending is not None]
 
 
 def _size(value: object) -> int:
     return len(dump(value))
 
 
-_SHEDS = (
+_STEPS = (
     _samples_of_digests,
-    partial(_kinds_of_digests, kept=_SHOWN),
+    partial(_groups_of_digests, kept=_SHOWN),
     _sources_of_digests,
-    partial(_kinds_of_digests, kept=1),
+    partial(_groups_of_digests, kept=1),
     _samples_of_groups,
     _sources_of_groups,
     _groups,

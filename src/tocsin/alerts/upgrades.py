@@ -1,6 +1,6 @@
-"""What earlier versions have written, as the next one reads it: one step for each version.
+"""Upgrades: steps from the data of each earlier version to the data of the next version.
 
-A step changes the data of a `State` or a `Batch` in place: JSON, before anything is built of it.
+A step changes the JSON data of a `State` or a `Batch` in place, before `codec` reads it.
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ if TYPE_CHECKING:
 
 
 def _from_1(kind: str, data: dict[str, Any]) -> None:
-    """A digest's date was the store's time, too; and nobody knew which groups are echoes."""
+    """Add the fields `apart` and `at`, which version 1 does not have.
+
+    In version 1 a digest's date was the store's time. Whether groups were echoes was not noted.
+    """
     if kind == "State":
-        for known in data.get("groups", {}).values():
-            known["apart"] = True
+        for history in data.get("groups", {}).values():
+            history["apart"] = True
         for outgoing in data.get("outgoing", {}).values():
             outgoing["at"] = outgoing["digest"]["date"]
 
 
 STEPS: tuple[Callable[[str, dict[str, Any]], None], ...] = (_from_1,)
-"""The first one reads version 1, the second one version 2, and so on."""
+"""The first step upgrades version 1, the second one version 2, and so on."""

@@ -1,4 +1,4 @@
-"""From a record to an event: what the record says, and which kind of error it is.
+"""From a record to an event: the record's content, its fingerprint and its traceback.
 
-The modules are pure: the time, the text of source files and the redactor are arguments.
+The modules are pure: the time, the lines of source code and the redactor are arguments.
 """

@@ -1,8 +1,8 @@
-"""The capture: what is taken of a record in the application's thread, to be finished elsewhere.
+"""The capture: a record as it is kept in the application's thread, until it becomes an event.
 
-It costs little, is bounded in size, and holds on to nothing: neither arguments nor exceptions,
-frames or tracebacks. What takes time, such as reading the lines of the code, and looking for
-secrets, is done where the capture becomes an event.
+To capture a record is cheap. A capture is bounded in size, and holds no reference to arguments,
+exceptions, frames or tracebacks. The slow work is done later, in the worker, by `Capture.event`:
+reading lines of source code, and redacting.
 """
 
 from __future__ import annotations
@@ -12,20 +12,22 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tocsin.events import exceptions, traceback_text
-from tocsin.events.event import Event, Past
-from tocsin.events.fields import fields, raised, wording
+from tocsin.events.event import ContextRecord, Event
+from tocsin.events.fields import exception_of, extra_of, message_of
 from tocsin.events.frames import Line, shown_path
-from tocsin.text import MARGIN, Raw, attempt, short
+from tocsin.text import MARGIN, Excerpt, attempt, short
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
 
-    from tocsin.events.exceptions import Fault
+    from tocsin.events.exceptions import CapturedException
     from tocsin.events.frames import OwnCode, Source
     from tocsin.redact.base import Redacts
 
-MAX_PAST = 500  # characters of a record that came before
+    Format = Callable[[tuple[CapturedException, ...]], tuple[Line, ...]]
+
+MAX_CONTEXT_MESSAGE = 500  # characters
 _MAX_MESSAGE = 10_000
 _MAX_FIELDS = 20
 _MAX_NAME = 100
@@ -33,55 +35,55 @@ _MAX_FIELD = 500
 _MAX_TITLE = 200
 
 
-class Before(NamedTuple):
-    """A record that came before, as it came.
+class CapturedRecord(NamedTuple):
+    """A record of the context: it was logged before the error.
 
     Attributes:
         time: when it was logged, in seconds since the epoch.
         level: the level's name.
         logger: the logger's name.
-        message: its text.
+        message: its text, neither cleaned nor redacted.
     """
 
     time: float
     level: str
     logger: str
-    message: Raw
+    message: Excerpt
 
 
 @dataclass(slots=True, kw_only=True)
 class Capture:
-    """A record, as it came: text that isn't clean yet, may hold secrets, and is cut later.
+    """A captured record. Its texts are neither cleaned nor redacted.
 
     Attributes:
         time: when it was logged, in seconds since the epoch.
         logger: the logger's name.
         message: its text.
-        path: the file of the call that logged it.
+        path: the file of the logging call.
         call: the line and the function of that call.
-        faults: the exception and those behind it.
-        trace: an exception that came as text.
-        stack: where it was logged, if that was asked for.
-        extra: the fields that the call added.
-        fields: how many these were.
+        chain: the exception, followed by the related ones; empty without one.
+        printed: a traceback that arrived as text, or None.
+        stack: the `stack_info`, or None.
+        extra: names and values of the first extra fields.
+        field_count: how many extra fields the record has.
         pid: the process.
-        thread: the thread's name; with the task's where there is one.
-        context: what the same thread or task logged before it.
+        thread: the thread's name, followed by the asyncio task's name if there is one.
+        context: the records that the same thread or task logged before it.
     """
 
     time: float
     logger: str
-    message: Raw
+    message: Excerpt
     path: str
     call: str
-    faults: tuple[Fault, ...]
-    trace: Raw | None
-    stack: Raw | None
-    extra: tuple[tuple[Raw, Raw], ...]
-    fields: int
+    chain: tuple[CapturedException, ...]
+    printed: Excerpt | None
+    stack: Excerpt | None
+    extra: tuple[tuple[Excerpt, Excerpt], ...]
+    field_count: int
     pid: int
     thread: str
-    context: tuple[Before, ...]
+    context: tuple[CapturedRecord, ...]
 
     @classmethod
     def of(
@@ -90,100 +92,95 @@ class Capture:
         *,
         formatter: logging.Formatter | None = None,
         note_source: Callable[[str, dict[str, Any]], object] = lambda _path, _names: None,
-        context: tuple[Before, ...] = (),
+        context: tuple[CapturedRecord, ...] = (),
     ) -> Capture:
-        """Take from a record what a digest can tell.
+        """Capture a record.
 
         Args:
-            record: any record; what it holds may raise when it is asked for its text.
-            formatter: makes the message's text, if given; the traceback is told apart from it.
-            note_source: is told each file of a traceback and its code's globals, so that its lines
-                can be found later: `linecache.lazycache`.
-            context: what came before.
+            record: any record. The text of its message or of a field may raise.
+            formatter: formats the message, without the traceback; None for the bare message.
+            note_source: called with each file of a traceback and the globals of its code, so that
+                its lines can be read later: `linecache.lazycache`.
+            context: the records before it.
         """
-        error = raised(record)
-        message, trace = _parted(wording(record, formatter), error)
-        if error is None and record.exc_text:  # came through a socket
-            trace = Raw.end_of(record.exc_text, traceback_text.MAX_BODY)
+        error = exception_of(record)
+        message, printed = _split(message_of(record, formatter), error)
+        if error is None and record.exc_text:  # the record came through a socket or a queue
+            printed = Excerpt.from_end(record.exc_text, traceback_text.MAX_BODY)
         stack = record.stack_info
-        added = fields(record)
-        task = record.__dict__.get("taskName")
+        extra = extra_of(record)
         return cls(
             time=float(record.created),
             logger=f"{record.name}"[:_MAX_FIELD],
-            message=Raw.of(message, _MAX_MESSAGE),
+            message=Excerpt.from_start(message, _MAX_MESSAGE),
             path=f"{record.pathname}"[:_MAX_FIELD],
             call=f"{record.lineno} in {record.funcName}"[:_MAX_FIELD],
-            faults=() if error is None else exceptions.take(error, note_source),
-            trace=trace,
-            stack=Raw.end_of(attempt(stack), traceback_text.MAX_BODY) if stack else None,
-            extra=_extra(added) if added else (),
-            fields=len(added),
+            chain=() if error is None else exceptions.capture(error, note_source),
+            printed=printed,
+            stack=Excerpt.from_end(attempt(stack), traceback_text.MAX_BODY) if stack else None,
+            extra=_extra(extra) if extra else (),
+            field_count=len(extra),
             pid=record.process if isinstance(record.process, int) else 0,
-            thread=(f"{record.threadName} {task}" if task else f"{record.threadName}")[:_MAX_FIELD],
+            thread=_thread(record),
             context=context,
         )
 
     @property
     def size(self) -> int:
-        """Characters that it holds, about."""
+        """About how many characters it holds."""
         size = len(self.message.text)
-        for raw in (self.trace, self.stack):
-            size += 0 if raw is None else len(raw.text)
+        for text in (self.printed, self.stack):
+            size += 0 if text is None else len(text.text)
         for name, value in self.extra:
             size += len(name.text) + len(value.text)
-        for fault in self.faults:
-            size += fault.size
-        for past in self.context:
-            size += len(past.message.text) + len(past.logger)
+        for error in self.chain:
+            size += error.size
+        for record in self.context:
+            size += len(record.message.text) + len(record.logger)
         return size
 
     def brief(self) -> Capture:
-        """Return what a title takes, where there is no room for more."""
-        first = [one._replace(raised=_shorter(one.raised), frames=()) for one in self.faults[:1]]
+        """Return a small capture with only the start of the message and of the exception's text."""
+        first = [one._replace(text=_shorter(one.text), frames=()) for one in self.chain[:1]]
         return replace(
             self,
             message=_shorter(self.message),
-            faults=tuple(first),
-            trace=None,
+            chain=tuple(first),
+            printed=None,
             stack=None,
             extra=(),
             context=(),
         )
 
     def event(self, *, own: OwnCode, host: str, source: Source, redact: Redacts) -> Event:
-        """Return the event: clean, without secrets, with the lines of the code.
+        """Return the event: cleaned, redacted, with the lines of source code.
 
         Args:
-            own: tells the application's own frames.
+            own: decides which frames are the application's own.
             host: the machine's name.
-            source: finds the lines of the code: `linecache.getline`.
+            source: returns a line of source code: `linecache.getline`.
             redact: takes secrets out.
         """
-        tell = partial(exceptions.tell, own=own, logger=self.logger, source=source, redact=redact)
-        traceback = tell(self.faults)
-        if self.trace is not None:
-            traceback += _printed(self.trace.told_end(traceback_text.MAX_BODY, redact.text), tell)
-        if self.stack is not None:
-            traceback += _plain(self.stack.told_end(traceback_text.MAX_BODY, redact.text))
+        show = partial(
+            exceptions.format_lines, own=own, logger=self.logger, source=source, redact=redact
+        )
         return Event(
             time=self.time,
-            message=self.message.told(_MAX_MESSAGE, redact.text),
+            message=self.message.show_start(_MAX_MESSAGE, redact.text),
             location=short(f"{shown_path(self.path)}:{self.call}", _MAX_FIELD),
-            traceback=traceback,
-            extra=self._extra(redact),
+            traceback=self._traceback(show, redact),
+            extra=self._shown_extra(redact),
             host=host,
             pid=self.pid,
             thread=short(self.thread, _MAX_NAME),
-            context=tuple(_past(one, redact) for one in self.context),
+            context=tuple(_context_record(one, redact) for one in self.context),
         )
 
-    def untold(self, host: str) -> Event:
-        """Return an event that says nothing, where what it says can't be told."""
-        message = "[what this record says can't be told]"
+    def placeholder(self, host: str) -> Event:
+        """Return an event without content, for a record that can't be made an event."""
         return Event(
             time=self.time,
-            message=message,
+            message="[this record can't be shown]",
             location="",
             traceback=(),
             extra=(),
@@ -192,64 +189,92 @@ class Capture:
             thread="",
         )
 
-    def _extra(self, redact: Redacts) -> tuple[tuple[str, str], ...]:
-        told: list[tuple[str, str]] = []
+    def _traceback(self, show: Format, redact: Redacts) -> tuple[Line, ...]:
+        lines = show(self.chain)
+        if self.printed is not None:
+            lines += _printed(self.printed.show_end(traceback_text.MAX_BODY, redact.text), show)
+        if self.stack is not None:
+            lines += _plain(self.stack.show_end(traceback_text.MAX_BODY, redact.text))
+        return lines
+
+    def _shown_extra(self, redact: Redacts) -> tuple[tuple[str, str], ...]:
+        shown: list[tuple[str, str]] = []
         for name, value in self.extra:
-            key = name.told(_MAX_NAME + MARGIN, redact.text)
-            text = value.told(_MAX_FIELD, partial(redact.field, key))
-            told.append((short(key, _MAX_NAME), text))
-        if self.fields > len(self.extra):
-            told.append(("...", f"[cut: first {len(self.extra)} of {self.fields} fields]"))
-        return tuple(told)
+            key = name.show_start(_MAX_NAME + MARGIN, redact.text)
+            text = value.show_start(_MAX_FIELD, partial(redact.field, key))
+            shown.append((short(key, _MAX_NAME), text))
+        if self.field_count > len(self.extra):
+            shown.append(("...", f"[cut: first {len(self.extra)} of {self.field_count} fields]"))
+        return tuple(shown)
 
 
-def _extra(added: list[tuple[object, object]]) -> tuple[tuple[Raw, Raw], ...]:
+def _thread(record: logging.LogRecord) -> str:
+    task = record.__dict__.get("taskName")
+    return (f"{record.threadName} {task}" if task else f"{record.threadName}")[:_MAX_FIELD]
+
+
+def _extra(fields: list[tuple[object, object]]) -> tuple[tuple[Excerpt, Excerpt], ...]:
     return tuple(
-        (Raw.of(attempt(name), _MAX_NAME), Raw.of(attempt(value), _MAX_FIELD))
-        for name, value in added[:_MAX_FIELDS]
+        (
+            Excerpt.from_start(attempt(name), _MAX_NAME),
+            Excerpt.from_start(attempt(value), _MAX_FIELD),
+        )
+        for name, value in fields[:_MAX_FIELDS]
     )
 
 
-def _shorter(raw: Raw) -> Raw:
-    return Raw(raw.text[: _MAX_TITLE + MARGIN], raw.length)
+def _shorter(text: Excerpt) -> Excerpt:
+    return Excerpt(text.text[: _MAX_TITLE + MARGIN], text.length)
 
 
-def _parted(text: str, error: BaseException | None) -> tuple[str, Raw | None]:
-    """Return a message without the traceback in it, and that traceback unless it is known."""
+def _split(text: str, error: BaseException | None) -> tuple[str, Excerpt | None]:
+    """Split a message from a traceback at its end.
+
+    Args:
+        text: the message. A formatter, or the application, may have put a traceback into it.
+        error: the record's exception, or None.
+
+    Returns:
+        The message, and the traceback. The traceback is None if there is none, or if it is the
+        one of `error`. The traceback of another exception remains a part of the message.
+    """
     parts = traceback_text.split(text)
     if parts is None:
         return text, None
     message, body = parts
     if error is None:
-        return message, Raw.end_of(body, traceback_text.MAX_BODY)
-    trace = exceptions.trace_of(error)
+        return message, Excerpt.from_end(body, traceback_text.MAX_BODY)
+    return (message, None) if _prints(body, error) else (text, None)
+
+
+def _prints(body: str, error: BaseException) -> bool:
+    """Return whether a printed traceback is an exception's: it has the innermost frame."""
+    trace = exceptions.traceback_of(error)
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    # What tells the same frame is the same exception, put into the text by a formatter.
-    if (
-        trace is not None
-        and f", line {trace.tb_lineno}, in {trace.tb_frame.f_code.co_name}" in body
-    ):
-        return message, None
-    return text, None
+    if trace is None:
+        return False
+    return f", line {trace.tb_lineno}, in {trace.tb_frame.f_code.co_name}" in body
 
 
-def _printed(text: str, tell: Callable[[tuple[Fault, ...]], tuple[Line, ...]]) -> tuple[Line, ...]:
-    """Return the lines of a traceback that came as text, told as if it hadn't."""
+def _printed(text: str, show: Format) -> tuple[Line, ...]:
+    """Return the lines of a traceback that arrived as text, in the form of a captured one."""
     lines: tuple[Line, ...] = ()
     if text.startswith("[cut: "):
-        stated, _, rest = text.partition("\n")
-        lines, text = (Line("more", stated),), f"{traceback_text.HEADER}\n{rest}"
+        cut, _, rest = text.partition("\n")
+        lines, text = (Line("more", cut),), f"{traceback_text.HEADER}\n{rest}"
     found = traceback_text.parse(text)
     if found is None:
         return lines + _plain(text)
-    return lines + tell(found.faults) + tuple(Line("library", line) for line in found.stack)
+    return lines + show(found.chain) + tuple(Line("library", line) for line in found.stack)
 
 
 def _plain(text: str) -> tuple[Line, ...]:
     return tuple(Line("library", line) for line in text.splitlines())
 
 
-def _past(one: Before, redact: Redacts) -> Past:
-    message = one.message.told(MAX_PAST, redact.text)
-    return Past(one.time, short(one.level, 20), short(one.logger, _MAX_NAME), message)
+def _context_record(record: CapturedRecord, redact: Redacts) -> ContextRecord:
+    message = record.message.show_start(MAX_CONTEXT_MESSAGE, redact.text)
+    return ContextRecord(
+        record.time, short(record.level, 20), short(record.logger, _MAX_NAME), message
+    )

@@ -1,4 +1,7 @@
-"""What is kept of a log record: text, bounded in size, that holds on to nothing."""
+"""The event: one record as text, bounded in size, cleaned and redacted.
+
+Events are stored as a part of their groups. So the names of their fields do not change.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,8 @@ from typing import NamedTuple
 from tocsin.events.frames import Line  # noqa: TC001 - codec reads the types of fields
 
 
-class Past(NamedTuple):
-    """A record that came before an event: its context.
+class ContextRecord(NamedTuple):
+    """A record of an event's context: it was logged before the event.
 
     Attributes:
         time: when it was logged, in seconds since the epoch.
@@ -26,18 +29,18 @@ class Past(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Event:
-    """A sample of a group: one record, as text. The earlier one is the smaller one.
+    """One record as text: a sample of a group. Events are ordered by time.
 
     Attributes:
         time: when it was logged, in seconds since the epoch.
         message: its text.
-        location: file, line and function of the call that logged it.
-        traceback: the exception, told in lines; empty without one.
-        extra: the fields that the call added.
+        location: file, line and function of the logging call.
+        traceback: the lines that show the exception; empty without one.
+        extra: names and values of the extra fields.
         host: the machine.
         pid: the process.
-        thread: the thread's name; with the task's where there is one.
-        context: what the same thread or task logged before it.
+        thread: the thread's name, followed by the asyncio task's name if there is one.
+        context: the records that the same thread or task logged before it.
     """
 
     time: float
@@ -48,12 +51,12 @@ class Event:
     host: str
     pid: int
     thread: str
-    context: tuple[Past, ...] = ()
+    context: tuple[ContextRecord, ...] = ()
 
     @property
     def size(self) -> int:
-        """Characters that it holds, about."""
+        """About how many characters it holds."""
         lines = sum(len(line.text) for line in self.traceback)
         fields = sum(len(key) + len(value) for key, value in self.extra)
-        past = sum(len(one.message) + len(one.logger) for one in self.context)
-        return len(self.message) + lines + fields + past
+        context = sum(len(one.message) + len(one.logger) for one in self.context)
+        return len(self.message) + lines + fields + context

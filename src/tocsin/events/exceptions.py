@@ -1,4 +1,8 @@
-"""What was raised: an exception and those behind it, kept as text, and told in lines."""
+"""Exceptions, captured as text, and formatted as the lines of a traceback.
+
+What is captured holds no reference to the exception, its traceback or its frames. Attributes of an
+exception are read through `BaseException` itself, as its class may override them.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tocsin.events import frames
 from tocsin.events.frames import Line
-from tocsin.text import MARGIN, Raw, attempt, type_name
+from tocsin.text import MARGIN, Excerpt, attempt, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -15,56 +19,56 @@ if TYPE_CHECKING:
     from tocsin.events.frames import Frame, OwnCode, Place, Source
     from tocsin.redact.base import Redacts
 
-_MAX_FAULTS = 10  # of a chain
-_MAX_ERROR = 2_000
+_MAX_SHOWN = 10  # exceptions of a chain
+_MAX_TEXT = 2_000  # characters of one exception's text
 _MAX_NAME = 200
 _MAX_NOTES = 10
-_MAX_TOLD = 40_000  # characters of all lines
-_MAX_DEPTH = 100  # of groups in groups
-# A subclass may have its own way with these names, and hand out itself for ever.
+_MAX_LINES = 40_000  # characters of all lines together
+_MAX_DEPTH = 100  # of groups within groups
+# A class may override these attributes, and return the exception itself again and again.
 _CAUSE, _CONTEXT, _SUPPRESS = (
     BaseException.__dict__[name].__get__
     for name in ("__cause__", "__context__", "__suppress_context__")
 )
-trace_of: Callable[[BaseException], TracebackType | None] = BaseException.__dict__[
+traceback_of: Callable[[BaseException], TracebackType | None] = BaseException.__dict__[
     "__traceback__"
 ].__get__
-"""Returns an exception's traceback; what isn't an exception is a `TypeError`."""
+"""Returns an exception's traceback; raises `TypeError` for anything else."""
 _MEMBERS = BaseExceptionGroup.__dict__["exceptions"].__get__
 
 
-class Fault(NamedTuple):
-    """An exception as it is kept: text that holds on to nothing.
+class CapturedException(NamedTuple):
+    """An exception as text.
 
     Attributes:
-        relation: how it belongs to the one before it; "" for the first.
-        raised: its type and text.
-        outer: how many frames are left out.
-        frames: the others.
+        relation: how it belongs to the exception before it, such as "caused by"; "" for the first.
+        text: its type, its message and its notes.
+        omitted: how many outer frames are left out.
+        frames: the inner frames, the outermost of them first.
     """
 
     relation: str
-    raised: Raw
-    outer: int
+    text: Excerpt
+    omitted: int
     frames: tuple[Frame, ...]
 
     @property
     def size(self) -> int:
-        """Characters that it holds, about."""
-        return len(self.raised.text) + sum(len(frame.source or "") + 80 for frame in self.frames)
+        """About how many characters it holds."""
+        return len(self.text.text) + sum(len(frame.source or "") + 80 for frame in self.frames)
 
 
-def error_in(info: object) -> BaseException | None:
-    """Return the exception that an `exc_info` is, or holds; None without one."""
-    found: Any = info
+def exception_in(exc_info: object) -> BaseException | None:
+    """Return the exception of an `exc_info`: a tuple, or the exception itself; None without one."""
+    found: Any = exc_info
     if issubclass(type(found), tuple) and tuple.__len__(found) > 1:
         found = tuple.__getitem__(found, 1)
-    # What only says that it is an exception, as a mock does, has endless attributes.
+    # `isinstance` would also accept a mock with that `__class__`, whose attributes never end.
     return found if issubclass(type(found), BaseException) else None
 
 
-def leaf(error: BaseException) -> BaseException:
-    """Return the first exception in a group that isn't a group itself; else the exception."""
+def first_in_group(error: BaseException) -> BaseException:
+    """Return the first exception in a group that is not a group itself; else the exception."""
     for _ in range(_MAX_DEPTH):
         if not issubclass(type(error), BaseExceptionGroup):
             break
@@ -72,93 +76,98 @@ def leaf(error: BaseException) -> BaseException:
     return error
 
 
-def take(
+def capture(
     error: BaseException, note_source: Callable[[str, dict[str, Any]], object]
-) -> tuple[Fault, ...]:
-    """Return an exception and those behind it: one more than are told, if there are more.
+) -> tuple[CapturedException, ...]:
+    """Return an exception and the exceptions related to it, as text.
 
-    Of a group its first exception comes first, as in the fingerprint, then the group around it.
+    Of a group the first exception comes first, as it makes the fingerprint; then the group itself.
+    If there are more than are shown, one more is captured, so that `format_lines` can say so.
+
+    Args:
+        error: the exception.
+        note_source: called with each file's name and the globals of its code.
     """
-    faults: list[Fault] = []
+    captured: list[CapturedException] = []
     seen: set[int] = set()
-    first = leaf(error)
+    first = first_in_group(error)
     todo = [("", first)] if first is error else [("in", error), ("", first)]
-    while todo and len(faults) <= _MAX_FAULTS:
-        relation, fault = todo.pop()
-        if id(fault) in seen:
+    while todo and len(captured) <= _MAX_SHOWN:
+        relation, error = todo.pop()
+        if id(error) in seen:
             continue
-        seen.add(id(fault))
-        faults.append(Fault(relation, _raised(fault), *frames.take(trace_of(fault), note_source)))
-        todo.extend(reversed(_behind(fault)))
-    return tuple(faults)
+        seen.add(id(error))
+        kept = frames.capture(traceback_of(error), note_source)
+        captured.append(CapturedException(relation, _text(error), *kept))
+        todo.extend(reversed(_related(error)))
+    return tuple(captured)
 
 
-def _raised(fault: BaseException) -> Raw:
-    name = type_name(type(fault), qualified=True)[:_MAX_NAME]
-    text = "\n".join([attempt(fault), *map(attempt, _notes(fault))])
-    head = f"{name}: {text[: _MAX_ERROR + MARGIN]}" if text else name
-    return Raw(head, len(name) + (2 + len(text) if text else 0))
+def _text(error: BaseException) -> Excerpt:
+    """Return the type, the message and the notes of an exception."""
+    name = type_name(type(error), qualified=True)[:_MAX_NAME]
+    text = "\n".join([attempt(error), *map(attempt, _notes(error))])
+    head = f"{name}: {text[: _MAX_TEXT + MARGIN]}" if text else name
+    return Excerpt(head, len(name) + (2 + len(text) if text else 0))
 
 
-def _notes(fault: BaseException) -> list[object]:
+def _notes(error: BaseException) -> list[object]:
     """Return an exception's notes (PEP 678)."""
     try:
-        notes: object = getattr(fault, "__notes__", None)
-    except Exception:  # noqa: BLE001 - whatever a class of the application raises
+        notes: object = getattr(error, "__notes__", None)
+    except Exception:  # noqa: BLE001 - a class of the application may raise anything
         return []
     return notes[:_MAX_NOTES] if type(notes) is list else []
 
 
-def _behind(fault: BaseException) -> list[tuple[str, BaseException]]:
-    """Return the exceptions that belong to one, with how they do."""
-    behind: list[tuple[str, BaseException]] = []
-    if issubclass(type(fault), BaseExceptionGroup):
-        behind += [("together with", member) for member in _MEMBERS(fault)[: _MAX_FAULTS + 1]]
-    if (cause := _CAUSE(fault)) is not None:
-        behind.append(("caused by", cause))
-    elif (context := _CONTEXT(fault)) is not None and not _SUPPRESS(fault):
-        behind.append(("while handling", context))
-    return behind
+def _related(error: BaseException) -> list[tuple[str, BaseException]]:
+    """Return the members, the cause and the context of an exception, each with its relation."""
+    related: list[tuple[str, BaseException]] = []
+    if issubclass(type(error), BaseExceptionGroup):
+        related += [("together with", member) for member in _MEMBERS(error)[: _MAX_SHOWN + 1]]
+    if (cause := _CAUSE(error)) is not None:
+        related.append(("caused by", cause))
+    elif (context := _CONTEXT(error)) is not None and not _SUPPRESS(error):
+        related.append(("while handling", context))
+    return related
 
 
-def tell(
-    faults: Sequence[Fault], own: OwnCode, logger: str, source: Source, redact: Redacts
+def format_lines(
+    chain: Sequence[CapturedException], own: OwnCode, logger: str, source: Source, redact: Redacts
 ) -> tuple[Line, ...]:
-    """Return the lines in which exceptions are told: frames, what was raised, and its causes.
+    """Return the lines of a traceback: frames, the exception, and then the related exceptions.
 
     Args:
-        faults: what was raised, and what is behind it.
-        own: tells the application's own frames.
+        chain: the exception, followed by the related ones.
+        own: decides which frames are the application's own.
         logger: the logger's name.
-        source: finds the lines of the code.
+        source: returns a line of source code.
         redact: takes secrets out.
     """
-    owns = own.among(([frame.place for frame in fault.frames] for fault in faults), logger)
+    is_own = own.among(([frame.place for frame in one.frames] for one in chain), logger)
     lines: list[Line] = []
-    left = _MAX_TOLD
-    for number, fault in enumerate(faults):
-        if number == _MAX_FAULTS:
-            lines.append(Line("more", "further causes are left out"))
-            break
-        for line in _told(fault, owns, source, redact):
+    left = _MAX_LINES
+    for number, error in enumerate(chain[:_MAX_SHOWN]):
+        for line in _lines_of(error, is_own, source, redact):
             left -= len(line.text)
             if left >= 0:
                 lines.append(line)
         if left < 0:
-            kept = f"first {number:,} of {len(faults):,} exceptions and a part of the next"
-            lines.append(Line("more", f"[cut: {kept}]"))
-            break
+            kept = f"first {number:,} of {len(chain):,} exceptions and a part of the next"
+            return (*lines, Line("more", f"[cut: {kept}]"))
+    if len(chain) > _MAX_SHOWN:
+        lines.append(Line("more", "further causes are left out"))
     return tuple(lines)
 
 
-def _told(
-    fault: Fault, owns: Callable[[Place], bool], source: Source, redact: Redacts
+def _lines_of(
+    error: CapturedException, is_own: Callable[[Place], bool], source: Source, redact: Redacts
 ) -> Iterator[Line]:
-    raised = fault.raised.told(_MAX_ERROR, redact.text)
-    if fault.relation:
-        yield Line("cause", f"{fault.relation} {raised}")
-    if fault.outer:
-        yield Line("more", f"... {fault.outer:,} outer frames left out ...")
-    yield from frames.tell(fault.frames, owns, source, redact.text)
-    if not fault.relation:
-        yield Line("error", raised)
+    text = error.text.show_start(_MAX_TEXT, redact.text)
+    if error.relation:
+        yield Line("cause", f"{error.relation} {text}")
+    if error.omitted:
+        yield Line("more", f"... {error.omitted:,} outer frames left out ...")
+    yield from frames.format_lines(error.frames, is_own, source, redact.text)
+    if not error.relation:
+        yield Line("error", text)

@@ -1,7 +1,7 @@
-"""The fingerprint: which events belong together.
+"""The fingerprint: events with the same fingerprint are one group.
 
-It says what went wrong and where, not with which values: it is the same in every process, on every
-machine, and after a deploy that moved some lines.
+It is a hash of the error's type or message and of its place, without values and line numbers. So it
+is the same in each process, on each machine, and after a deploy that moved lines.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from tocsin.events import traceback_text
-from tocsin.events.exceptions import leaf, trace_of
-from tocsin.events.fields import raised, template
+from tocsin.events.exceptions import first_in_group, traceback_of
+from tocsin.events.fields import exception_of, template_of
 from tocsin.events.frames import Place, places
 from tocsin.text import attempt, exact, short, type_module, type_name
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from tocsin.events.frames import OwnCode
     from tocsin.redact.base import Redacts
 
-_TEMPLATE = 1_000  # characters of a message that count
+_MAX_TEMPLATE = 1_000  # characters of a message that the fingerprint depends on
 _MAX_KIND = 80
-_CACHED = 10_000
-_CACHED_TEXT = 300  # characters of a message that is remembered
-_CACHED_FRAMES = 64
+_CACHED = 10_000  # identities
+_CACHED_TEXT = 300  # characters of a message; a longer one is not cached
+_CACHED_FRAMES = 64  # of a traceback; a deeper one is not cached
 _NUMBER = r"""\d+(?:[.,:]\d+)*(?:e[-+]?\d+\b)?(?:\ ?(?:[kmgt]?i?b|bytes?|[nuµm]?s|sec(?:ond)?s?
     |min(?:ute)?s?|h|hours?|days?)\b)?"""
-# Values in a message. What they can't begin with is told first: of 1,000 characters 50 µs, not 370.
+# Values in a message. Lookaheads exclude most characters early: 1,000 take 50 µs instead of 370.
 _VALUES = re.compile(
-    rf"""%(?:\(\w+\))?[-#0+]*(?:\*|\d+)?(?:\.(?:\*|\d+))?[a-zA-Z]     # what an argument stands for
+    rf"""%(?:\(\w+\))?[-#0+]*(?:\*|\d+)?(?:\.(?:\*|\d+))?[a-zA-Z]     # a placeholder, as %s
     | (?<!\w)(?:
         b?(?:'[^'\n]*'|"[^"\n]*")(?!\w)                               # quoted text, bytes
       | (?=\w+[@.+-])(?<![.+-])[\w.+-]{{1,64}}+@[\w-]+\.[\w.-]+       # an address
@@ -42,154 +42,167 @@ _VALUES = re.compile(
         | (?<!:)(?=[0-9:]*[a-f]|[0-9a-f:]*::)                          # IPv6
           [0-9a-f]{{0,4}}(?::[0-9a-f]{{0,4}}){{2,7}}(?![\w:])
         | 0x[0-9a-f]+\b | (?=[a-f]*[0-9])[0-9a-f]{{6,}}\b              # hexadecimal
-        | (?=\w*\d[a-z]\w*\d[a-z])\w{{8,}}\b                         # made by chance
+        | (?=\w*\d[a-z]\w*\d[a-z])\w{{8,}}\b                         # a random name
         )
-      | tmp[a-z0-9_]{{8}}\b                                            # by `tempfile`
+      | tmp[a-z0-9_]{{8}}\b                                            # a name by `tempfile`
       | (?<!\.)[-+]{_NUMBER}
       )
-    | {_NUMBER}                                                       # with its unit""",
+    | {_NUMBER}                                                       # a number with its unit""",
     re.VERBOSE | re.IGNORECASE,
 )
 _SEQUENCE = re.compile(r"(\*(?:: ?\*)?)(?:, ?\*(?:: ?\*)?)+")  # values of a list or a mapping
 # Comprehensions are functions of their own up to Python 3.11 only (PEP 709).
 _COMPREHENSION = re.compile(r"(?:\.<locals>\.)?<(?:list|dict|set)comp>")
 _NOWHERE = Place("", "", "")
-_PRINTED_ALONE = ("", "builtins", "__main__")  # modules that aren't printed with a type's name
+_UNPRINTED = ("", "builtins", "__main__")  # modules that a traceback omits in a type's name
 
 
 class Identity(NamedTuple):
-    """What the events of a group have in common.
+    """The properties that all events of a group have in common.
 
     Attributes:
         fingerprint: 16 hexadecimal digits.
-        what: the exception's type, or a message with its values.
-        where: the function that failed, or the logger.
-        values: whether `what` is a message: its values are left out where it is told.
+        kind: the exception's type, or the message with its values.
+        place: the function that failed, or the logger.
+        is_message: whether `kind` is a message. Its values are removed before it is shown.
     """
 
     fingerprint: str
-    what: str
-    where: str
-    values: bool = False
+    kind: str
+    place: str
+    is_message: bool = False
 
-    def told(self, redact: Redacts) -> tuple[str, str]:
-        """Return what happened and where, without values and secrets, in one line each."""
-        what = redact.text(
-            self.what[:_TEMPLATE]
-        )  # before a secret's digits are folded: it would be none
-        if self.values:
-            what = fold(what)
-        return short(what, _MAX_KIND), short(redact.text(self.where), _MAX_KIND)
+    def describe(self, redact: Redacts) -> tuple[str, str]:
+        """Return kind and place as one line each, without secrets and values."""
+        # Secrets first: without its digits a secret is not recognized.
+        kind = redact.text(self.kind[:_MAX_TEMPLATE])
+        if self.is_message:
+            kind = fold(kind)
+        return short(kind, _MAX_KIND), short(redact.text(self.place), _MAX_KIND)
 
 
 class Fingerprints:
-    """Find the identity of a record, fast where the same came before.
+    """Find the identity of records, with a cache.
 
-    What was remembered is what would be found again, but where one code object runs as two
-    modules: it stays what it was first.
+    A cached identity is the one that would be computed again. There is one exception: if the same
+    code object runs in two modules, both have the identity of the first one.
 
     Args:
-        own: tells the application's own frames.
+        own: decides which code is the application's own.
     """
 
     def __init__(self, own: OwnCode) -> None:
         self._own = own
-        # The second part of a value keeps alive what the key holds by its id.
-        self._known: dict[object, tuple[Identity, object]] = {}
+        # A key has the ids of objects. The second part of the value keeps these objects alive.
+        self._cache: dict[object, tuple[Identity, object]] = {}
 
     def of(self, record: logging.LogRecord) -> Identity:
         """Return the record's identity."""
         if record.__dict__.get("alert_group") is not None:
-            return self._given(record)
+            return _of_alert_group(record)
         message = record.msg
         if record.exc_info or isinstance(message, dict):
-            error = raised(record)
+            error = exception_of(record)
             if error is not None:
-                return self._raised(record, error)
+                return self._of_exception(record, error)
         if type(message) is str and len(message) <= _CACHED_TEXT and not record.exc_text:
             key = record.levelno, record.name, message
-            known = self._known.get(key)
-            if known is None and record.name != "py.warnings":
-                known = self._remember(key, self._said(record), None)
-            if known is not None:
-                return known[0]
-        return self._said(record)
+            cached = self._cache.get(key)
+            if cached is None and record.name != "py.warnings":
+                cached = self._remember(key, self._of_message(record), None)
+            if cached is not None:
+                return cached[0]
+        return self._of_message(record)
 
     def _remember(self, key: object, identity: Identity, alive: object) -> tuple[Identity, object]:
-        if len(self._known) >= _CACHED:
-            self._known.clear()
-        value = self._known[key] = identity, alive
+        if len(self._cache) >= _CACHED:
+            self._cache.clear()
+        value = self._cache[key] = identity, alive
         return value
 
-    def _given(self, record: logging.LogRecord) -> Identity:
-        """Return the identity that the application has given."""
-        name = attempt(record.__dict__["alert_group"])[:_TEMPLATE]
-        return Identity(_hash(record, "group", name), name, record.name)
-
-    def _raised(
-        self,
-        record: logging.LogRecord,
-        error: BaseException,
-    ) -> Identity:
+    def _of_exception(self, record: logging.LogRecord, error: BaseException) -> Identity:
         """Return the identity of a record with an exception."""
-        trace = trace_of(error)
+        trace = traceback_of(error)
         kind = type(error)
         if issubclass(kind, BaseExceptionGroup):
-            error = leaf(error)
-            trace = trace_of(error) or trace
+            error = first_in_group(error)
+            trace = traceback_of(error) or trace
             kind = type(error)
-        if trace is None:  # it was never raised: its message tells it from others
-            what = f"{_type_name(kind)}\0{fold(template(record))}"
-            shown = type_name(kind, qualified=True)
-            return Identity(_hash(record, "error", record.name, what), shown, record.name)
-        # Code by its id, as hashing it looks at all that it holds: 0.2 µs a frame. The type by its
-        # own, as its metaclass may not be hashable.
-        key: list[object] = [record.levelno, record.name, id(kind)]
+        if trace is None:
+            return _of_unraised(record, kind)
+        # The key has code objects by their id: hashing one takes 0.2 µs. It has the type by its id,
+        # as a metaclass may make it unhashable.
+        ids: list[object] = [record.levelno, record.name, id(kind)]
         step: TracebackType | None = trace
         while step is not None:
-            key.append(id(step.tb_frame.f_code))
+            ids.append(id(step.tb_frame.f_code))
             step = step.tb_next
-        path = tuple(key)
-        known = self._known.get(path)
-        if known is not None:
-            return known[0]
+        key = tuple(ids)
+        cached = self._cache.get(key)
+        return self._of_raised(record, kind, trace, key) if cached is None else cached[0]
+
+    def _of_raised(
+        self,
+        record: logging.LogRecord,
+        kind: type[BaseException],
+        trace: TracebackType,
+        key: tuple[object, ...],
+    ) -> Identity:
+        """Return the identity of an exception that was raised, and remember it."""
         shown = type_name(kind, qualified=True)
-        identity = self._at(record, _type_name(kind), shown, places(trace))
-        if len(path) <= _CACHED_FRAMES:
-            self._remember(path, identity, (kind, *_codes(trace)))
+        identity = self._at(record, _printed_name(kind), shown, places(trace))
+        if len(key) <= _CACHED_FRAMES:
+            self._remember(key, identity, (kind, *_codes(trace)))
         return identity
 
-    def _said(self, record: logging.LogRecord) -> Identity:
-        """Return the identity of a record without an exception; its text may hold one."""
+    def _of_message(self, record: logging.LogRecord) -> Identity:
+        """Return the identity of a record without an exception; its text may hold a traceback."""
         text: object = record.exc_text or record.msg
         if isinstance(text, str) and (parts := traceback_text.split(exact(text))) is not None:
             found = traceback_text.parse(parts[1])
             if found is not None:
                 shown = found.kind.rpartition(".")[2]
                 return self._at(record, found.kind, shown, found.places)
-        what = template(record)[:_TEMPLATE]
-        return Identity(
-            _hash(record, "message", record.name, fold(what)),
-            what,
-            record.name,
-            values=True,
-        )
+        message = template_of(record)[:_MAX_TEMPLATE]
+        fingerprint = _hash(record, "message", record.name, fold(message))
+        return Identity(fingerprint, message, record.name, is_message=True)
 
     def _at(
-        self, record: logging.LogRecord, kind: str, shown: str, found: Iterable[Place]
+        self, record: logging.LogRecord, kind: str, shown: str, trace: Iterable[Place]
     ) -> Identity:
-        """Return the identity of an exception that was raised somewhere."""
-        place = self._own.innermost(found, record.name) or _NOWHERE
-        # A type of the place's own module is known by its bare name: as where that is the script.
+        """Return the identity of an exception by its type and its place.
+
+        Args:
+            record: the record.
+            kind: the name of its type, with the module.
+            shown: the name of its type, without the module.
+            trace: the places of its frames.
+        """
+        place = self._own.innermost(trace, record.name) or _NOWHERE
+        # A type that is defined in the module of its place loses the module's name, as that name is
+        # not printed if the module is the script.
         kind = kind.removeprefix(f"{place.module}.")
         function = _COMPREHENSION.sub("", place.function) or "<module>"
         where = place._replace(function=function).name
         return Identity(_hash(record, "error", record.name, kind, where), shown, where)
 
 
+def _of_alert_group(record: logging.LogRecord) -> Identity:
+    """Return the identity that the application chose: the extra field `alert_group`."""
+    name = attempt(record.__dict__["alert_group"])[:_MAX_TEMPLATE]
+    return Identity(_hash(record, "group", name), name, record.name)
+
+
+def _of_unraised(record: logging.LogRecord, kind: type[BaseException]) -> Identity:
+    """Return the identity of an exception that was never raised: by its type and the message."""
+    what = f"{_printed_name(kind)}\0{fold(template_of(record))}"
+    shown = type_name(kind, qualified=True)
+    return Identity(_hash(record, "error", record.name, what), shown, record.name)
+
+
 def fold(message: str) -> str:
     """Return a message without its values."""
-    return _SEQUENCE.sub(r"\1", _VALUES.sub("*", message[:_TEMPLATE]))
+    return _SEQUENCE.sub(r"\1", _VALUES.sub("*", message[:_MAX_TEMPLATE]))
 
 
 def _codes(trace: TracebackType | None) -> tuple[object, ...]:
@@ -200,10 +213,10 @@ def _codes(trace: TracebackType | None) -> tuple[object, ...]:
     return tuple(codes)
 
 
-def _type_name(kind: type[BaseException]) -> str:
-    """Return an exception type's name as it is printed."""
+def _printed_name(kind: type[BaseException]) -> str:
+    """Return an exception type's name as a traceback prints it."""
     name, module = type_name(kind, qualified=True), type_module(kind)
-    return name if module in _PRINTED_ALONE else f"{module}.{name}"
+    return name if module in _UNPRINTED else f"{module}.{name}"
 
 
 def _hash(record: logging.LogRecord, *parts: str) -> str:

@@ -1,4 +1,8 @@
-"""Frames of a traceback: whose code they are, where the fault is, and how they are told."""
+"""Frames of a traceback: whose code they are, and how they are shown.
+
+A frame is own code of the application, or library code. The innermost own frame is the place of an
+error. Runs of library frames, and the repeated frames of a recursion, are folded into one line.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +20,16 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     Source = Callable[[str, int], str]
-    """Returns a line of a file, or "": `linecache.getline`."""
+    """Returns a line of a file by its name and number, or "", as `linecache.getline` does."""
 
 _MAX_FRAMES = 50  # of one exception
 _MAX_SOURCE = 200
-_NAMED = 3  # modules of a run of library frames
-_CYCLES = (1, 2, 3)  # functions that call each other, whose recursion is folded
-_FEW = 3  # repetitions up to which recursion is told in full, as CPython does
-_SCRIPTS = ("__main__", "__mp_main__")  # the second is the first, in a spawned child
-# Code without a file was made: by `import`, `dataclasses` ("<string>"), SQLAlchemy
-# ("<sqlalchemy generated ...>"); but for what somebody has typed.
+_MAX_MODULES = 3  # modules that are named in the line of folded library frames
+_CYCLES = (1, 2, 3)  # a recursion of so many functions that call each other is folded
+_MIN_REPEATS = 3  # fewer repetitions are not folded, as in CPython
+_SCRIPTS = ("__main__", "__mp_main__")  # a spawned child of multiprocessing has the second name
+# Code whose file name begins with "<" was generated: by `import`, by `dataclasses` ("<string>"), by
+# SQLAlchemy ("<sqlalchemy generated ...>"). These file names mean code that a user has typed.
 _TYPED = ("<stdin>", "<console>", "<ipython", "<doctest", "<python-input")
 _INSTALLED = re.compile(r"[/\\](?:site|dist)-packages[/\\]")
 _STDLIB = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
@@ -35,9 +39,9 @@ class Line(NamedTuple):
     """A line of a traceback.
 
     Attributes:
-        kind: "own" and "library" for frames, "error" for what was raised, "cause" for where a
-            chained one begins, "more" for what is left out.
-        text: what it says.
+        kind: "own" or "library" for a frame, "error" for the exception, "cause" for a related
+            exception, "more" for a line that says what is left out.
+        text: the line.
     """
 
     kind: str
@@ -50,7 +54,7 @@ class Place(NamedTuple):
     Attributes:
         module: its module's name.
         path: its file.
-        function: its qualified name; behind a queue or a socket, its bare one.
+        function: its qualified name; its bare name if the traceback arrived as text.
     """
 
     module: str
@@ -59,21 +63,21 @@ class Place(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Where it is in the code, wherever that is installed."""
-        # A script is called by its file's name, as `__main__` says nothing.
+        """Module and function: the same name wherever the code is installed."""
+        # A script has the name of its file, as all scripts are called `__main__`.
         module = PurePath(self.path).stem if self.module in _SCRIPTS else self.module
         return f"{module}.{self.function}"
 
 
 class Frame(NamedTuple):
-    """A frame as it is kept: names and numbers that hold on to nothing.
+    """A captured frame: names and numbers, without a reference to the real frame.
 
     Attributes:
         place: its function.
         line: the number of the line.
-        source: that line, where it came with the frame.
-        again: how often it was repeated.
-        cycle: how many frames up to this one were repeated.
+        source: the text of that line, if the traceback arrived as text; else None.
+        again: how many repetitions of it are folded.
+        cycle: how many frames each repetition has; this frame is the last one of them.
     """
 
     place: Place
@@ -84,24 +88,25 @@ class Frame(NamedTuple):
 
     @property
     def weight(self) -> int:
-        """How many frames it stands for."""
+        """How many frames it stands for, its repetitions included."""
         return 1 + self.again * self.cycle
 
 
 class OwnCode:
-    """Tell the application's own code from everybody else's.
+    """Decide which code is the application's own.
 
     Args:
-        packages: the root packages of the application; if none is given, the package that a logger
-            is named after, unless that is a framework that calls what isn't installed; else what
-            is neither in the standard library nor in site-packages.
+        packages: the root packages of the application. By default, the package that a logger is
+            named after is own code, and so is all code outside the standard library and
+            site-packages. The logger's name does not count if it names a framework: an installed
+            package that calls code which is not installed.
     """
 
     def __init__(self, packages: tuple[str, ...] = ()) -> None:
         self._packages = packages
 
     def innermost(self, places: Iterable[Place], logger: str) -> Place | None:
-        """Return the innermost own place of a traceback, else the innermost one."""
+        """Return the innermost own place of a traceback; the innermost place if none is own."""
         packages = self._packages or (logger.partition(".")[0],)
         named = outside = innermost = None
         for place in places:
@@ -111,32 +116,32 @@ class OwnCode:
             elif not is_library(place.path):
                 outside = place
                 if named and not self._packages and is_library(named.path):
-                    # A framework logs under its own name what the application that it calls
-                    # raises, as "django.request" does: the application is what it calls.
+                    # A framework logs under its own name ("django.request") the errors of the
+                    # application that it calls. So its name does not name the application.
                     named, packages = None, ()
         return named or outside or innermost
 
     def among(self, traces: Iterable[Iterable[Place]], logger: str) -> Callable[[Place], bool]:
-        """Return what says of a frame whether it is shown as the application's own.
+        """Return a function that decides whether a frame is shown as the application's own.
 
         Args:
-            traces: an exception's frames, and those of the ones behind it.
+            traces: the frames of an exception, and of each related exception.
             logger: the logger's name.
         """
         packages = self._packages or (logger.partition(".")[0],)
-        if not self._packages and any(_serves(trace, packages) for trace in traces):
+        if not self._packages and any(_is_framework(packages, trace) for trace in traces):
             packages = ()
 
-        def owns(place: Place) -> bool:
+        def is_own(place: Place) -> bool:
             if place.module.partition(".")[0] in packages or place.module in packages:
                 return True
             return not self._packages and not is_library(place.path)
 
-        return owns
+        return is_own
 
 
-def _serves(trace: Iterable[Place], packages: tuple[str, ...]) -> bool:
-    """Whether a package is a framework here: it is installed, and calls what is not."""
+def _is_framework(packages: tuple[str, ...], trace: Iterable[Place]) -> bool:
+    """Return whether an installed one of these packages calls code that is not installed."""
     installed = False
     for place in trace:
         library = is_library(place.path)
@@ -148,7 +153,7 @@ def _serves(trace: Iterable[Place], packages: tuple[str, ...]) -> bool:
 
 @lru_cache(maxsize=4096)
 def is_library(path: str) -> bool:
-    """Whether a file belongs to the standard library, is installed, or is no file."""
+    """Return whether code is installed, generated, or part of the standard library."""
     if path.startswith("<"):
         return not path.startswith(_TYPED)
     return path.startswith(_STDLIB) or _INSTALLED.search(path) is not None
@@ -156,7 +161,7 @@ def is_library(path: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def shown_path(path: str) -> str:
-    """Return a file's path from where it is imported."""
+    """Return a file's path, relative to the folder of `sys.path` that it is in."""
     for root in sorted((*sys.path, *_STDLIB), key=len, reverse=True):
         if root and path.startswith(root) and path[len(root) :].startswith(("/", "\\")):
             return path[len(root) + 1 :]
@@ -164,17 +169,17 @@ def shown_path(path: str) -> str:
 
 
 def module_of(path: str) -> str:
-    """Return the name of the module that a file is, as far as its path tells."""
+    """Return the module's name that a file's path suggests."""
     shown = shown_path(path)
     if shown == path:
         *_, shown = _INSTALLED.split(path)
-    if shown == path:  # another machine's: where its packages begin is not known
+    if shown == path:  # a path of another machine, whose `sys.path` is unknown
         shown = re.split(r"[/\\]", path)[-1]
     return re.sub(r"[/\\]", ".", shown.removesuffix(".py")).removesuffix(".__init__")
 
 
 def places(trace: TracebackType | None) -> Iterator[Place]:
-    """Return where the frames of a traceback are, the outermost first."""
+    """Yield the place of each frame of a traceback, the outermost first."""
     while trace is not None:
         frame = trace.tb_frame
         code = frame.f_code
@@ -182,96 +187,96 @@ def places(trace: TracebackType | None) -> Iterator[Place]:
         trace = trace.tb_next
 
 
-def _module(names: dict[str, object]) -> str:
-    """Return the module's name that is among a frame's globals, where code may put anything."""
-    name = dict.get(names, "__name__")
+def _module(namespace: dict[str, object]) -> str:
+    """Return the module's name in the globals of a frame, where code may store any object."""
+    name = dict.get(namespace, "__name__")
     return "" if name is None else attempt(name)
 
 
-def take(
+def capture(
     trace: TracebackType | None, note_source: Callable[[str, dict[str, object]], object]
 ) -> tuple[int, tuple[Frame, ...]]:
-    """Return how many outer frames are left out, and the others: the innermost ones.
+    """Capture the innermost frames of a traceback, with a recursion folded.
 
     Args:
-        trace: where they are.
-        note_source: is told a file's name and the globals of its code, so that its lines can be
-            found later: `linecache.lazycache`.
+        trace: the traceback.
+        note_source: called with each file's name and the globals of its code, so that its lines
+            can be read later: `linecache.lazycache`.
+
+    Returns:
+        How many outer frames are left out, and the captured frames, the outermost first.
     """
     steps: list[TracebackType] = []
     while trace is not None:
         steps.append(trace)
         trace = trace.tb_next
-    keys = [(id(step.tb_frame.f_code), step.tb_lineno) for step in steps]
-    runs = _runs(keys)
-    kept = runs[-_MAX_FRAMES:]
-    frames: list[Frame] = []
-    for position, again, cycle in kept:
+    runs = _runs([(id(step.tb_frame.f_code), step.tb_lineno) for step in steps])
+    captured: list[Frame] = []
+    for position, again, cycle in runs[-_MAX_FRAMES:]:
         step = steps[position]
-        names = step.tb_frame.f_globals
+        namespace = step.tb_frame.f_globals
         code = step.tb_frame.f_code
-        note_source(code.co_filename, names)
-        place = Place(_module(names), code.co_filename, code.co_qualname)
-        frames.append(Frame(place, keys[position][1], None, again, cycle))
-    return len(steps) - sum(frame.weight for frame in frames), tuple(frames)
+        note_source(code.co_filename, namespace)
+        place = Place(_module(namespace), code.co_filename, code.co_qualname)
+        captured.append(Frame(place, step.tb_lineno, None, again, cycle))
+    return len(steps) - sum(frame.weight for frame in captured), tuple(captured)
 
 
 def _runs(keys: Sequence[object]) -> list[tuple[int, int, int]]:
-    """Return the frames that aren't repetitions: position, and how often how many came again."""
+    """Fold repetitions: for each frame that is kept, its position, and its `again` and `cycle`."""
     runs: list[tuple[int, int, int]] = []
     start, end = 0, len(keys)
     while start < end:
         again = 0
-        for cycle in _CYCLES if end - start > _FEW else ():
+        for cycle in _CYCLES if end - start > _MIN_REPEATS else ():
             same = start
             while same + cycle < end and keys[same] == keys[same + cycle]:
                 same += 1
             again = (same - start) // cycle
-            if again >= _FEW:
+            if again >= _MIN_REPEATS:
                 break
         else:
-            cycle = again = 1
-            again = 0
+            cycle, again = 1, 0
         runs += [(position, 0, 1) for position in range(start, start + cycle - 1)]
         runs.append((start + cycle - 1, again, cycle))
         start += cycle * (again + 1)
     return runs
 
 
-def tell(
+def format_lines(
     frames: Sequence[Frame],
-    owns: Callable[[Place], bool],
+    is_own: Callable[[Place], bool],
     source: Source,
     redact: Callable[[str], str],
 ) -> Iterator[Line]:
-    """Return the lines in which frames are told: runs of library code are folded.
+    """Yield the lines that show frames. Runs of library frames are folded.
 
     Args:
-        frames: the outermost first; the innermost one is always told.
-        owns: tells the application's own.
-        source: finds the lines of the code.
-        redact: takes the secrets out of these.
+        frames: the frames, the outermost first. The innermost one is always shown.
+        is_own: decides whether a frame is the application's own.
+        source: returns a line of source code.
+        redact: takes the secrets out of that line.
     """
     run: list[Frame] = []
     for position, frame in enumerate(frames):
-        mine = owns(frame.place)
-        if not mine and position < len(frames) - 1:
+        own = is_own(frame.place)
+        if not own and position < len(frames) - 1:
             run.append(frame)
             continue
         yield from _folded(run, source, redact)
         run = []
-        yield from _frame(frame, "own" if mine else "library", source, redact)
+        yield from _frame(frame, "own" if own else "library", source, redact)
 
 
 def _folded(run: list[Frame], source: Source, redact: Callable[[str], str]) -> Iterator[Line]:
-    """Tell a run of library frames: one as it is, more by where they are."""
+    """Yield the lines of a run of library frames: a single frame in full, more by their modules."""
     if len(run) == 1:
         yield from _frame(run[0], "library", source, redact)
     elif run:
         names = list(dict.fromkeys(frame.place.module for frame in run))
-        more = ", ..." if len(names) > _NAMED else ""
+        more = ", ..." if len(names) > _MAX_MODULES else ""
         count = sum(frame.weight for frame in run)
-        where = cut(", ".join(names[:_NAMED]), _MAX_SOURCE)
+        where = cut(", ".join(names[:_MAX_MODULES]), _MAX_SOURCE)
         yield Line("more", f"... {count:,} frames of {where}{more} ...")
 
 

@@ -1,7 +1,8 @@
-"""Records as logging makes them: any field of one may have been replaced by anything.
+"""Records with fields of unusual types, converted to the types that logging gives them.
 
-A receiver that builds records from JSON, a factory or an `extra` may put a `Decimal` where a float
-was, or text where a number was. What can be kept of it is kept; what can't has a plain default.
+A receiver that builds records from JSON, a record factory or an `extra` may replace any field: a
+float by a `Decimal`, a number by text. A value is converted where that is possible; otherwise its
+field gets a default.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import logging
 import math
 from typing import TYPE_CHECKING, Any
 
-from tocsin.events.exceptions import error_in, trace_of
+from tocsin.events.exceptions import exception_in, traceback_of
 from tocsin.text import attempt, exact
 
 if TYPE_CHECKING:
@@ -19,11 +20,11 @@ if TYPE_CHECKING:
 _MAX_LEVEL = 1_000_000
 _MAX_NUMBER = (1 << 63) - 1
 _MAX_TEXT = 500
-FAR = 253_402_000_000.0  # seconds: the year 9999
+FAR = 253_402_000_000.0  # seconds since the epoch: the year 9999
 
 
 def seconds(value: object, now: float) -> float:
-    """Return the value as seconds since the epoch; `now` where it is not a number."""
+    """Return the value as seconds since the epoch; `now` if it is no number."""
     found = _finite(value)
     return now if found is None else max(min(found, FAR), -FAR)
 
@@ -33,10 +34,10 @@ def plain(record: logging.LogRecord, now: float) -> logging.LogRecord:
 
     Args:
         record: the record.
-        now: its time, in seconds since the epoch, where the record has no readable one.
+        now: the time, in seconds since the epoch, for a record without a readable one.
 
     Returns:
-        The record itself if nothing in it is unusual. Of the copy it is the same again.
+        The record itself if all its types are usual. So a second call returns the copy itself.
     """
     fields = record.__dict__
     changed: dict[str, Any] = {}
@@ -48,10 +49,12 @@ def plain(record: logging.LogRecord, now: float) -> logging.LogRecord:
         kept = usual(value)
         if kept is not value or (name not in fields and name != "taskName"):  # since 3.12
             changed[name] = kept
-    if not changed:
-        return record
+    return _copy(record, changed) if changed else record
+
+
+def _copy(record: logging.LogRecord, changed: dict[str, Any]) -> logging.LogRecord:
     copy: logging.LogRecord = object.__new__(type(record))
-    copy.__dict__.update(fields)
+    copy.__dict__.update(record.__dict__)
     copy.__dict__.update(changed)
     return copy
 
@@ -59,7 +62,7 @@ def plain(record: logging.LogRecord, now: float) -> logging.LogRecord:
 def _finite(value: object) -> float | None:
     try:
         number = value if type(value) is float else float(value)  # type: ignore[arg-type]
-    except Exception:  # noqa: BLE001 - whatever a class of the application raises
+    except Exception:  # noqa: BLE001 - a class of the application may raise anything
         return None
     return number if math.isfinite(number) else None
 
@@ -77,7 +80,7 @@ def _level(value: Any) -> int:
 
 
 def _number(value: object) -> int:
-    """Return a number: 0, which no line, process or thread has, where the value is none."""
+    """Return the value if it is a number; else 0, which no line, process or thread has."""
     if type(value) is int and 0 <= value <= _MAX_NUMBER:
         return value
     return 0
@@ -103,25 +106,28 @@ def _text_or_none(value: Any) -> str | None:
 
 
 def _message(value: object) -> object:
-    """Return a message that can be asked what it is: proxies ask the object that they stand for."""
+    """Return a message whose type `isinstance` reports truly; a proxy's text if it does not.
+
+    A proxy may claim the class of the object that it stands for.
+    """
     kind = type(value)
     if kind is str or kind is dict:
         return value
     try:
         if issubclass(kind, dict):
-            return dict(dict.items(value))  # type: ignore[arg-type] # it is one
-        lies = isinstance(value, (str, dict)) and not issubclass(kind, str)
+            return dict(dict.items(value))  # type: ignore[arg-type] # it is a dict
+        is_proxy = isinstance(value, (str, dict)) and not issubclass(kind, str)
     except Exception:  # noqa: BLE001 - as above
-        lies = True
-    return attempt(value) if lies else value
+        is_proxy = True
+    return attempt(value) if is_proxy else value
 
 
 def _exception(value: object) -> object:
-    """Return the `exc_info` of an exception: what logging makes of one."""
-    error = error_in(value)
+    """Return an `exc_info` as logging stores it: a tuple, a bool or None."""
+    error = exception_in(value)
     if error is None:
         return value if type(value) is bool else None
-    return value if type(value) is tuple else (type(error), error, trace_of(error))
+    return value if type(value) is tuple else (type(error), error, traceback_of(error))
 
 
 _USUAL: dict[str, Callable[[Any], object]] = {
@@ -145,4 +151,4 @@ _USUAL: dict[str, Callable[[Any], object]] = {
     "process": _number_or_none,
     "taskName": _name_or_none,
 }
-"""What each field is made, if it isn't that already."""
+"""The conversion of each field. A value of the usual type is returned as it is."""

@@ -1,25 +1,28 @@
-"""Tracebacks that came as text: what is left of an exception behind a queue or a socket."""
+"""Tracebacks that arrived as text, through a queue or a socket, or in a message.
+
+`split` finds the traceback, and `parse` returns its exceptions as if they had been captured.
+"""
 
 from __future__ import annotations
 
 import re
 from typing import NamedTuple
 
-from tocsin.events.exceptions import Fault
+from tocsin.events.exceptions import CapturedException
 from tocsin.events.frames import Frame, Place, module_of
-from tocsin.text import Raw
+from tocsin.text import Excerpt
 
 HEADER = "Traceback (most recent call last):"
 _STACK = "Stack (most recent call last):"
-_MAX_HEAD = 11_000  # characters of a text in which a traceback is looked for
-MAX_BODY = 10_000  # characters of its end, where the innermost frames are
+_MAX_HEAD = 11_000  # characters of a text that are searched for a traceback
+MAX_BODY = 10_000  # characters of a traceback that are kept: its end, with the innermost frames
 _MAX_FRAMES = 50
-# `  File "x.py", line 3, in go`: in a group behind a margin, by loguru with a mark.
+# `  File "x.py", line 3, in go`. In a group a margin precedes it; loguru marks a frame with ">".
 _FRAME = re.compile(r'(?: +|> )File "(.+)", line (\d{1,9}), in (.+)')
 _AGAIN = re.compile(r" +\[Previous line repeated (\d{1,9}) more times?\]")
 _MARGIN = re.compile(r" *(?:\| ?|\+ |\+(?=-))")
 _MEMBER = re.compile(r"-?\+?-+ (?:\d+|\.\.\.) -+")
-_MARKS = re.compile(r"[\s~^+-]*")  # below a line of source, and at the end of a group
+_MARKS = re.compile(r"[\s~^+-]*")  # the line below a line of source; the end of a group
 _ERROR = re.compile(r"([^\W\d][\w.<>]*)(?=:|$)")
 _LINKS = {
     "The above exception was the direct cause of the following exception:": "caused by",
@@ -27,24 +30,24 @@ _LINKS = {
 }
 
 
-class Printed(NamedTuple):
-    """An exception that was printed.
+class PrintedException(NamedTuple):
+    """An exception that was parsed from a printed traceback.
 
     Attributes:
-        kind: its type's name, as it was printed.
-        places: where its frames are, the outermost first.
-        faults: the exception and those behind it.
-        stack: what stands after it: where it was logged.
+        kind: the name of its type, as it was printed.
+        places: the places of its frames, the outermost first.
+        chain: the exception, followed by the related ones.
+        stack: the lines of the `stack_info` that was printed behind the traceback.
     """
 
     kind: str
     places: tuple[Place, ...]
-    faults: tuple[Fault, ...]
+    chain: tuple[CapturedException, ...]
     stack: tuple[str, ...]
 
 
 def split(text: str) -> tuple[str, str] | None:
-    """Return what stands before a printed traceback, and the traceback's end; None without one."""
+    """Return the text before a printed traceback, and the traceback; None without one."""
     found = text.find(HEADER, 0, _MAX_HEAD)
     if found < 0:
         return None
@@ -55,39 +58,48 @@ def split(text: str) -> tuple[str, str] | None:
 
 
 class _Block:
-    """One of several exceptions that are printed together."""
+    """One exception of a printed traceback."""
 
     def __init__(self) -> None:
         self.group = False
         self.member = False
-        self.link = ""  # how it belongs to the next one
+        self.link = ""  # the relation to the next exception
         self.frames: list[Frame] = []
-        self.raised: list[str] = []
+        self.text: list[str] = []
 
     def add(self, line: str) -> None:
-        """Take a line of it."""
+        """Add one of its lines."""
         if found := _FRAME.match(line):
             place = Place(module_of(found[1]), found[1], found[3])
             self.frames.append(Frame(place, int(found[2]), ""))
         elif (found := _AGAIN.fullmatch(line)) and self.frames:
             self.frames[-1] = self.frames[-1]._replace(again=int(found[1]))
-        elif line.startswith(" ") and not self.raised:
+        elif line.startswith(" ") and not self.text:
             if self.frames and not self.frames[-1].source and not _MARKS.fullmatch(line):
                 self.frames[-1] = self.frames[-1]._replace(source=line.strip())
-        elif self.raised or not _MARKS.fullmatch(line):
-            self.raised.append(line)
+        elif self.text or not _MARKS.fullmatch(line):
+            self.text.append(line)
 
-    def fault(self, relation: str) -> Fault:
-        """Return it as a fault."""
+    def captured(self, relation: str) -> CapturedException:
+        """Return the exception as if it had been captured."""
         kept = tuple(self.frames[-_MAX_FRAMES:])
-        while self.raised and _MARKS.fullmatch(self.raised[-1]):
-            self.raised.pop()
-        text = "\n".join(self.raised)
-        return Fault(relation, Raw(text, len(text)), len(self.frames) - len(kept), kept)
+        while self.text and _MARKS.fullmatch(self.text[-1]):
+            self.text.pop()
+        text = "\n".join(self.text)
+        return CapturedException(
+            relation, Excerpt(text, len(text)), len(self.frames) - len(kept), kept
+        )
+
+    @property
+    def relation(self) -> str:
+        """How the exception belongs to the main one."""
+        if self.member:
+            return "together with"
+        return "in" if self.group else self.link
 
 
-def parse(body: str) -> Printed | None:
-    """Return what a printed traceback tells; None if it has no frames.
+def parse(body: str) -> PrintedException | None:
+    """Return the exceptions of a printed traceback; None if it has no frames.
 
     Args:
         body: the traceback: its header, or only its end.
@@ -98,31 +110,36 @@ def parse(body: str) -> Printed | None:
     blocks = _blocks(text)
     if not any(block.frames for block in blocks):
         return None
-    members = [block for block in blocks if block.member and not block.group]
-    # Of a group its first exception comes first, as where it wasn't printed; of a chain the last.
-    main = members[0] if members else blocks[-1]
-    others = [
-        block.fault("together with" if block.member else "in" if block.group else block.link)
-        for block in (blocks if members else reversed(blocks))
-        if block is not main
-    ]
-    found = _ERROR.match(main.raised[0]) if main.raised else None
-    return Printed(
+    main, others = _in_order(blocks)
+    found = _ERROR.match(main.text[0]) if main.text else None
+    return PrintedException(
         kind=found[1] if found else "",
         places=tuple(frame.place for frame in main.frames),
-        faults=(main.fault(""), *others),
+        chain=(main.captured(""), *(block.captured(block.relation) for block in others)),
         stack=(_STACK, *stack.splitlines()) if stack else (),
     )
 
 
+def _in_order(blocks: list[_Block]) -> tuple[_Block, list[_Block]]:
+    """Return the main exception, and the related ones, in the order of captured exceptions.
+
+    Python prints the main exception of a chain last. Of a group, the first member is the main one.
+    """
+    members = [block for block in blocks if block.member and not block.group]
+    main = members[0] if members else blocks[-1]
+    ordered = blocks if members else reversed(blocks)
+    return main, [block for block in ordered if block is not main]
+
+
 def _blocks(text: str) -> list[_Block]:
+    """Return the exceptions of a printed traceback, in the order of the text."""
     blocks: list[_Block] = []
     block = _Block()
     for line in text.splitlines():
         margin = _MARGIN.match(line)
         bare = line[margin.end() :] if margin else line
         if bare in {HEADER, f"Exception Group {HEADER}"}:
-            if block not in blocks or block.frames or block.raised:
+            if block not in blocks or block.frames or block.text:
                 block = _Block()
                 blocks.append(block)
             block.group = bare != HEADER

@@ -13,17 +13,17 @@ import weakref
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any
 
-from tocsin.events.capture import MAX_PAST, Before
-from tocsin.events.fields import wording
+from tocsin.events.capture import MAX_CONTEXT_MESSAGE, CapturedRecord
+from tocsin.events.fields import message_of
 from tocsin.events.records import seconds
-from tocsin.text import MARGIN, Raw, attempt
+from tocsin.text import MARGIN, Excerpt, attempt
 
 if TYPE_CHECKING:
     import logging
     from contextvars import ContextVar
 
 _MAX_RINGS = 64
-_MAX_TEXT = MAX_PAST + MARGIN
+_MAX_TEXT = MAX_CONTEXT_MESSAGE + MARGIN
 _MAX_NAME = 500
 _TRIES = 3
 _UNSET = object()
@@ -49,7 +49,7 @@ class Context:
 
     def note(self, record: logging.LogRecord) -> None:
         """Keep a record's text: nothing holds on to its arguments."""
-        text = wording(record, None)
+        text = message_of(record, None)
         length = len(text)
         if length > _MAX_TEXT:
             text = text[:_MAX_TEXT]
@@ -64,7 +64,7 @@ class Context:
                 self._rings[owner] = ring
         ring.append((record.created, record.levelname, record.name, text, length))
 
-    def before(self, record: logging.LogRecord) -> tuple[Before, ...]:
+    def before(self, record: logging.LogRecord) -> tuple[CapturedRecord, ...]:
         """Return what came before a record, the oldest first."""
         ring = self._rings.get(self._owner(record), ())
         for _ in range(_TRIES):
@@ -73,7 +73,7 @@ class Context:
             except RuntimeError:  # another thread has changed it meanwhile
                 continue
             return tuple(
-                Before(_seconds(time), _name(level), _name(logger), Raw(text, length))
+                CapturedRecord(_seconds(time), _name(level), _name(logger), Excerpt(text, length))
                 for time, level, logger, text, length in kept
             )
         return ()

@@ -1,1 +1,1 @@
-"""Secrets out of text. The modules are pure."""
+"""Redaction: secrets are taken out of text. The modules are pure."""

@@ -1,4 +1,4 @@
-"""The interface of a redactor, and one that changes nothing."""
+"""The interface of a redactor, and a redactor that changes nothing."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Protocol
 
 
 class Redacts(Protocol):
-    """Takes secrets out of text."""
+    """A redactor: takes secrets out of text."""
 
     def text(self, text: str, /) -> str:
         """Return the text without secrets."""
         ...
 
     def field(self, name: str, value: str, /) -> str:
-        """Return a field's value without secrets; the name may say that it is one."""
+        """Return a field's value without secrets; its name may mean that it is one."""
         ...
 
 
@@ -21,9 +21,9 @@ class NoSecrets:
     """A redactor that changes nothing."""
 
     def text(self, text: str, /) -> str:
-        """Return the text."""
+        """Return the text as it is."""
         return text
 
     def field(self, name: str, value: str, /) -> str:  # noqa: ARG002 - the protocol's
-        """Return the value."""
+        """Return the value as it is."""
         return value

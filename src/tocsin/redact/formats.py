@@ -1,4 +1,7 @@
-"""Secrets that are known by their form, or by their place in a URL or a command."""
+"""Formats: secrets that are recognized by their form, or by their place in a URL or a command.
+
+Each format has a needle: a text that must occur before its pattern is tried.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,9 @@ if TYPE_CHECKING:
 
     Span = tuple[int, int]
 
-# Forms, by what the text must contain; the formats are those of the vendors' documentation, of
-# GitHub's "supported secret scanning patterns" and of RFC 7468 and 7519. If a pattern has groups,
-# only they go.
-_TOKENS = {  # how a token goes on: how it begins
+# The formats are those of the vendors' documentation, of GitHub's "supported secret scanning
+# patterns" and of RFC 7468 and 7519. If a pattern has groups, only these are redacted.
+_TOKENS = {  # the pattern of a token's rest: the beginnings of such tokens
     r"[A-Z2-7]{16}(?![A-Z0-9])": "AKIA ASIA",  # AWS
     r"\w{20,}+(?:\.[\w-]+){0,2}": "ghp_ gho_ ghu_ ghr_ ghs_ github_pat_",  # GitHub
     r"[\w.-]{20,}": "glpat- gldt- glrt- ya29. hvs. GOCSPX- dckr_pat_ pypi-AgE",  # GitLab, Google
@@ -29,8 +31,8 @@ _TOKENS = {  # how a token goes on: how it begins
 }
 _KEY_TYPE = r"(?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)? ?-{4,5}"
 _BASE64 = r"""(?:(?:\s|\\+[nrt]|["'+,>|#])*+[A-Za-z0-9+/=]{16,}+)++(?:(?:\s|\\+[nr])*+[\w+/=]++)?"""
-_SPARED = r"(?!\d{1,5}[/?#]|(?:\$?\{[^{}\s]{0,60}\}|%s)@)"  # but a port or a placeholder
-_BLOCKS = (  # before names are looked for: these have colons of their own
+_SPARED = r"(?!\d{1,5}[/?#]|(?:\$?\{[^{}\s]{0,60}\}|%s)@)"  # not a port, not a placeholder
+_BLOCKS = (  # redacted before the values of names, as these formats contain colons
     (
         "PRIVATE KEY",
         (
@@ -41,7 +43,8 @@ _BLOCKS = (  # before names are looked for: these have colons of their own
     ),
     ("Private-Lines", rf"Private-Lines: \d+({_BASE64})"),  # PuTTY
     ("Private-MAC", r"Private-MAC: ([0-9a-f]{32,})"),
-    # `@` and `/` are written as they are in passwords; a path of the web has them too.
+    # A password may contain `@` and `/`. The path of a web address may contain them, too: the
+    # first pattern ends the password earlier.
     (
         "://",
         (
@@ -93,13 +96,14 @@ FORMS = [(needle, re.compile(form)) for needle, form in _OTHERS] + [
     for first in begins.split()
 ]
 _TAG = re.compile(r"<(?:\w{1,30}:)?([\w.-]{2,60}+)(?:\s[^<>\n]{0,200}+)?>([^<>]{1,1000}+)</")
-# SQLAlchemy: the values of a statement, `[parameters: ('ada', 'secret')]`, behind its columns.
+# SQLAlchemy prints a statement, and then its values: `[parameters: ('ada', 'secret')]`.
 _VALUES = re.compile(
     r"(?:\n|\\n)\[parameters: (?=[\[(])((?:[^\n\\]|\\(?!n\())*?)\]?(?=\n|\\n\(|\Z)"
 )
 _COLUMN = re.compile(r"\w{2,100}")
-_STATEMENT = 4_000  # characters in which a statement's columns are looked for
-# What pydantic refuses, and where it was: in an error's text, and in the list of them.
+_STATEMENT = 4_000  # characters before the values that are searched for the names of columns
+# A value that pydantic refused, with the name of its field: in an error's text, and in the list of
+# errors.
 _REFUSED = (
     (
         "input_value=",
@@ -126,14 +130,14 @@ _CARD = re.compile(
 
 
 def tagged(text: str) -> Iterator[Span]:
-    """Yield what stands in XML elements of secret names."""
+    """Yield the contents of XML elements with secret names."""
     for found in _TAG.finditer(text) if "</" in text else ():
         if (words := secret_words(found[1])) and not nothing_to_hide(found[1], words, found[2]):
             yield found.span(2)
 
 
 def bound(text: str) -> Iterator[Span]:
-    """Yield the values of SQL statements that name a secret."""
+    """Yield the values of SQL statements with a column that has a secret name."""
     for found in _VALUES.finditer(text) if "[parameters: " in text else ():
         near = max(0, found.start() - _STATEMENT)
         begin = text.rfind("[SQL: ", near, found.start())
@@ -143,7 +147,7 @@ def bound(text: str) -> Iterator[Span]:
 
 
 def refused(text: str) -> Iterator[Span]:
-    """Yield the values of secret names that pydantic has refused."""
+    """Yield values that pydantic refused, of fields with secret names."""
     for needle, pattern in _REFUSED:
         for found in pattern.finditer(text) if needle in text else ():
             words = secret_words(found[1])
@@ -152,7 +156,7 @@ def refused(text: str) -> Iterator[Span]:
 
 
 def cards(text: str) -> Iterator[Span]:
-    """Yield what is a card number by its first digits and its last (ISO/IEC 7812, Luhn)."""
+    """Yield card numbers: their first digits and the check digit are right (ISO/IEC 7812, Luhn)."""
     for found in _CARD.finditer(text):
         digits = [int(digit) for digit in re.sub("[ -]", "", found[0])][::-1]
         total = sum(digits[::2]) + sum(sum(divmod(2 * digit, 10)) for digit in digits[1::2])

@@ -1,6 +1,6 @@
-"""What a name says of its value, and whether the value has anything to hide.
+"""Names of secrets, and values that are no secret although their name is one.
 
-The end of a name decides: `token_count` is a count.
+The last words of a name decide: `token_count` is a count.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-_FEW = 3  # digits: `pass=12` counts what passed
+_FEW = 3  # digits: `pass=12` is the number of tests that passed
 _X = re.VERBOSE
 _XI = re.VERBOSE | re.IGNORECASE
 
-# Names (X-Api-Key, apiKey, API_KEY, apikey) are cut into words and judged by their end.
+# Names (X-Api-Key, apiKey, API_KEY, apikey) are split into words; the last words decide.
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _QUALIFIER = re.compile(
     r"""(?:\ (?:\d+|again|backup|base|b64|bytes|confirm(?:ation)?|current|default|dev|enc|encrypted
@@ -21,7 +21,7 @@ _QUALIFIER = re.compile(
     _X,
 )
 _WORD_ENDS = re.compile(r"(?:\A|\ )(?:bearer|creds?|cvc|cvv|jwt|otp|pass|pw|totp)\Z")
-_ENDS = re.compile(  # of the words in one
+_ENDS = re.compile(  # of a name whose words are joined
     r"""(?:passwo?r[dt]|passwd|kennwort|pwd|passphrase|passcode|secret|token|credential|cookie
     |sess(?:ion)?id|mnemonic|(?:recovery|seed)phrase|creditcard|cardnumber
     |(?:auth|authorization|mfa|otp|recovery|security|sms|verification)code
@@ -30,7 +30,7 @@ _ENDS = re.compile(  # of the words in one
     )s?\Z|(?:authorization|csrf|xsrf|amzsignature|(?:db|my|root|smtp|ssh|user)pass)\Z""",
     _X,
 )
-# What has nothing to hide.
+# Values that are no secret.
 _NOTHING = re.compile(
     r"""none|null|nil|nan|undefined|true|false|yes|no|on|off|unset|ellipsis|\.{3}|\*+|•+|\s*
     |[\[<(]?(?:redacted|filtered|hidden|masked|removed)[\])>]?|\[\s*\]|\{\s*\}|\(\s*\)
@@ -52,13 +52,20 @@ _PATH = re.compile(r"/|~|[A-Za-z]:[\\/]")
 
 @lru_cache(2048)
 def secret_words(name: str) -> str:
-    """Return the words of a name that says secret, but for qualifiers at its end; else ""."""
+    """Return the words of a secret's name, without qualifiers at its end; "" for other names."""
     words = _QUALIFIER.sub("", " ".join(_WORDS.findall(name)).lower())
     return words if _WORD_ENDS.search(words) or _ENDS.search(words.replace(" ", "")) else ""
 
 
 def nothing_to_hide(name: str, words: str, value: str, *, bare: bool = False) -> bool:
-    """Say whether the value has nothing to hide; a bare one may be prose, or code."""
+    """Return whether a value is no secret although its name is one.
+
+    Args:
+        name: the name.
+        words: its words, from `secret_words`.
+        value: the value.
+        bare: whether the value has no quotes: then it may be prose, or code.
+    """
     if _NOTHING.fullmatch(value):
         return True
     if words.endswith("s") and _COUNT.fullmatch(value):

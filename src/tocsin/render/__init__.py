@@ -1,4 +1,4 @@
 """From a digest to a message: subject, headers, text and HTML.
 
-The modules are pure, but for templates, which are read from files.
+The modules are pure, except that templates are read from files.
 """

@@ -1,4 +1,7 @@
-"""The headers of an alert: what mail clients, mail rules and other programs go by."""
+"""The headers of an alert: for mail clients, for mail rules and for scripts.
+
+The subject, and the headers of a conversation, do not depend on which host sends the mail.
+"""
 
 from __future__ import annotations
 
@@ -18,21 +21,22 @@ if TYPE_CHECKING:
     from tocsin.render.sender import Sender
     from tocsin.render.templating import Templates
 
+# Characters.
 _SUBJECT = 120
-_TOPIC = 84  # characters: numbers in front of it have room
+_TOPIC = 84  # the rest of the subject is for the numbers in front
 _NUMBERS = _SUBJECT - _TOPIC - len("[] ")
-_IDENTITY = 40  # characters: a long name leaves room for what is wrong
-_ENVIRONMENT = 15  # of these: staging and production must look different
+_IDENTITY = 40  # of the topic; the rest of it is for the error
+_ENVIRONMENT = 15  # of the identity: it is not cut off by a long name of the application
 _NAME = 100
-_THREADS_SINCE = dt.datetime(1601, 1, 1, tzinfo=dt.UTC)  # as a FILETIME counts
+_FILETIME_EPOCH = dt.datetime(1601, 1, 1, tzinfo=dt.UTC)
 
 
 def subject(digest: Digest, sender: Sender, templates: Templates) -> tuple[str, str]:
-    """Return the subject, and what is wrong with a user's own template of it, or "".
+    """Return the subject, and the error of a user's own template for it, or "".
 
-    It is numbers in brackets, and then what doesn't change with them. Gmail is seen to take what
-    stands in brackets at the start out of the comparison that puts mails into one conversation, and
-    Outlook takes a `Thread-Topic` that the subject ends with.
+    The subject has numbers in brackets, and then the topic, which is the same in each mail of a
+    conversation. Gmail compares subjects to find a conversation, and was seen to ignore brackets at
+    the start. Outlook accepts a `Thread-Topic` that is the end of the subject.
     """
     numbers = [f"{digest.lead.group.count}x"] if digest.lead else [f"{digest.lost} lost"]
     if new := digest.how_many("new"):
@@ -40,14 +44,14 @@ def subject(digest: Digest, sender: Sender, templates: Templates) -> tuple[str, 
     if len(digest.entries) > 1:
         numbers.append(f"{len(digest.entries)} kinds")
     while len(", ".join(numbers)) > _NUMBERS and len(numbers) > 1:
-        numbers.pop()  # else what stands behind them would be cut, and differ from mail to mail
+        numbers.pop()  # long numbers would cut the topic, so that it differs from mail to mail
     about = topic(digest, sender)
-    text, trouble = templates.attempt("subject.txt.j2", about=about, numbers=numbers)
+    text, trouble = templates.try_render("subject.txt.j2", about=about, numbers=numbers)
     return short(text, _SUBJECT), trouble
 
 
 def topic(digest: Digest, sender: Sender) -> str:
-    """Return what a digest is about, without numbers."""
+    """Return the topic of a digest: application, environment and lead group, without numbers."""
     environment = short(sender.environment, _ENVIRONMENT)
     app = short(sender.app, _IDENTITY - (len(environment) + 1 if environment else 0))
     identity = f"{app} {environment}".strip()
@@ -58,11 +62,9 @@ def topic(digest: Digest, sender: Sender) -> str:
 
 
 def headers(digest: Digest, sender: Sender) -> dict[str, str]:
-    """Return the headers beside subject and addresses."""
-    lead = digest.lead
+    """Return the headers except subject and addresses."""
     root, day = _root(digest, sender)
     domain = _dot_atom(sender.domain)
-    level = lead.group.level_name if lead else logging.getLevelName(digest.level)
     thread = f"<{root.hex()}@{domain}>"
     found = {
         "Date": email.utils.format_datetime(moment(digest.date)),
@@ -74,6 +76,17 @@ def headers(digest: Digest, sender: Sender) -> dict[str, str]:
         "Auto-Submitted": "auto-generated",  # RFC 3834 §5
         "X-Auto-Response-Suppress": "OOF, AutoReply",  # MS-OXCMAIL §2.1.3.2.20
         "List-Id": f"<{_label(sender.identity)}.alerts.{domain}>",  # RFC 2919
+        **_for_rules(digest, sender),
+    }
+    if digest.level >= logging.CRITICAL:
+        found["Importance"] = "high"
+    return found
+
+
+def _for_rules(digest: Digest, sender: Sender) -> dict[str, str]:
+    """Return the headers for mail rules and scripts."""
+    level = digest.lead.group.level_name if digest.lead else logging.getLevelName(digest.level)
+    return {
         "X-Tocsin-App": short(sender.app, _NAME),
         "X-Tocsin-Environment": short(sender.environment, _NAME),
         "X-Tocsin-Level": short(level, _NAME),
@@ -81,13 +94,10 @@ def headers(digest: Digest, sender: Sender) -> dict[str, str]:
         "X-Tocsin-Groups": str(len(digest.entries)),
         "X-Tocsin-Count": str(digest.count),
     }
-    if digest.level >= logging.CRITICAL:
-        found["Importance"] = "high"
-    return found
 
 
 def _root(digest: Digest, sender: Sender) -> tuple[bytes, dt.datetime]:
-    """Return what names a conversation, and its day: one a day and kind, whichever host sends."""
+    """Return the id of the conversation, and its day. Each lead group has one for each day."""
     fingerprint, since = "", digest.date
     if digest.lead is not None:
         fingerprint, since = digest.lead.group.fingerprint, digest.lead.since
@@ -99,9 +109,9 @@ def _root(digest: Digest, sender: Sender) -> tuple[bytes, dt.datetime]:
 def _thread_index(root: bytes, day: dt.datetime, digest: Digest) -> str:
     """Return the conversation's index for Outlook: MS-OXOMSG §2.2.1.3.
 
-    A reserved byte, the upper 40 bits of the start's FILETIME, a GUID; and, as an answer to the
-    root, a block of the time since then in 31 bits, behind a bit that says in which unit (after 1.7
-    years in a longer one), and a byte that tells answers apart.
+    It has a header: a reserved byte, the upper 40 bits of the start as a FILETIME, and a GUID. Then
+    comes the block of an answer: one bit for the unit of time (a longer unit after 1.7 years), 31
+    bits for the time since the start, and one byte that differs from answer to answer.
     """
     start = _filetime(day)
     since = max(0, _filetime(moment(digest.date)) - start)
@@ -112,11 +122,11 @@ def _thread_index(root: bytes, day: dt.datetime, digest: Digest) -> str:
 
 
 def _filetime(time: dt.datetime) -> int:
-    return (time - _THREADS_SINCE) // dt.timedelta(microseconds=1) * 10
+    return (time - _FILETIME_EPOCH) // dt.timedelta(microseconds=1) * 10
 
 
 def _dot_atom(domain: str) -> str:
-    """Return a domain as it can stand in an identifier (RFC 5322 §3.2.3): a literal may not."""
+    """Return a domain as a dot-atom (RFC 5322 §3.2.3): a domain literal becomes one."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", domain)
 
 

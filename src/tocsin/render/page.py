@@ -1,7 +1,7 @@
-"""A digest as a message: its sections in their order, within their limits.
+"""The page: a digest as a message, with its sections in their order and within their limits.
 
-What came from a log is data: the templates escape it, and a header takes one line of it. What
-finds no room is cut where that is least missed, and each cut is stated.
+Text from a log is data: the templates escape it, and a header has one line of it. A group that does
+not fit gets less room for its samples, step by step. Each cut is stated.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 from tocsin.mail.address import AddressList
 from tocsin.mail.message import Message
+from tocsin.render.group_view import view_group
 from tocsin.render.headers import headers, subject
+from tocsin.render.mail_view import view_mail
+from tocsin.render.sample_view import NO_ROOM, Room, min_size
 from tocsin.render.templating import Templates
 from tocsin.render.times import Times
-from tocsin.render.view import NO_ROOM, Room, group_view, mail_view, needed
 from tocsin.text import short
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from tocsin.alerts.digest import Digest, Entry
     from tocsin.render.sender import Sender
 
-_MAX_HTML = 90_000  # bytes; Gmail cuts a page behind 102 kB
+_MAX_HTML = 90_000  # bytes; Gmail clips a page of more than 102 kB
 _MAX_TEXT = 250_000
 _ROOMS = (
     Room(12_000, 12_000),
@@ -34,9 +36,9 @@ _ROOMS = (
     Room(1_000, 200),
     NO_ROOM,
 )
-_KEPT_FREE = 1_500  # bytes for each group that follows; for all of them at most half of the mail
+_KEPT_FREE = 1_500  # bytes reserved for each group that follows; at most half of the mail in all
 _MAX_NAME = 100
-_BODY = "<!-- body -->"  # what is from a log can't say this: there "<" is escaped
+_BODY = "<!-- body -->"  # a place for the body; text from a log can't equal it, as "<" is escaped
 
 
 def render(
@@ -46,13 +48,13 @@ def render(
     *,
     zone: dt.tzinfo | None = None,
 ) -> Message:
-    """Return the message that tells a digest; the same one each time.
+    """Return a digest as a message; the same digest gives the same message.
 
     Args:
-        digest: what to say.
-        sender: for what application, and from whom.
-        templates: the templates; by default the built-in ones.
-        zone: the time zone of all times; by default the machine's.
+        digest: the digest.
+        sender: the properties that all mails of the handler have in common.
+        templates: the templates; the built-in ones by default.
+        zone: the time zone of all times; the machine's by default.
     """
     page = _Page(digest, sender, templates or Templates(), Times(digest.date, zone))
     return Message(
@@ -69,7 +71,7 @@ def render(
 
 
 def _addresses(texts: tuple[str, ...]) -> list[Address]:
-    """Return addresses whose names are as clean as all the rest."""
+    """Return the addresses, with their display names cleaned."""
     return [
         Address(short(one.display_name, _MAX_NAME), one.username, one.domain)
         for one in AddressList(texts)
@@ -77,7 +79,7 @@ def _addresses(texts: tuple[str, ...]) -> list[Address]:
 
 
 def plain(digest: Digest, sender: Sender) -> str:
-    """Return what a digest tells as text, where it can't be mailed."""
+    """Return a digest as text, for a digest that can't be mailed."""
     page = _Page(digest, sender, Templates(), Times(digest.date))
     _, *groups, _ = page.parts("txt", _MAX_TEXT)
     if hidden := len(digest.entries) - len(groups):
@@ -86,22 +88,22 @@ def plain(digest: Digest, sender: Sender) -> str:
 
 
 class _Page:
-    """A digest that is put on a page, part by part."""
+    """The parts of one mail, made from a digest."""
 
     def __init__(self, digest: Digest, sender: Sender, templates: Templates, times: Times) -> None:
         self._templates = templates
         self._times = times
         self._entries = digest.entries
         self._shown = digest.entries[: sender.policy.shown_groups]
-        mail = mail_view(digest, sender, times)
+        mail = view_mail(digest, sender, times)
         self.subject, wrong = subject(digest, sender, templates)
-        self._page, broken = templates.attempt("page.html.j2", _BODY, mail=mail, body=_BODY)
+        self._page, broken = templates.try_render("page.html.j2", _BODY, mail=mail, body=_BODY)
         notes = (*mail.notes, *(trouble for trouble in (wrong, broken) if trouble))
         self._mail = replace(mail, notes=notes)
 
     def parts(self, form: str, limit: int) -> list[str]:
-        """Return head, groups and foot, all together of at most so many bytes."""
-        # The foot that says that all groups are left out is the longest one.
+        """Return head, groups and foot, together not longer than the limit in bytes."""
+        # With no group shown the foot is longest: it states how many groups are left out.
         head, foot = self._frame(form, 0)
         left = limit - _size(head) - _size(foot)
         half = left // 2
@@ -123,7 +125,7 @@ class _Page:
         return "".join((before, *body, after))
 
     def _frame(self, form: str, shown: int) -> tuple[str, str]:
-        """Return head and foot, where so many groups are between them."""
+        """Return head and foot of a mail that shows so many groups."""
         hidden = self._entries[shown:]
         count = sum(entry.group.count for entry in hidden)
         mail = replace(self._mail, hidden=len(hidden), hidden_count=count)
@@ -133,12 +135,12 @@ class _Page:
         )
 
     def _group(self, form: str, number: int, entry: Entry, limit: int) -> str:
-        """Return a group with as much of its samples as there is room for."""
+        """Return a group, with as much of its samples as the limit in bytes allows."""
         section = ""
         for room in _ROOMS:
-            if needed(entry, room) > max(limit, 0):
+            if min_size(entry.group.samples, room) > max(limit, 0):
                 continue
-            group = group_view(entry, number, self._times, room=room)
+            group = view_group(entry, number, self._times, room=room)
             section = self._templates.render(f"group.{form}.j2", mail=self._mail, group=group)
             if _size(section) <= limit:
                 break

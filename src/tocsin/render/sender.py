@@ -1,4 +1,4 @@
-"""What all mails of a handler have in common."""
+"""The sender: the properties that all mails of a handler have in common."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sender:
-    """What all mails of a handler have in common.
+    """The properties that all mails of a handler have in common.
 
     Attributes:
         app: the application's name.
         environment: such as "production"; or "".
-        from_addr: who sends.
-        reply_to: where answers go.
-        policy: when mails go, and how much each shows.
-        footnote: what the end of each mail says about the counts.
+        from_addr: the address in From.
+        reply_to: the addresses in Reply-To.
+        policy: how often mails are sent, and how many groups each shows.
+        footnote: a note about the counts, at the end of each mail.
     """
 
     app: str
@@ -39,5 +39,5 @@ class Sender:
 
     @property
     def domain(self) -> str:
-        """The sender's domain, for identifiers."""
+        """The domain of `from_addr`, for identifiers."""
         return self.from_addr.domain.strip("[]")

@@ -1,6 +1,7 @@
-"""The templates: a user's own ones where there are some, and the built-in ones behind them.
+"""The templates: a user's own ones, and the built-in ones.
 
-A template that can't be rendered shows its error, and the built-in one: the mail goes all the same.
+If a user's own template can't be rendered, the built-in one is used and the error is shown below
+it. So the mail is sent all the same.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ _ROW = '<tr><td style="padding:8px 20px 0;font-family:sans-serif;font-size:13px"
 
 
 class Templates:
-    """Render the sections of a mail.
+    """The templates of a mail's sections.
 
     Args:
-        folder: where a user's own templates are; each that is there replaces a built-in one.
+        folder: the folder of a user's own templates; each of them replaces a built-in one.
 
     Raises:
-        ConfigError: the folder has no template of a known name, or one that can't be read.
+        ConfigError: the folder has no template, one of an unknown name, or one that can't be read.
     """
 
     def __init__(self, folder: str | None = None) -> None:
@@ -47,59 +48,62 @@ class Templates:
             self._names = _checked(_environment(folder), folder)
 
     def render(self, name: str, **values: Any) -> str:
-        """Return a section of a mail; behind a built-in one that took a user's place, why.
+        """Return a section of a mail; below it, the error of a user's own template.
 
         Args:
-            name: the template's.
-            values: what it shows.
+            name: the template's name.
+            values: the variables of the template.
         """
-        text, trouble = self.attempt(name, **values)
+        text, trouble = self.try_render(name, **values)
         if not trouble:
             return text
-        said = f"[this part can't be shown as it should: {trouble}]"
-        return text + (_ROW.format(html.escape(said)) if ".html" in name else f"{said}\n")
+        note = f"[this part can't be shown as it should: {trouble}]"
+        return text + (_ROW.format(html.escape(note)) if ".html" in name else f"{note}\n")
 
-    def attempt(self, name: str, holds: str = "", **values: Any) -> tuple[str, str]:
-        """Return a section of a mail, and what is wrong with its template, or "".
+    def try_render(self, name: str, must_contain: str = "", **values: Any) -> tuple[str, str]:
+        """Return a section of a mail, and the error of its template, or "".
 
         Args:
-            name: the template's.
-            holds: what it must show as it is, the value of `body`.
-            values: what it shows.
+            name: the template's name.
+            must_contain: a text that the section must contain unescaped: the value of `body`.
+            values: the variables of the template.
         """
         trouble = ""
         if name in self._names:
             try:
                 text = _environment(self._folder).get_template(name).render(values)
-            except Exception as error:  # noqa: BLE001 - whatever somebody's template does
+            except Exception as error:  # noqa: BLE001 - a user's template may raise anything
                 trouble = _trouble(name, error)
             else:
-                if holds in text:
+                if must_contain in text:
                     return text, ""
                 trouble = f"template {name} doesn't print {{{{ body | safe }}}}"
         try:
             return _environment().get_template(name).render(values), trouble
-        except Exception as error:  # noqa: BLE001 - the other sections have something to say, too
+        except Exception as error:  # noqa: BLE001 - the other sections are shown all the same
             return "", _trouble(name, error)
 
 
 def prepare() -> None:
-    """Load what rendering needs."""
+    """Load jinja2 and the built-in templates, before the first mail is rendered."""
     for name in NAMES:
         _environment().get_template(name)
 
 
 def forget() -> None:
-    """Load templates anew: this process was forked while another thread rendered one."""
+    """Drop all loaded templates.
+
+    After a fork while another thread rendered, a lock of theirs may be held for ever.
+    """
     _environment.cache_clear()
 
 
 def _checked(environment: jinja2.Environment, folder: str) -> tuple[str, ...]:
-    """Return the names of a folder's templates; each has to be one of ours, and to be readable."""
-    import jinja2  # noqa: PLC0415 - loaded before
+    """Return the names of a folder's templates; each must have a known name and be readable."""
+    import jinja2  # noqa: PLC0415 - `environment` has loaded it
 
     try:
-        next(Path(folder).iterdir(), None)  # to jinja2 a folder that isn't there is an empty one
+        next(Path(folder).iterdir(), None)  # jinja2 takes a missing folder for an empty one
     except OSError as error:
         raise ConfigError(f"templates: can't read {folder}: {error.strerror}") from error
     loader = jinja2.FileSystemLoader(folder)
@@ -127,8 +131,8 @@ def _environment(folder: str | None = None) -> jinja2.Environment:
     import jinja2  # noqa: PLC0415 - loads with the first mail
 
     built_in = jinja2.PackageLoader("tocsin.render")
-    # Of a user's own only those in the folder: one that is gone for a moment, as it is replaced,
-    # is found again.
+    # A user's folder has no fallback to the built-in template of the same name: jinja2 would keep
+    # it, even if the user's own file was missing only for a moment, while it was replaced.
     first = built_in if folder is None else jinja2.FileSystemLoader(folder)
     environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader([first, jinja2.PrefixLoader({"builtin": built_in})]),

@@ -1,23 +1,24 @@
-"""Times as people read them."""
+"""Times and durations, formatted for people."""
 
 from __future__ import annotations
 
 import datetime as dt
 
-_FIRST_DAY, _LAST_DAY = 86_400, 253_402_000_000  # what a datetime can hold in any zone
+_FIRST, _LAST = 86_400, 253_402_000_000  # seconds; `datetime` can hold these in any time zone
 
 
 class Times:
-    """Times at one distance from UTC, with the day only where it isn't the digest's.
+    """Formats times at one offset from UTC; the day is shown if it isn't the digest's.
 
-    Also where the clocks were changed in between: the one offset that a mail states holds for all.
+    A mail states one offset. It holds for all times of the mail, even if the clocks were changed
+    to or from daylight saving time in between.
 
     Args:
         now: the digest's time, in seconds since the epoch.
-        zone: the time zone; by default the machine's.
+        zone: the time zone; the machine's by default.
 
     Attributes:
-        offset: the zone's distance from UTC, as "+0200".
+        offset: the offset from UTC, as "+0200".
     """
 
     def __init__(self, now: float, zone: dt.tzinfo | None = None) -> None:
@@ -27,19 +28,19 @@ class Times:
         self.offset: str = here.strftime("%z")
 
     def time(self, seconds: float) -> dt.datetime:
-        """Return a point of time, as the digest's clock showed it."""
+        """Return a time as a datetime, at the mail's offset."""
         return moment(seconds).astimezone(self._zone)
 
     def minute(self, seconds: float) -> str:
-        """Return `02:10`."""
+        """Return a time as `02:10`."""
         return self._show(seconds, "minutes")
 
     def second(self, seconds: float) -> str:
-        """Return `02:10:03`."""
+        """Return a time as `02:10:03`."""
         return self._show(seconds, "seconds")
 
     def exact(self, seconds: float) -> str:
-        """Return `02:10:03.412`."""
+        """Return a time as `02:10:03.412`."""
         return self._show(seconds, "milliseconds")
 
     def _show(self, seconds: float, unit: str) -> str:
@@ -50,12 +51,12 @@ class Times:
 
 
 def moment(seconds: float) -> dt.datetime:
-    """Return a point of time; a record says of itself when it is from, and may say anything."""
-    return dt.datetime.fromtimestamp(max(_FIRST_DAY, min(_LAST_DAY, seconds)), dt.UTC)
+    """Return a time in UTC; one that `datetime` can't hold, as of an odd record, is limited."""
+    return dt.datetime.fromtimestamp(max(_FIRST, min(_LAST, seconds)), dt.UTC)
 
 
 def between(first: float, last: float) -> str:
-    """Return how long it is from one point of time to another, whatever these are."""
+    """Return the duration from one time to another; both are limited as in `moment`."""
     return span((moment(last) - moment(first)).total_seconds())
 
 

@@ -74,7 +74,10 @@ class Store(Protocol):
         durable: whether what it keeps outlives the process.
     """
 
-    durable: bool
+    @property
+    def durable(self) -> bool:
+        """Whether what it keeps outlives the process."""
+        ...
 
     def append(self, batch: bytes) -> None:
         """Keep a batch until a leader has merged it. It returns soon, and nobody has to lead.

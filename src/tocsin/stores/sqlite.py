@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from tocsin.exceptions import ConfigError, LeaseLost, StoreError
-from tocsin.forks import files
+from tocsin.forks import ForkGuard
 from tocsin.stores.base import Entry
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ _NO_SPACE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOE
 _LOG = 16 << 20  # bytes of the write-ahead log: 16 writers without a pause made it 400 MB in 5 s
 _PAGES = 1000  # of the log, after which it is moved into the file
 _NO_CHECKPOINT_ON_CLOSE = getattr(sqlite3, "SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE", None)  # since 3.12
+_uses: ForkGuard = ForkGuard()  # a child would have locks of a thread that it has not got
 _FILES = "", "-wal", "-shm", "-journal"  # SQLite believes what it finds in any of them
 
 
@@ -178,7 +179,7 @@ class _File:
             raise StoreError(f"the folder '{folder}' does not exist")
         if not os.access(folder, os.W_OK | os.X_OK):
             raise StoreError(f"the folder '{folder}' can't be written to; SQLite makes files in it")
-        with files:
+        with _uses:
             _make(self.path)
         if not self.path.is_file():
             raise StoreError(f"'{self.path}' is no file")
@@ -191,7 +192,7 @@ class _File:
         until = time.monotonic() + self._busy
         try:
             while True:
-                with files, contextlib.closing(self._open()) as sql:
+                with _uses, contextlib.closing(self._open()) as sql:
                     if self._begin(sql, kind, until):
                         yield sql
                         sql.execute("COMMIT")  # without it, closing takes everything back
@@ -205,7 +206,7 @@ class _File:
             raise StoreError(f"'{self.path}' can't be used: {error}") from error
 
     def _open(self) -> sqlite3.Connection:
-        if files.cut:
+        if _uses.was_cut:
             raise StoreError(
                 f"'{self.path}' can't be used in this process: it was forked while another thread "
                 "wrote to the file"

@@ -7,7 +7,7 @@ import sys
 if "pytest" in sys.modules:  # a rule that is broken shows the values
     sys.modules["pytest"].register_assert_rewrite("tocsin.testing.store_contract")
 
-from tocsin.handler import forget_alerts
+from tocsin.pipeline.leftovers import forget_alerts
 from tocsin.testing.script import Act, Drip, ReceivedMessage, SMTPConnection
 from tocsin.testing.simulate import SimulatedMail, simulate
 from tocsin.testing.smtp import ScriptedSMTPServer

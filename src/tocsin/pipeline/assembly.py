@@ -1,0 +1,139 @@
+"""What runs for one handler, put together from its parts, anew in each process."""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tocsin.pipeline.attempts import Attempts
+from tocsin.pipeline.claims import Claims
+from tocsin.pipeline.complaints import Complaints
+from tocsin.pipeline.failover import FailoverStore
+from tocsin.pipeline.hand_over import HandOver
+from tocsin.pipeline.intake import Intake
+from tocsin.pipeline.journal import Journal
+from tocsin.pipeline.ledger import Ledger
+from tocsin.pipeline.messages import Messages
+from tocsin.pipeline.round import Round
+from tocsin.pipeline.sending import SendingThread
+from tocsin.pipeline.undelivered import Undelivered
+from tocsin.pipeline.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tocsin.alerts.digest import Audience
+    from tocsin.events.frames import OwnCode
+    from tocsin.mail.base import EmailHandler
+    from tocsin.pipeline.context import Context
+    from tocsin.pipeline.fallback import Fallback
+    from tocsin.redact.base import Redacts
+    from tocsin.render.sender import Sender
+    from tocsin.render.templating import Templates
+    from tocsin.stores.base import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the options of a handler have made.
+
+    Attributes:
+        email: sends the mails.
+        sender: the application, and the address that mails come from.
+        audience: returns the recipients of a digest.
+        templates: the templates of mails.
+        redactor: takes secrets out of text.
+        own: tells the application's own frames.
+        version: the application's version, or "".
+        context: keeps the records before an error; None if none are kept.
+        fallback: takes alerts that cannot be mailed.
+        give_up_after: seconds after which an alert that was not sent is given up.
+        exit_timeout: seconds that the end of the process waits for a mail.
+    """
+
+    email: EmailHandler
+    sender: Sender
+    audience: Callable[[], Audience]
+    templates: Templates
+    redactor: Redacts
+    own: OwnCode
+    version: str
+    context: Context | None
+    fallback: Fallback
+    give_up_after: float
+    exit_timeout: float
+
+
+def assemble(
+    parts: Parts,
+    store: Store,
+    *,
+    spare: Store,
+    place: object = None,
+    inherited: bool = False,
+    clock: Callable[[], float] = time.time,
+    ticks: Callable[[], float] = time.monotonic,
+    host: str | None = None,
+) -> Worker:
+    """Return a worker for this process; nothing runs yet.
+
+    Args:
+        parts: what the handler's options have made.
+        store: the usual store.
+        spare: the store in memory that is used while the usual one fails.
+        place: where the events are: equal for two handlers that share them.
+        inherited: whether an earlier handler may have left something in the store.
+        clock: returns the time in seconds since the epoch, as a mail shows it.
+        ticks: returns seconds that pass steadily.
+        host: the machine's name, if it is another one.
+    """
+    host = host or platform.node() or "localhost"
+    policy = parts.sender.policy
+    owner = f"{host}-{os.getpid()}-{secrets.token_hex(4)}"
+    complaints = Complaints(parts.redactor.text)
+    failover = FailoverStore(
+        store, spare=spare, policy=policy, owner=owner, failed=complaints.store_failed, ticks=ticks
+    )
+    intake = Intake(
+        own=parts.own,
+        host=host,
+        version=parts.version,
+        limit=policy.max_groups,
+        urgent_level=policy.urgent_level,
+        redact=parts.redactor,
+        context=parts.context,
+    )
+    journal = Journal(failover, owner=owner, place=place, ticks=ticks)
+    thread = SendingThread()
+    messages = Messages(parts.sender, parts.templates)
+    claims = Claims(journal, domain=parts.sender.domain, clock=clock)
+    undelivered = Undelivered(
+        parts.fallback, give_up_after=parts.give_up_after, claims=claims, messages=messages
+    )
+    attempts = Attempts(
+        parts.email,
+        journal=journal,
+        claims=claims,
+        messages=messages,
+        complaints=complaints,
+        undelivered=undelivered,
+        thread=thread,
+    )
+    round_ = Round(
+        intake=intake,
+        journal=journal,
+        hand_over=HandOver(intake, journal, complaints),
+        claims=claims,
+        attempts=attempts,
+        undelivered=undelivered,
+        ledger=Ledger(intake, journal, attempts, has_unmailed=inherited or store.durable),
+        complaints=complaints,
+        thread=thread,
+        audience=parts.audience,
+        clock=clock,
+    )
+    return Worker(round_, exit_timeout=parts.exit_timeout)
