@@ -152,6 +152,8 @@ def test_a_digest_that_is_given_up_is_gone_and_its_events_are_lost() -> None:
     assert (state.undelivered, state.lost, state.lost_at) == (1, 1, NOW + DAY)
     assert (state.failures, state.retry_at) == (0, NOW + DAY + 300)
     assert state.groups["a"].told is None
+    outcome.give_up(state, take(state, DAY), NOW + DAY + 1)
+    assert (state.undelivered, state.lost, state.lost_at) == (2, 2, NOW + DAY + 1)
 
 
 def test_a_digest_that_a_recipient_has_is_gone_when_it_is_given_up_and_nothing_is_lost() -> None:
