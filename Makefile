@@ -19,7 +19,7 @@ KILLS := tests/soak tests/stores/test_kills.py
 PROCESSES := tests/lifecycle $(KILLS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-processes coverage test-all constraints soak bench bench-smtp bench-emit bench-digest bench-stores pictures check lint types imports docs wheel clean
+.PHONY: help demo test test-fast test-processes coverage test-all constraints soak bench bench-smtp bench-emit bench-digest bench-stores pictures check lint types imports docs wheel mutants clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -115,5 +115,8 @@ wheel: $(READY)-dev  ## sdist and wheel, checked, installed and imported
 	$(subst $(VENV),build/wheel-env,$(PY)) -m pip install --quiet build/dist/*.whl
 	cd build && $(subst $(VENV),wheel-env,$(PY)) -I ../tests/check_wheel.py
 
+mutants: $(READY)-mutants  ## change the rules, one place at a time: a test must fail for each change; ARGS="alerts.policy --jobs 2"
+	$(PY) tests/mutants/run.py $(ARGS)
+
 clean:  ## remove what the other targets made
-	rm -rf build .venv .venv-3.* .coverage .coverage.* .*_cache
+	rm -rf build mutants .venv .venv-3.* .coverage .coverage.* .*_cache

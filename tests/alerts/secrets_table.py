@@ -191,6 +191,12 @@ GOES: list[tuple[str, str]] = [
     ('password=pa"ss' + S, S),
     ("password=pa\\ss" + S, S),
     ("password=pa&ss;" + S, S),
+    # A name behind an escape, whole or without the escape's letters; a phrase may begin as prose.
+    (f"'a\\npass={S}'", S),
+    (f"C:\\token={S}", S),
+    (f"%token={S}", S),
+    (f"seed_phrase: the {S}", S),
+    (f"mnemonic: the {S}", S),
     # SQLAlchemy, as it prints values that a statement names.
     (
         f"[SQL: INSERT INTO t (email, password_hash) VALUES (?, ?)]\n[parameters: ('a', '{S}')]",
@@ -355,6 +361,45 @@ AROUND: list[tuple[str, str]] = [
         "password\n  Too short [type=x, input_value='abc1', input_type=str]",
         "password\n  Too short [type=x, input_value=[redacted], input_type=str]",
     ),
+    # A quote before a value belongs to the value, unless it closes a text that the name is in.
+    ('{"a": "b", "password": ",abc1"}', '{"a": "b", "password": "[redacted]"}'),
+    ("it's password='abc1'", "it's password='[redacted]'"),
+    ("it's\ntoken=',abc1'", "it's\ntoken='[redacted]'"),
+    ("'a' 'b' token=',abc1'", "'a' 'b' token='[redacted]'"),
+    ("'a' + 'token: ' + x", "'a' + 'token: ' + x"),
+    # A quoted value ends with its quote, or with its line.
+    ('password = """abc\n1""" + """x"""', 'password = """[redacted]""" + """x"""'),
+    ('password="abc1\nuser=bob', 'password="[redacted]\nuser=bob'),
+    ('{\\"token\\": \\"abc1\\\nuser=bob', '{\\"token\\": \\"[redacted]\nuser=bob'),
+    ('{\\"token\\": \\"abc1" x', '{\\"token\\": \\"[redacted]" x'),
+    ('{"password": "a\\\\", "user": "bob"}', '{"password": "[redacted]", "user": "bob"}'),
+    (
+        '{\\"token\\": \\"a\\\\\\\\\\", \\"n\\": 1}',
+        '{\\"token\\": \\"[redacted]\\", \\"n\\": 1}',
+    ),
+    # A scheme alone is the value.
+    ('Authorization: "Bearer ", x', 'Authorization: "[redacted]", x'),
+    # A header ends with its line, or with the argument that it is.
+    ("X-Cookie: aXbc1", "X-Cookie: [redacted]"),
+    ("curl -H 'Cookie: a=b\nHost: h'", "curl -H 'Cookie: [redacted]\nHost: h'"),
+    (
+        "curl -H 'Cookie: a=b' -H 'Accept: x'",
+        "curl -H 'Cookie: [redacted]' -H 'Accept: x'",
+    ),
+    # The name again is no secret, but another one may be.
+    ("token=TOKENX", "token=[redacted]"),
+    ("password={hunter}", "password=[redacted]"),
+    ("3 tests: pass=1234", "3 tests: pass=[redacted]"),
+    # Of several statements each has its own columns and values.
+    ("token\n[parameters: ('b', 'c')]", "token\n[parameters: [redacted]]"),
+    (
+        "[SQL: SELECT token]\n[parameters: ('b',)]\n(x)\n[SQL: SELECT a]\n[parameters: ('c',)]",
+        "[SQL: SELECT token]\n[parameters: [redacted]]\n(x)\n[SQL: SELECT a]\n[parameters: ('c',)]",
+    ),
+    (
+        "password\n  Bad [type=x, input_value='X', input_type=str]",
+        "password\n  Bad [type=x, input_value=[redacted], input_type=str]",
+    ),
 ]
 
 STAYS: list[str] = [
@@ -457,6 +502,14 @@ STAYS: list[str] = [
     "cookies={}",
     "tokens=[1, 2, 3]",
     "3 tests: pass=12",
+    "3 tests: pass=123",
+    "cookie: was not sent",
+    "api key: {key}",
+    "token={token!r}",
+    "password=db_password",
+    "xpw=abc1",
+    "xxpw=abc1",
+    "of the api\n key: abc1",
     "test_token::test_refused",
     "auth=basic",
     "session=<Session>",
@@ -500,6 +553,10 @@ STAYS: list[str] = [
     "name\n  Too short [type=x, input_value='bob', input_type=str]",
     "password\n  Missing [type=x, input_value=None, input_type=NoneType]",
     "{'loc': ('body', 'name'), 'msg': 'Too short', 'input': 'bob'}",
+    "the token\n[SQL: INSERT INTO t (a) VALUES (?)]\n[parameters: ('b',)]",
+    "[SQL: INSERT INTO t (a) VALUES (?)]\n[parameters: ('b',)]\nthe token",
+    "password\n  Too short [type=x, input_value='', input_type=str]",
+    "password='[redacted][redacted]'",
 ]
 
 # What hostile text is made of, over and over.

@@ -109,6 +109,10 @@ def test_a_group_that_goes_on_is_told_after_its_interval() -> None:
     assert still_at(made, POLICY) == NOW + 910
 
 
+def test_a_group_never_told_has_no_interval_yet() -> None:
+    assert still_at(known((0, 1)), POLICY) == NOW + 10
+
+
 def test_a_group_that_comes_back_after_its_interval_gathers_first() -> None:
     made = known((0, 1))
     tell(made, 10)
@@ -239,6 +243,12 @@ def test_one_event_has_no_gap() -> None:
 def test_what_is_due_for_going_on_is_not_told_as_quiet() -> None:
     made = known((0, 1), told=steady(interval=900))
     assert reason_of(made, POLICY, NOW + 5_000) == "still"
+
+
+def test_what_goes_on_and_is_quiet_from_the_same_time_on_goes_on() -> None:
+    made = known((0, 1), told=steady(interval=1_800))
+    assert still_at(made, POLICY) == quiet_at(made, POLICY) == NOW + 1_800
+    assert reason_of(made, POLICY, NOW + 1_800) == "still"
 
 
 def test_what_is_told_as_quiet_keeps_its_interval() -> None:

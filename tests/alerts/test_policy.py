@@ -11,7 +11,7 @@ from samples import NOW, group
 
 from tocsin.alerts.policy import Decision, Urgency, decide
 from tocsin.alerts.settings import Policy
-from tocsin.alerts.state import State
+from tocsin.alerts.state import MAX_OUTGOING, State
 from tocsin.exceptions import ConfigError
 
 POLICY = Policy()
@@ -132,6 +132,14 @@ def test_a_mail_soon_after_another_one_costs_a_token() -> None:
     assert outcome(state, 1_900) == ("still", "", 1_781)
 
 
+def test_the_budget_of_the_highest_level_pays_for_a_repeat() -> None:
+    state = state_of(group(), group("b"))
+    told(state, NOW)
+    come(state, 20, group(), group("b", level=CRITICAL))
+    state.mail_at = NOW + 100
+    assert outcome(state, 900) == ("still", "urgent", 900)
+
+
 def test_without_a_token_it_waits_until_it_is_free() -> None:
     state = known()
     come(state, 20, group())
@@ -177,6 +185,13 @@ def test_what_gets_worse_within_a_minute_is_asked_for_then() -> None:
     come(state, 30, group(count=60))
     assert outcome(state, 30) == (None, "", 60)
     assert reason(state, 60) == "worse"
+
+
+def test_the_budget_of_the_highest_level_pays_for_what_gets_worse() -> None:
+    state = state_of(group(), group("b"))
+    told(state, NOW)
+    come(state, 70, group(count=60), group("b", 60, level=CRITICAL))
+    assert outcome(state, 70) == ("worse", "urgent", 60)
 
 
 def test_what_gets_worse_without_a_token_waits_for_one_or_its_interval() -> None:
@@ -280,6 +295,43 @@ def test_an_exit_sends_everything_at_once_for_nothing() -> None:
         state.normal.spend(POLICY, NOW)
     come(state, 1, group())
     assert outcome(state, 1, Urgency.EXIT) == ("exit", "", None)
+
+
+def test_all_that_is_unmailed_is_sent_at_once_under_the_first_reason_of_its_groups() -> None:
+    state = state_of(group(), group("b"))
+    told(state, NOW)
+    come(state, 1, group())
+    assert outcome(state, 1, Urgency.ALL) == ("still", "", None)
+    come(state, 70, group("b", 60))
+    assert outcome(state, 70, Urgency.ALL) == ("worse", "", None)
+    come(state, 71, group("c"))
+    assert outcome(state, 71, Urgency.ALL) == ("new", "", None)
+
+
+@pytest.mark.parametrize("urgency", list(Urgency))
+def test_a_decision_has_the_urgency_that_was_asked_for(urgency: Urgency) -> None:
+    """A digest that is taken for it tells its groups by the same numbers."""
+    for state in (State(), state_of(group()), crowded()):
+        assert decide(state, POLICY, NOW + 10, urgency).urgency is urgency
+
+
+def crowded() -> State:
+    """Return a state in which so many digests wait that no further one is taken."""
+    state = State()
+    for number in range(MAX_OUTGOING):
+        come(state, number, group())
+        outgoing = states.take(state, POLICY, NOW + number, "a@x", name=f"<{number}>")
+        outgoing.claim("me", NOW + 1_000 + number)
+    come(state, 100, group("b"))
+    return state
+
+
+def test_while_too_many_digests_wait_no_further_one_is_taken_but_at_the_end() -> None:
+    state = crowded()
+    assert outcome(state, 900) == (None, "", 1_000)
+    assert outcome(state, 900, Urgency.EXIT) == ("exit", "", None)
+    del state.outgoing["<0>"]
+    assert outcome(state, 900) == ("new", "normal", 110)
 
 
 def test_at_exit_only_what_is_new_and_urgent_goes_before_the_end() -> None:

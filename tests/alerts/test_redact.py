@@ -213,6 +213,22 @@ def test_brackets_that_nobody_closes_hide_their_lines(size: int) -> None:
     assert REDACTOR.text(text).count("\n") == size
 
 
+@pytest.mark.parametrize(("open_", "hidden"), [(7, "[redacted]"), (8, "[redacted]\nabc1]")])
+def test_a_bracket_is_closed_on_a_later_line_unless_many_are_not_closed_at_all(
+    open_: int, hidden: str
+) -> None:
+    """Each bracket that nobody closes costs a look at the whole text: only eight are taken."""
+    text = "secrets=[x\n" * open_ + "secrets=[a,\nabc1]"
+    assert REDACTOR.text(text) == f"secrets={MARK}\n" * open_ + f"secrets={hidden}"
+
+
+@pytest.mark.parametrize(("gap", "hidden"), [(290, True), (291, False)])
+def test_a_value_is_looked_for_near_the_name_that_it_is_of(gap: int, hidden: bool) -> None:
+    """From the name's end to the value's beginning there are 300 characters at most."""
+    text = f'"name": "password"{" " * gap}"value": "abc1"'
+    assert (MARK in REDACTOR.text(text)) is hidden
+
+
 def test_every_character_is_taken() -> None:
     text = "".join(map(chr, range(0, sys.maxunicode, 7)))
     assert REDACTOR.text(text) == text

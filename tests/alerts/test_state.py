@@ -257,7 +257,9 @@ def test_what_dissolves_comes_back_even_if_its_group_was_forgotten() -> None:
     assert "a" not in state.groups
     outcome.report(state, NOBODY, POLICY, NOW + 2)
     assert accounts(state) == (5, 0, 5, 0)
-    assert state.groups[OTHER].pending is not None
+    known = state.groups[OTHER]
+    assert known.pending is not None
+    assert (known.first_at, known.seen_at) == (NOW + 2, NOW + 2)
 
 
 def test_what_comes_back_is_no_surge() -> None:
@@ -491,6 +493,23 @@ def test_a_full_table_forgets_the_one_longest_unseen() -> None:
     assert set(state.groups) == {"a", "c", "d"}
 
 
+def test_the_age_decides_which_group_is_forgotten_and_not_the_name() -> None:
+    state = State()
+    for n, name in enumerate("cba"):
+        states.merge(state, POLICY, NOW + n, group(name))
+    take(state, "<m>", NOW + 3)
+    states.merge(state, POLICY, NOW + 4, group("d"))
+    assert set(state.groups) == {"a", "b", "d"}
+
+
+def test_nothing_is_forgotten_for_the_others() -> None:
+    """Another process may have a full table: its other events come as such."""
+    state = received(group("a"), group("b"), as_other(group("x")))
+    take(state)
+    states.merge(state, POLICY, NOW + 1, group("c"))
+    assert set(state.groups) == {"a", "b", "c", OTHER}
+
+
 def test_without_room_events_go_to_the_others_which_are_always_new() -> None:
     state = received(*(group(name) for name in "abcde"))
     assert set(state.groups) == {"a", "b", "c", OTHER}
@@ -544,6 +563,14 @@ def test_samples_are_dropped_where_there_is_no_room_for_them_and_counts_are_not(
     state = received(big, small)
     assert state.groups["big"].pending == big
     assert state.groups["small"].pending == replace(small, samples=())
+
+
+def test_samples_that_just_fit_are_kept() -> None:
+    fitting = group("fitting", samples=(event("x" * 600_000),))
+    assert fitting.size == 600_000
+    assert received(fitting).groups["fitting"].pending == fitting
+    longer = group("longer", samples=(event("x" * 600_001),))
+    assert received(longer).groups["longer"].pending == replace(longer, samples=())
 
 
 # Losses.
@@ -784,11 +811,9 @@ def test_a_batch_is_merged_once() -> None:
 def test_the_processes_that_are_remembered_are_bounded() -> None:
     state = State()
     for number in range(300):
-        batch = Batch(source=f"p{number}", number=1, groups=(group(),))
+        batch = Batch(source=f"p{500 - number}", number=1, groups=(group(),))
         receive(state, batch, POLICY, NOW + number)
-    assert len(state.sources) == 200
-    assert "p299" in state.sources
-    assert "p0" not in state.sources
+    assert set(state.sources) == {f"p{500 - number}" for number in range(100, 300)}
 
 
 def test_the_oldest_of_too_many_digests_are_given_up() -> None:

@@ -23,7 +23,7 @@ from conversations import (
 )
 from typing_extensions import override
 
-from tocsin import SendError
+from tocsin import ConnectError, SendError
 from tocsin.mail.envelope import envelopes
 from tocsin.testing import Act, Drip, ScriptedSMTPServer
 
@@ -147,6 +147,17 @@ def test_the_error_says_how_many_and_the_first_reason() -> None:
     with ScriptedSMTPServer({".": [Act.CLOSE]}) as server, pytest.raises(SendError) as caught:
         handler_for(server).send(message(A))
     assert str(caught.value) == "1 of 1 recipients not accepted; a@example.com: no reply"
+
+
+def test_the_error_says_why_there_is_no_connection() -> None:
+    with (
+        ScriptedSMTPServer({"connect": "554 5.3.2 closed today"}) as server,
+        pytest.raises(SendError) as caught,
+    ):
+        handler_for(server).send([message(A), message(B)])
+    assert isinstance(caught.value.__cause__, ConnectError)
+    assert str(caught.value) == f"2 of 2 recipients not accepted; {caught.value.__cause__}"
+    assert f"127.0.0.1:{server.port}" in str(caught.value)
 
 
 # --- What is sent -----------------------------------------------------------------------------

@@ -227,4 +227,6 @@ def test_what_says_too_many(reply: Reply, yes: bool) -> None:
     alone = Fate.REFUSED if reply.final else Fate.DEFERRED
     assert fates(of_all(reply, [A, B])) == dict.fromkeys((A, B), Fate.TOO_MANY if yes else alone)
     assert fates(of_all(reply, [A])) == {A: alone}
-    assert fates(of_all(reply, [A], full=True)) == {A: Fate.TOO_MANY}
+    full = of_all(reply, [A], full=True)
+    assert fates(full) == {A: Fate.TOO_MANY}
+    assert full[A].reply is reply

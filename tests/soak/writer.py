@@ -83,7 +83,7 @@ def hurry() -> None:
     thread._HAND_OVER = 0.1
     outcome._FIRST_PAUSE, outcome._LAST_PAUSE = 0.1, 1.0
     # In an hour there are never so many mails as here in a minute.
-    state._MAX_OUTGOING = 200
+    state.MAX_OUTGOING = 200
 
 
 class Frail:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tocsin.alerts.grouping import Group
     from tocsin.alerts.settings import Policy
 
-_MAX_OUTGOING = 20  # digests that no recipient is known to have; then no further one is taken
+MAX_OUTGOING = 20  # digests that no recipient is known to have; then no further one is taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,12 +93,12 @@ class State:
     @property
     def full(self) -> bool:
         """Whether so many digests wait that no further one is taken."""
-        return sum(not one.counted for one in self.outgoing.values()) >= _MAX_OUTGOING
+        return sum(not one.counted for one in self.outgoing.values()) >= MAX_OUTGOING
 
     @property
     def excess(self) -> int:
         """How many more digests wait than should."""
-        return len(self.outgoing) - _MAX_OUTGOING
+        return len(self.outgoing) - MAX_OUTGOING
 
     @property
     def next_retry_at(self) -> float:

@@ -216,7 +216,7 @@ class FailoverStore:
 
 
 class _Lease:
-    """A lease: where it fails, the process starts to work alone; a state that is committed is noted."""
+    """A lease. If it fails, the process starts to work alone. A committed state is noted."""
 
     def __init__(
         self, lease: Lease, failed: Callable[[StoreError], None], note: Callable[[bytes], None]
