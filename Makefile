@@ -68,7 +68,7 @@ test-all:  ## the tests on each supported Python that is there; SUITES=test-fast
 
 constraints: $(READY)-check  ## constraints.txt anew: the newest releases that fit, for all Pythons and systems
 	$(BIN)/uv pip compile --quiet --upgrade --universal --no-annotate --python-version 3.11 \
-	  --custom-compile-command "make constraints" --group dev --all-extras pyproject.toml --output-file constraints.txt
+	  --custom-compile-command "make constraints" --group dev --group mutants --all-extras pyproject.toml --output-file constraints.txt
 
 soak: $(READY)-test  ## processes that are killed while they log and send; ARGS="--seconds 600"
 	$(PY) tests/soak/soak.py $(ARGS)
