@@ -524,6 +524,32 @@ def test_a_store_may_be_of_ones_own() -> None:
     assert lease.read(1)[0] is not None
 
 
+def test_a_configuration_builds_a_handler_once() -> None:
+    """It names a handler after building it, and a store keeps events apart by that name."""
+    opened: list[str] = []
+
+    def opens(scope: str) -> MemoryStore:
+        opened.append(scope)
+        return MemoryStore()
+
+    handler = configured({"store": opens, "app": "once"})
+    assert opened == ["once\x1f\x1falerts"]
+    handler.name = "alerts"
+    logging.getLogger("shop").error("boom")
+    handler.name = "another"  # its events stay where they are
+    assert opened == ["once\x1f\x1falerts"]
+
+
+def test_a_store_that_cannot_be_opened_leaves_no_handler_that_sends(tmp_path: Path) -> None:
+    """The next configuration closes all handlers, also one that was built in part."""
+    place = tmp_path / "alerts.db"
+    place.write_bytes(b"not a database, but a text file")
+    text = problem({"store": f"sqlite:{place}"})
+    assert "store:" in text
+    handler = configured({})
+    assert handler.stats.seen == 0
+
+
 def test_without_sqlite_a_store_in_a_file_is_refused(tmp_path: Path) -> None:
     """Python can be built without it."""
     program = f"""

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
 import stat
@@ -28,7 +29,7 @@ from tocsin.exceptions import StoreError
 from tocsin.forks import ForkGuard
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
 _APPLICATION = 0x746F6373  # "tocs": PRAGMA application_id
 _SCHEMA = 1  # PRAGMA user_version
@@ -79,13 +80,13 @@ class SQLiteFile:
         self._busy = busy
         self._prepared = False
         folder = self.path.parent
-        if not folder.is_dir():
+        if not _exists(folder, stat.S_ISDIR):
             raise StoreError(f"the folder '{folder}' does not exist")
         if not os.access(folder, os.W_OK | os.X_OK):
             raise StoreError(f"the folder '{folder}' can't be written to; SQLite makes files in it")
         with _uses:
             _make(self.path)
-        if not self.path.is_file():
+        if not _exists(self.path, stat.S_ISREG):
             raise StoreError(f"'{self.path}' is no regular file")
         if not os.access(self.path, os.R_OK | os.W_OK):
             raise StoreError(f"'{self.path}' can't be read and written")
@@ -215,6 +216,16 @@ class SQLiteFile:
         with contextlib.suppress(sqlite3.Error, OSError):  # the transaction is committed already
             if Path(f"{self.path}-wal").stat().st_size > _LOG:
                 sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _exists(path: Path, kind: Callable[[int], bool]) -> bool:
+    """Return whether there is a file of that kind. Since 3.14 `Path.is_dir` hides other errors."""
+    try:
+        return kind(path.stat().st_mode)
+    except OSError as error:
+        if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
+            return False
+        raise
 
 
 def _make(path: Path) -> None:
