@@ -40,21 +40,21 @@ _LOOK = 200  # batches of the usual store that have to be readable
 
 
 class FailoverStore:
-    """A store that goes on in memory while the usual one fails.
+    """A store that works in memory while the usual one fails.
 
     Args:
         usual: the usual store.
         spare: a store in memory.
         policy: the usual policy.
-        owner: this process's name for the leases of coming back; it spreads the mails of processes
-            that start to work alone together.
+        owner: this process's name. The mails of processes that start to work alone together are
+            spread by it.
         failed: called with the error when the process starts to work alone; returns its text.
         ticks: returns seconds that pass steadily.
 
     Attributes:
         usual: the usual store.
         trouble: why the process works alone; "" if it does not.
-        left_behind: digests of this process alone that were given up when it came back.
+        left_behind: digests that were given up when the process came back.
     """
 
     def __init__(
@@ -75,9 +75,7 @@ class FailoverStore:
         self._ticks = ticks
         spread = hashlib.blake2b(owner.encode(), digest_size=2).digest()
         self._policies = policy, alone(policy, int.from_bytes(spread) / 0xFFFF)
-        self._lock = (
-            threading.RLock()
-        )  # held while the process starts to work alone, and comes back
+        self._lock = threading.RLock()  # held while `trouble` changes
         self._try_at = 0.0
         self._owner = owner
         self._returns = 0
@@ -140,10 +138,10 @@ class FailoverStore:
     def __repr__(self) -> str:
         return f"<FailoverStore {self.usual!r}{', alone: ' if self.trouble else ''}{self.trouble}>"
 
-    # Going alone
+    # Working alone
 
     def go_alone(self, error: StoreError) -> None:
-        """Go on in memory, as the usual store fails."""
+        """Work in memory from now on, as the usual store fails."""
         with self._lock:
             if not self.trouble:
                 self._try_at = self._ticks() + _RETRY

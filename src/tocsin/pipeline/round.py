@@ -117,6 +117,7 @@ class Round:
         return pause
 
     def _try(self, urgency: Urgency, until: float) -> float | None:
+        """Run the steps; again if the store fails, or if the lead is lost in the last round."""
         for last in (False, False, True):
             try:
                 return self._run(urgency, until)
