@@ -6,8 +6,8 @@ calls each registered callback first.
 
 A thread in guarded work may need any lock, as a finalizer may run in it and log. So a guard has no
 lock, and a fork holds no lock while it waits. Only when there is no guarded work, the fork takes
-the lock of the logging module, as logging itself does next. A thread that has that lock begins no
-guarded work then.
+the lock of the logging module, which logging itself takes next at a fork. A thread that has that
+lock begins no guarded work then.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Each reason has a function that returns its time: `still_at`, `quiet_at`, `worse_at`; for a new
 group, `causes` adds `group_wait`. `told_now` sets the interval until a group is told again. The
-rule when to try a digest again that couldn't be sent is in `outcome`.
+rule of when a digest that couldn't be sent is tried again is in `outcome`.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ class Policy:
     Attributes:
         group_wait: how long a new group gathers events before it is told.
         urgent_level: the lowest level at which a new group is told without waiting.
-        repeat_after: how long after it was told a group is told again, if its events continue. The
-            time doubles with each repeat.
+        repeat_after: the time from one mail about a group to the next, if its events continue. It
+            doubles with each repeat.
         repeat_max: the longest such time. After this time without an event, the time between
             repeats is `repeat_after` again.
         surge_min: to count as worse, a known group must have at least so many events in a minute.
@@ -30,11 +30,12 @@ class Policy:
         quiet_after: how long after its last event a group is told for a last time; or three times
             the mean time between its events, if that is longer.
         forget_after: after how long without an event a group counts as new again.
-        burst: how many mails may be sent at once for new and worse groups, or within
-            `repeat_after` after another mail. Urgent groups have as many more.
+        burst: how many mails may be sent without a pause about new and worse groups, or within
+            `repeat_after` after another mail. Urgent groups have the same number again.
         refill: how long it takes until one more mail may be sent.
         at_exit: whether one mail is sent at the end; before it, only urgent new groups are told.
-        max_groups: how many groups are told apart; events of further groups count as "other".
+        max_groups: how many groups are counted separately; events of further groups count as
+            "other".
         shown_groups: how many groups a mail shows; it states how many more there are.
     """
 

@@ -1,7 +1,7 @@
 """The opening of a conversation: connection, greeting, TLS, login (RFC 5321, 3207, 4954).
 
-A protection that the user asked for is there, or the client sends nothing: without STARTTLS no
-mail, without TLS no credentials, without the login no mail.
+If a protection that the user asked for is missing, the client goes no further: no mail without
+that STARTTLS or that login. Credentials are not sent without TLS.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The pool: open sessions that a handler keeps between two calls of `send`.
 
 Sessions are kept only inside a `with handler.connect()` block. A session belongs to the process
-that has opened it: a child of a fork closes the parent's sessions without a word, as a QUIT would
+that has opened it: a child of a fork closes the parent's sessions without a QUIT, which would
 end the parent's conversation.
 """
 

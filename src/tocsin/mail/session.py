@@ -1,7 +1,7 @@
 """A session: an open, logged-in conversation, in which one transaction follows another.
 
-Where the server offers PIPELINING (RFC 2920), a transaction's commands are sent together; and where
-the server copes with it (see pipelining.py), together with the final dot of the one before.
+Where the server offers PIPELINING (RFC 2920), a transaction's commands are sent together. Where the
+server copes with it (see pipelining.py), they are sent with the final dot of the previous one.
 
 A session ends when the server and the client may no longer agree on the next reply, after 100
 transactions, or after 4 idle minutes.

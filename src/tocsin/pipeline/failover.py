@@ -6,7 +6,7 @@ about digests that are in the usual store are kept until that store works.
 
 Each minute the process tries to come back. It comes back when the usual store can be led and read,
 and no digest of its own is being sent. Then it appends the unmailed events and the reports to the
-usual store. A digest that some recipients still do not have is given up.
+usual store. A digest of its own that some recipients have, and others still do not, is given up.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 - Hand over: the events of the intake are appended to the store.
 - Lead and merge: this process becomes the leader, and merges what all processes have appended.
-- Decide: the policy says whether a digest is due; a digest that waits may be due once more.
+- Decide: the policy says whether a digest is due, or an unsent digest is to be tried again.
 - Claim: the digest is taken and claimed, and that is committed before it is sent.
 - Send and report: the email handler sends it, and each result is appended to the store.
 

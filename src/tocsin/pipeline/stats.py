@@ -33,11 +33,13 @@ class Stats:
         dropped: records that were lost before they reached the store.
         mails_sent: mails that at least one recipient's server accepted.
         mails_failed: attempts to send a mail that failed for at least one recipient.
-        retries: further attempts to send a mail to the recipients that don't have it.
+        retries: further attempts to send a mail that some recipients have, or may have, to the
+            other recipients.
         last_error: why the latest attempt failed; None if it succeeded.
-        next_mail_at: when the next mail is due, in seconds since the epoch; None if none is.
-        store: the store's accounts, as this process last read them; None if it was never the
-            leader.
+        next_mail_at: when the next mail is due, in seconds since the epoch, as this process last
+            knew it as the leader; None if no mail is due.
+        store: the store's accounts, as this process last read them as the leader; None if it was
+            never the leader.
     """
 
     seen: int

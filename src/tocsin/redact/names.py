@@ -1,4 +1,4 @@
-"""Names of secrets, and values that are no secret although their name is one.
+"""Names of secrets, and values that are no secret although they have the name of one.
 
 The last words of a name decide: `token_count` is a count.
 """

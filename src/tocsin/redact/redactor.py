@@ -3,8 +3,8 @@ r"""The redactor: takes secrets out of text, and keeps all other text, which hel
 A secret is recognized by its name (`password=`, `"apiKey":`, `Cookie:`), by its form (`ghp_…`, a
 JWT, a private key, a card number) or by its place (`scheme://user:HERE@host`). The last words of a
 name decide: `token_count` is a count. In doubt a value is redacted. A value that can't be a secret
-stays: None, true, an empty text, a placeholder, a plain number of `tokens`, and in a line of code a
-call, or the same name again (`password=password`).
+stays: None, true, an empty text, a placeholder, a plain number after a plural (`tokens=500`),
+and in a line of code a call, or the same name again (`password=password`).
 """
 
 from __future__ import annotations

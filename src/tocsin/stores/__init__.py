@@ -1,1 +1,1 @@
-"""Stores: where groups and undelivered digests wait. A store gives atomicity and nothing else."""
+"""Stores: where groups and unsent digests wait. A store gives atomicity and nothing else."""
