@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -51,3 +53,11 @@ def test_dots_that_smtp_adds_are_taken_away_and_missing_ones_show() -> None:
             sock.sendall(b"..stuffed\r\n.unstuffed\r\n...\r\n.\r\n")
             assert reader.readline().startswith(b"250")
     assert server.messages[0].data == b".stuffed\r\nunstuffed\r\n..\r\n"
+
+
+def test_the_command_prints_its_port_and_how_it_is_used() -> None:
+    command = [sys.executable, "-m", "tocsin.testing"]
+    served = subprocess.run(command, input="", capture_output=True, text=True, check=True)
+    assert 0 < int(served.stdout) < 65_536
+    told = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True)
+    assert told.stdout.startswith("usage: python -m tocsin.testing [-h] [port]")

@@ -6,6 +6,7 @@ standard input ends.
 
 from __future__ import annotations
 
+import argparse
 import sys
 
 from tocsin.testing import ScriptedSMTPServer
@@ -13,7 +14,9 @@ from tocsin.testing import ScriptedSMTPServer
 
 def main() -> None:
     """Run the command."""
-    with ScriptedSMTPServer(port=int(sys.argv[1]) if len(sys.argv) > 1 else 0) as server:
+    parser = argparse.ArgumentParser("python -m tocsin.testing", description=__doc__)
+    parser.add_argument("port", type=int, nargs="?", default=0, help="by default a free one")
+    with ScriptedSMTPServer(port=parser.parse_args().port) as server:
         sys.stdout.write(f"{server.port}\n")
         sys.stdout.flush()
         sys.stdin.read()
