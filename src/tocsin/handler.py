@@ -140,14 +140,16 @@ class AlertHandler(Emitter):
         if not configured:
             levels.check_level(level, self._alert_level, self._context)
         self._engine = Engine(parts, store, config.build_store)
-        if name is not None or not configured:
+        # It gives a name only to a handler that it has called itself.
+        caller = sys._getframe(1).f_globals.get("__name__")  # noqa: SLF001 - nothing else names the caller
+        if name is not None or not configured or caller != "logging.config":
             self._engine.begin(label)
         # This call registers the handler with logging. It comes late, so that a configuration that
         # closes all handlers never finds one that is only half built.
         super().__init__(level)
         if name is not None:
             super().set_name(name)
-        if self._engine.process:
+        if name is not None or not configured:
             self._engine.resume()
         if watch:
             self._uncaught = ExceptHook(self.handle)
@@ -159,8 +161,14 @@ class AlertHandler(Emitter):
         A store keeps the events of each name apart. Set the name before the first record: later,
         events stay under the earlier name.
         """
+        try:
+            begun = self._engine.begin(name or "")
+        except Exception:
+            if not self._engine.process:  # nothing must use a handler that is only half built
+                self.close()
+            raise
         super().set_name(name)
-        if self._engine.begin(name or ""):
+        if begun:
             self._engine.resume()
 
     @property
@@ -214,7 +222,7 @@ class AlertHandler(Emitter):
             Whether no event is unmailed now.
         """
         self._engine.hurry(Urgency.ALL, timeout)
-        return self._engine.worker.round.ledger.nothing_left
+        return self._engine.nothing_left
 
     @property
     def stats(self) -> Stats:
