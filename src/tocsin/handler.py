@@ -140,9 +140,7 @@ class AlertHandler(Emitter):
         if not configured:
             levels.check_level(level, self._alert_level, self._context)
         self._engine = Engine(parts, store, config.build_store)
-        # It gives a name only to a handler that it has called itself.
-        caller = sys._getframe(1).f_globals.get("__name__")  # noqa: SLF001 - nothing else names the caller
-        if name is not None or not configured or caller != "logging.config":
+        if name is not None or not (configured and _built_by_logging()):
             self._engine.begin(label)
         # This call registers the handler with logging. It comes late, so that a configuration that
         # closes all handlers never finds one that is only half built.
@@ -161,15 +159,8 @@ class AlertHandler(Emitter):
         A store keeps the events of each name apart. Set the name before the first record: later,
         events stay under the earlier name.
         """
-        try:
-            begun = self._engine.begin(name or "")
-        except Exception:
-            if not self._engine.process:  # nothing must use a handler that is only half built
-                self.close()
-            raise
+        self._begin(name or "")
         super().set_name(name)
-        if begun:
-            self._engine.resume()
 
     @property
     def name(self) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -238,6 +229,12 @@ class AlertHandler(Emitter):
             f"<AlertHandler {self._engine.parts.sender.identity} ({level}), "
             f"{stats.seen} seen, {pending} pending, {mails} sent>"
         )
+
+
+def _built_by_logging() -> bool:
+    """Return whether `logging.config` calls the class of a handler: it gives the name next."""
+    caller = sys._getframe(2)  # noqa: SLF001 - nothing else names the caller
+    return caller.f_globals.get("__name__") == "logging.config"
 
 
 _KNOWN = (
