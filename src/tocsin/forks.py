@@ -13,6 +13,7 @@ lock begins no guarded work then.
 from __future__ import annotations
 
 import inspect
+import itertools
 import logging
 import os
 import threading
@@ -84,7 +85,8 @@ class ForkGuard:
 
 
 _guards: list[ForkGuard] = []
-_callbacks: list[Callable[[], Callable[[], object] | None]] = []
+_callbacks: dict[int, Callable[[], object]] = {}
+_keys = itertools.count()
 _process = os.getpid()
 
 imports: ForkGuard = ForkGuard()
@@ -94,13 +96,18 @@ imports: ForkGuard = ForkGuard()
 def on_fork(in_child: Callable[[], object]) -> None:
     """Call a function in each child after a fork, in the order of registration.
 
+    Each function is called, even if another one raises.
+
     Args:
         in_child: the function, or a method, whose object is held weakly.
     """
-    _callbacks[:] = [one for one in _callbacks if one() is not None]
-    _callbacks.append(
-        weakref.WeakMethod(in_child) if inspect.ismethod(in_child) else lambda: in_child
-    )
+    key = next(_keys)
+    if not inspect.ismethod(in_child):
+        _callbacks[key] = in_child
+        return
+    function, drop = in_child.__func__, _callbacks.pop
+    found = weakref.ref(in_child.__self__, lambda _: drop(key, None))
+    _callbacks[key] = lambda: None if (owner := found()) is None else function(owner)
 
 
 def notice_fork() -> bool:
@@ -148,10 +155,14 @@ def _in_child() -> None:
     _forking.clear()  # the lock of logging has been made anew by logging
     for guard in _guards:
         guard.begin_in_child()
-    for found in _callbacks:
-        callback = found()
-        if callback is not None:
+    failed: BaseException | None = None
+    for callback in tuple(_callbacks.values()):
+        try:
             callback()
+        except BaseException as error:  # noqa: BLE001 - it is raised when all were called
+            failed = error
+    if failed is not None:
+        raise failed
 
 
 if hasattr(os, "register_at_fork"):

@@ -140,14 +140,14 @@ class AlertHandler(Emitter):
         if not configured:
             levels.check_level(level, self._alert_level, self._context)
         self._engine = Engine(parts, store, config.build_store)
-        if name is not None or not configured:
+        if name is not None or not (configured and _built_by_logging()):
             self._engine.begin(label)
         # This call registers the handler with logging. It comes late, so that a configuration that
         # closes all handlers never finds one that is only half built.
         super().__init__(level)
         if name is not None:
             super().set_name(name)
-        if self._engine.process:
+        if name is not None or not configured:
             self._engine.resume()
         if watch:
             self._uncaught = ExceptHook(self.handle)
@@ -159,9 +159,8 @@ class AlertHandler(Emitter):
         A store keeps the events of each name apart. Set the name before the first record: later,
         events stay under the earlier name.
         """
+        self._begin(name or "")
         super().set_name(name)
-        if self._engine.begin(name or ""):
-            self._engine.resume()
 
     @property
     def name(self) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -214,7 +213,7 @@ class AlertHandler(Emitter):
             Whether no event is unmailed now.
         """
         self._engine.hurry(Urgency.ALL, timeout)
-        return self._engine.worker.round.ledger.nothing_left
+        return self._engine.nothing_left
 
     @property
     def stats(self) -> Stats:
@@ -230,6 +229,12 @@ class AlertHandler(Emitter):
             f"<AlertHandler {self._engine.parts.sender.identity} ({level}), "
             f"{stats.seen} seen, {pending} pending, {mails} sent>"
         )
+
+
+def _built_by_logging() -> bool:
+    """Return whether `logging.config` calls the class of a handler: it gives the name next."""
+    caller = sys._getframe(2)  # noqa: SLF001 - nothing else names the caller
+    return caller.f_globals.get("__name__") == "logging.config"
 
 
 _KNOWN = (

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from parts import bare_server, parts_of, smtp_server, worker_of
 
-from tocsin import AlertHandler, SMTPEmailHandler, TestEmailHandler
+from tocsin import AlertHandler, ConfigError, SMTPEmailHandler, TestEmailHandler
 from tocsin.config import build_policy, build_store
 from tocsin.stores.memory import MemoryStore
 
@@ -293,6 +293,62 @@ def test_a_handler_that_could_not_be_built_is_unknown_to_logging() -> None:
         configured({"to": "nobody"})
     configured({})
     assert caught.value.__traceback__ is not None
+
+
+@pytest.mark.parametrize("uncaught", [False, True])
+def test_a_handler_whose_store_could_not_be_opened_is_of_no_use(*, uncaught: bool) -> None:
+    """The error holds on to it, while the program ends or is configured again."""
+    before = sys.excepthook, threading.excepthook
+    with pytest.raises(ValueError, match="Unable to configure") as caught:
+        configured({"store": "sqlite:////no/such/folder/a.db", "uncaught": uncaught})
+    assert isinstance(caught.value.__cause__, ConfigError)
+    assert (sys.excepthook, threading.excepthook) == before
+    assert "alerts" not in logging._handlers  # type: ignore[attr-defined]
+    configured({})
+
+
+class Wrapped(logging.Handler):
+    """A handler that has an alert handler, which no configuration names."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__()
+        self.inner = AlertHandler(to="a@x.example", from_addr="b@x.example", **options)
+
+    def createLock(self) -> None:
+        self.lock = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.inner.handle(record)
+
+
+def wrapped(**options: Any) -> AlertHandler:
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "handlers": {"wrapped": {"()": Wrapped, **options}},
+            "loggers": {"shop": {"handlers": ["wrapped"]}},
+        }
+    )
+    (handler,) = logging.getLogger("shop").handlers
+    assert isinstance(handler, Wrapped)
+    return handler.inner
+
+
+def test_a_handler_within_another_one_names_its_bad_store_when_it_is_built() -> None:
+    with pytest.raises(ValueError, match="Unable to configure") as caught:
+        wrapped(store="sqlite:////no/such/folder/a.db")
+    assert isinstance(caught.value.__cause__, ConfigError)
+
+
+def test_a_handler_within_another_one_has_begun_when_threads_log() -> None:
+    """Each thread would begin it, and records of all but one would be lost."""
+    handler = wrapped(email={"handler": "test"})
+    assert handler.send_now()
+    begun = worker_of(handler)
+    logging.getLogger("shop").error("boom")
+    assert worker_of(handler) is begun
+    assert handler.stats.seen == 1
 
 
 def problem(options: dict[str, Any]) -> str:

@@ -182,3 +182,43 @@ def test_it_tries_to_come_back_each_minute_only() -> None:
     clock.now += 1
     store.come_back()
     assert (store.trouble, store.durable) == ("", True)
+
+
+class Partly(Breaking):
+    """A store whose leases fail in one of their methods, when it is told to."""
+
+    method = ""
+
+    @override
+    def lead(self, owner: str, ttl: float) -> MemoryLease | None:
+        lease = super().lead(owner, ttl)
+
+        def broken(*_: object) -> None:
+            raise OSError("the server is gone")
+
+        if lease is not None and self.method:
+            setattr(lease, self.method, broken)
+        return lease
+
+
+@pytest.mark.parametrize("method", ["read", "commit"])
+def test_a_store_that_fails_in_part_is_neither_used_nor_kept_from_other_processes(
+    method: str,
+) -> None:
+    """What is handed back to it would be mailed only once it works, and others may use it."""
+    clock = Clock()
+    usual = Partly(clock)
+    store = failover(usual, clock)
+    usual.broken = True
+    store.append(batch(1, 5))
+    usual.broken, usual.method = False, method
+    store.come_back(now=True)
+    assert store.trouble
+    assert usual.lead("another process", 10) is not None
+    usual.method = ""
+    clock.now += 71
+    store.come_back()
+    assert not store.trouble
+    lease = usual.lead("reader", 10)
+    assert lease is not None
+    assert merged(lease).received == 5

@@ -600,6 +600,29 @@ def test_a_full_mailbox_keeps_nobody_alone(capsys: pytest.CaptureFixture[str]) -
     assert "could not be mailed in time to b@x:" in capsys.readouterr().err
 
 
+def test_an_alert_that_is_given_up_when_the_store_is_back_is_kept_before_the_next_mail(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A mail server may hang until the process ends."""
+    told: list[str] = []
+
+    def mood(them: list[str]) -> Receipt:
+        told.append(capsys.readouterr().err)
+        return full_for_b(them)
+
+    process = slow(Moody(mood), to="a@x,b@x")
+    gone_alone(process)
+    process.store.broken = True  # type: ignore[attr-defined]
+    process.run(after=360)
+    process.store.broken = False  # type: ignore[attr-defined]
+    process.log("another", level=50)
+    before = len(told)
+    process.run(after=61)
+    assert not process.journal.store.trouble
+    assert len(told) > before
+    assert "could not be mailed in time to b@x:" in told[before]
+
+
 # Much that waits
 
 

@@ -462,3 +462,93 @@ def test_a_child_that_is_forked_after_the_end_was_seen_to_sends_its_own(stage: S
         flags=QUIET,
     )
     assert result.mailed == ("child",)
+
+
+def test_a_handler_built_in_a_child_that_python_was_not_told_of_keeps_its_events(
+    stage: Stage,
+) -> None:
+    """The earlier handlers begin anew at their first record; this one has begun there."""
+    result = stage.run(
+        "built past",
+        """
+        import ctypes
+        from tocsin import AlertHandler
+
+        if ctypes.PyDLL(None).fork() == 0:
+            options = {"to": "a@x.example", "from_addr": "b@x.example"}
+            later = AlertHandler(email={"handler": "test"}, **options)
+            for _ in range(3):
+                later.handle(logging.LogRecord("app", 40, "main.py", 7, "boom", (), None))
+            log.error("mark-child")
+            assert later.stats.seen == 3
+            assert later.send_now()
+            assert later.stats.mails_sent == 1
+            sys.exit()
+        assert os.wait()[1] == 0
+        """,
+    )
+    assert result.code == 0, result.error
+    assert sorted(result.mailed) == ["child"]
+
+
+def test_a_store_that_exits_in_the_child_keeps_no_other_handler_from_beginning(
+    stage: Stage,
+) -> None:
+    """A store of one's own may do anything; what the parent has counted must not be sent twice."""
+    result = stage.run(
+        "exits",
+        """
+        from tocsin import AlertHandler
+        from tocsin.stores.memory import MemoryStore
+
+        parent = os.getpid()
+
+        def store(scope):
+            if os.getpid() != parent:
+                raise SystemExit(7)
+            return MemoryStore()
+
+        options = {"to": "a@x.example", "from_addr": "b@x.example", "email": {"handler": "test"}}
+        first = AlertHandler(store=store, **options)
+        second = AlertHandler(**options)
+        second.handle(logging.LogRecord("app", 40, "main.py", 7, "boom", (), None))
+        if os.fork() == 0:
+            assert second.stats.seen == 0
+            sys.exit()
+        assert os.wait()[1] == 0
+        """,
+    )
+    assert result.code == 0, result.error
+
+
+def test_handlers_that_threads_build_at_once_all_begin_anew_in_a_child(stage: Stage) -> None:
+    """Each is one of those that are called in a child, whatever other threads build meanwhile."""
+    result = stage.run(
+        "at once",
+        """
+        from tocsin import forks
+
+        class Member:
+            def begin(self):
+                begun.append(self)
+
+        def build():
+            for _ in range(5000):
+                member = Member()
+                members.append(member)
+                forks.on_fork(member.begin)
+                forks.on_fork(Member().begin)  # it is gone at once
+
+        begun, members = [], []
+        sys.setswitchinterval(1e-6)
+        threads = [threading.Thread(target=build) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if os.fork() == 0:
+            os._exit({*map(id, begun)} != {*map(id, members)} or len(begun) != len(members))
+        assert os.wait()[1] == 0
+        """,
+    )
+    assert result.code == 0, result.error

@@ -81,6 +81,17 @@ class Emitter(logging.Handler):
                 else:
                     self.handleError(record)
 
+    def _begin(self, name: str) -> None:
+        """Begin under a name. A handler whose store cannot be opened is closed."""
+        try:
+            begun = self._engine.begin(name)
+        except Exception:
+            if not self._engine.process:  # nothing must use a handler that is only half built
+                self.close()
+            raise
+        if begun:
+            self._engine.resume()
+
     def _emit_plain(self, record: logging.LogRecord) -> None:
         """Take what can be kept of a record that can't be taken as it is."""
         usual = plain(record, time.time())

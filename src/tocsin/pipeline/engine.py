@@ -52,6 +52,7 @@ class Engine:
         self._name = ""
         self._inherited = False
         self._generation = leftovers.generation()
+        notice_fork()  # before this engine is one of those that begin anew
         on_fork(self._begin_in_child)
 
     @property
@@ -59,6 +60,11 @@ class Engine:
         """The accounts, now."""
         self.check_process()
         return self.worker.round.ledger.stats
+
+    @property
+    def nothing_left(self) -> bool:
+        """Whether no event is unmailed."""
+        return not self.process or self.worker.round.ledger.nothing_left
 
     def begin(self, name: str = "") -> bool:
         """Begin under the handler's name, by which its events are kept apart in a store.

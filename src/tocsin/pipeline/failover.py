@@ -187,17 +187,20 @@ class FailoverStore:
         self.trouble = ""
 
     def _is_usable(self) -> bool:
-        """Return whether the usual store can be led again, and everything in it can be read."""
+        """Return whether the usual store can be led, read and committed to again."""
         with _store_errors():
             lease = self.usual.lead(self._owner, _LEASE)
-            if lease is None:
-                return False
-            raw, entries = lease.read(_LOOK)
-            lease.release()
-        if raw is not None:
-            load(State, raw)
-        for entry in entries:
-            load(Batch, entry.batch)
+        if lease is None:
+            return False
+        watched = _Lease(lease, self.go_alone, _forget)
+        try:
+            raw, entries = watched.read(_LOOK)
+            state = State() if raw is None else load(State, raw)
+            for entry in entries:
+                load(Batch, entry.batch)
+            watched.commit(dump(state) if raw is None else raw, ())
+        finally:
+            watched.release()  # else no process could lead until it ends
         return True
 
     def _hand_back(self, groups: tuple[Group, ...], dropped: int) -> None:

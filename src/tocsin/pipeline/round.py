@@ -106,15 +106,19 @@ class Round:
         Returns:
             Seconds until there is something to do, if nothing happens before; None for never.
         """
-        self.journal.come_back()
+        self._come_back()
         pause = self._try(urgency, until)
         if self.journal.owes and urgency is Urgency.EXIT and time.monotonic() < until:
-            self.journal.come_back(now=True)
-        for outgoing in self.journal.left_behind():
-            self._undelivered.keep("this alert could not be mailed in time", outgoing)
+            self._come_back(now=True)
         if self._store.trouble and (self.ledger.has_unmailed or self.journal.owes):
             pause = min(self._store.retry_in, float("inf") if pause is None else pause)
         return pause
+
+    def _come_back(self, *, now: bool = False) -> None:
+        """Come back to the usual store, and keep the alerts that are given up with that."""
+        self.journal.come_back(now=now)
+        for outgoing in self.journal.left_behind():  # at once: a send may outlast the process
+            self._undelivered.keep("this alert could not be mailed in time", outgoing)
 
     def _try(self, urgency: Urgency, until: float) -> float | None:
         """Run the steps; again if the store fails, or if the lead is lost in the last round."""
