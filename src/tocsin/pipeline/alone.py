@@ -43,7 +43,7 @@ class Alone:
         except StoreError:
             self.store.append(raw)
             return
-        digests = load(State, self._latest).outgoing if self._latest else {}
+        digests = load(State, self._latest).outgoing if self._latest and batch.reports else {}
         reports = [one for one in batch.reports if one.message_id not in digests]
         if reports:
             elsewhere = replace(batch, groups=(), dropped=0, reports=tuple(reports))

@@ -86,10 +86,11 @@ class Claims:
         self._ends[name] = now + longest
         lead.commit()
 
-    def is_free(self, outgoing: Outgoing, lead: Leadership) -> bool:
-        """Return whether no other process sends a digest now."""
-        own = outgoing.claimed_by in {"", self._journal.owner}
-        return own or outgoing.claimed_until <= lead.now
+    def free(self, lead: Leadership) -> list[Outgoing]:
+        """Return the digests that no other process sends now."""
+        ours = {"", self._journal.owner}
+        digests = lead.state.outgoing.values()
+        return [one for one in digests if one.claimed_by in ours or one.claimed_until <= lead.now]
 
     def end(self, outgoing: Outgoing) -> float:
         """End a claim, and return when the send has to be over; 0 if there is no claim."""

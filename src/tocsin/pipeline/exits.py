@@ -79,27 +79,28 @@ def ended() -> bool:
 
 
 def finish() -> None:
-    """Send everything that is unmailed; after a second interruption, give up what is left.
+    """Send everything that is unmailed. A second interruption abandons the wait for one worker.
 
     Raises:
         BaseException: what a signal handler has raised meanwhile, such as SystemExit.
     """
     began_at = time.monotonic()
+    unsettled = [member for member in members() if not member.settled]
+    numbers: dict[Any, int] = {}
     interrupted: BaseException | None = None
-    for patient in (True, True, False, False):
-        # The next signal may come at any point: as little as possible is outside of `try`.
-        try:
-            for member, number in [(one, one.ask(Urgency.EXIT)) for one in _unsettled()]:
-                member.leave(number, began_at + (member.exit_timeout if patient else 0))
-            break
-        except BaseException as error:  # noqa: BLE001 - it is raised in the end
-            interrupted = error
+    for member in unsettled:
+        for patient in (True, True, False, False):
+            # The next signal may come at any point: as little as possible is outside of `try`.
+            try:
+                for one in unsettled:  # all of them first: their rounds run at the same time
+                    numbers[one] = numbers.get(one) or one.ask(Urgency.EXIT)
+                member.leave(numbers[member], began_at + (member.exit_timeout if patient else 0))
+                break
+            except BaseException as error:  # noqa: BLE001 - it is raised in the end
+                interrupted = error
+                numbers.pop(member, None)  # its round may have run in this thread, and be over
     if interrupted is not None:
         raise interrupted
-
-
-def _unsettled() -> list[Any]:
-    return [member for member in members() if not member.settled]
 
 
 @atexit.register  # logging registers its own hook before, so this one runs first

@@ -191,11 +191,8 @@ class Round:
                     return
                 if again and (urgency is Urgency.EXIT or not lead.state.full):
                     self._claims.take_rest(lead, urgency, audience, until)
-                waiting = lead.state.outgoing.items()
                 left = [
-                    one
-                    for name, one in waiting
-                    if name not in tried and self._claims.is_free(one, lead)
+                    one for one in self._claims.free(lead) if one.digest.message_id not in tried
                 ]
                 if left:  # the latest first: it has most news
                     self._claims.claim(left[-1], lead, until)

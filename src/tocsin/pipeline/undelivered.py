@@ -55,8 +55,7 @@ class Undelivered:
     def give_up_all(self, lead: Leadership, audience: Audience) -> None:
         """Give up everything that no other handler sends, as there is no later attempt."""
         self._claims.take_rest(lead, Urgency.EXIT, audience)
-        free = [one for one in lead.state.outgoing.values() if self._claims.is_free(one, lead)]
-        self._give_up("this alert could not be mailed", free, lead)
+        self._give_up("this alert could not be mailed", self._claims.free(lead), lead)
 
     def _give_up(self, why: str, digests: list[Outgoing], lead: Leadership) -> None:
         for outgoing in digests:
