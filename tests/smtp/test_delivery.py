@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from conversations import (
     LOSSES,
+    PLAIN,
     commands,
     deliveries,
     everybody_once,
@@ -84,6 +85,40 @@ def test_a_deadline_between_two_transactions(features: Sequence[str]) -> None:
         "the deadline passed before the message was sent"
     }
     assert len(server.messages) == 1
+
+
+# --- Losses -----------------------------------------------------------------------------------
+
+
+def outcomes(script: dict[str, Any], *names: str, **options: Any) -> list[str]:
+    """Return the messages that were accepted; the server loses what the script says."""
+    with ScriptedSMTPServer(script, features=PLAIN) as server:
+        receipts = send(handler_for(server, **options), [message(name) for name in names])
+    assert all(receipt.accepted or receipt.deferred for receipt in receipts)
+    return [name for receipt in receipts for name in receipt.accepted]
+
+
+LOST = LOSSES["421"]
+
+
+def test_a_message_that_loses_two_connections_in_a_row_waits_for_another_call() -> None:
+    assert outcomes({"MAIL": [LOST, None]}, A, B) == [A, B]
+    assert outcomes({"MAIL": [LOST, LOST, None]}, A, B) == [B]
+
+
+def test_the_loss_of_a_connection_that_was_of_use_does_not_count() -> None:
+    """Some servers take one message at a time, and close."""
+    assert outcomes({"MAIL": [None, LOST, LOST, None]}, A, B) == [A, B]
+
+
+def test_a_message_that_was_sent_begins_the_count_again() -> None:
+    """Three losses follow it that count, two of B and one of C; the fourth would end the call."""
+    assert outcomes({"MAIL": [None, LOST, LOST, LOST, LOST, None]}, A, B, C) == [A, C]
+    assert outcomes({"MAIL": [LOST, LOST, LOST, LOST, None]}, A, B, C) == []
+
+
+def test_losses_end_the_call_also_where_the_number_of_recipients_is_limited() -> None:
+    assert outcomes({"MAIL": LOST}, A, B, recipients_per_message=2) == []
 
 
 # --- Reports ----------------------------------------------------------------------------------
