@@ -15,10 +15,11 @@ PYTHONS := $(filter-out $(EXCEPT),3.11 3.12 3.13 3.14)
 ALL_PYTHONS := $(shell pyenv versions --bare 2>/dev/null | sort -rV | paste -sd: -)
 
 # Tests that start many programs, and take their time.
-PROCESSES := tests/lifecycle tests/soak tests/stores/test_kills.py
+KILLS := tests/soak tests/stores/test_kills.py
+PROCESSES := tests/lifecycle $(KILLS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-processes test-all constraints soak bench bench-smtp bench-emit bench-digest bench-stores pictures check lint types imports docs wheel mutants clean
+.PHONY: help demo test test-fast test-processes coverage test-all constraints soak bench bench-smtp bench-emit bench-digest bench-stores pictures check lint types imports docs wheel mutants clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -43,7 +44,13 @@ test-fast: $(READY)-test  ## the tests that need nothing but Python, in a minute
 	$(PY) -m pytest @tests/fast.txt $(ARGS)
 
 test-processes: $(READY)-test  ## programs that start, fork and end in every way, or are killed
-	$(PY) -m pytest $(PROCESSES) $(ARGS)
+	COVERAGE_FILE=.coverage.processes $(PY) -m pytest --cov --cov-config=tests/processes.coveragerc \
+	  --cov-report= --cov-fail-under=0 tests/lifecycle $(ARGS)
+	$(PY) -m pytest $(KILLS) $(ARGS)
+
+coverage:  ## what both suites cover of the pipeline, with all processes: at least 95 %
+	$(BIN)/coverage combine --quiet --keep --data-file=.coverage.all .coverage .coverage.processes
+	$(BIN)/coverage report --data-file=.coverage.all --rcfile=tests/processes.coveragerc --skip-covered
 
 test-all: SUITES ?= test test-processes
 test-all:  ## the tests on each supported Python that is there; SUITES=test-fast for less
@@ -61,7 +68,7 @@ test-all:  ## the tests on each supported Python that is there; SUITES=test-fast
 
 constraints: $(READY)-check  ## constraints.txt anew: the newest releases that fit, for all Pythons and systems
 	$(BIN)/uv pip compile --quiet --upgrade --universal --no-annotate --python-version 3.11 \
-	  --custom-compile-command "make constraints" --group dev --all-extras pyproject.toml --output-file constraints.txt
+	  --custom-compile-command "make constraints" --group dev --group mutants --all-extras pyproject.toml --output-file constraints.txt
 
 soak: $(READY)-test  ## processes that are killed while they log and send; ARGS="--seconds 600"
 	$(PY) tests/soak/soak.py $(ARGS)
@@ -112,4 +119,4 @@ mutants: $(READY)-mutants  ## change the rules, one place at a time: a test must
 	$(PY) tests/mutants/run.py $(ARGS)
 
 clean:  ## remove what the other targets made
-	rm -rf build mutants .venv .venv-3.* .coverage .*_cache
+	rm -rf build mutants .venv .venv-3.* .coverage .coverage.* .*_cache

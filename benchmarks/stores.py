@@ -38,7 +38,7 @@ class Rewriter:
     """A process that changes the state by itself."""
 
     def __init__(self, path: Path) -> None:
-        self._file = SQLiteStore(path, "one")._file  # noqa: SLF001 - its transactions are borrowed
+        self._file = SQLiteStore(path, "one").file
 
     def write(self) -> None:
         """Count one more."""

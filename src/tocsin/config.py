@@ -1,4 +1,4 @@
-"""The configuration: from the options of a handler to its parts."""
+"""The configuration: builds the parts of a handler from its options."""
 
 from __future__ import annotations
 
@@ -54,21 +54,22 @@ def build_parts(
     exit_timeout: object,
     in_memory: bool,
 ) -> Parts:
-    """Return the parts of a handler, made from the options of the same names.
+    """Return the parts of a handler, built from its options.
 
-    `audience` has the options `to`, `cc` and `bcc`; `in_memory` says whether the store is in
-    memory.
+    The arguments are the options of `AlertHandler`, with three exceptions: `audience` is a tuple
+    of the options `to`, `cc` and `bcc`; `context` is the buffer for context; and `in_memory`
+    says whether the store is in memory.
 
     Raises:
         ConfigError: an option is missing or wrong.
     """
-    mails = build_email(email)
+    email_handler = build_email(email)
     return Parts(
-        email=mails,
+        email=email_handler,
         sender=Sender(
             app=short(script_name() if app is None else options.text("app", app), 100),
             environment=_optional("environment", environment),
-            from_addr=build_from_addr(from_addr, mails),
+            from_addr=build_from_addr(from_addr, email_handler),
             reply_to=build_addresses("reply_to", reply_to),
             policy=build_policy(policy),
             footnote="Counts are those of one process." if in_memory else "",
@@ -86,10 +87,10 @@ def build_parts(
 
 
 def build_email(value: object) -> EmailHandler:
-    """Return an email handler: the one given, or one made from its options.
+    """Return the given email handler, or build one from a mapping of options.
 
     Raises:
-        ConfigError: an option is wrong, or `handler` names nothing that can be loaded.
+        ConfigError: an option is wrong, or the class named by `handler` can't be loaded.
     """
     if isinstance(value, EmailHandler):
         return value
@@ -105,7 +106,7 @@ def build_email(value: object) -> EmailHandler:
 
 
 def build_policy(value: Policy | Mapping[str, Any] | None) -> Policy:
-    """Return a policy: the one given, or one with some fields set.
+    """Return the given policy, or build one from a mapping of fields.
 
     Raises:
         ConfigError: a field is unknown or wrong.
@@ -120,20 +121,20 @@ def build_policy(value: Policy | Mapping[str, Any] | None) -> Policy:
     try:
         return Policy(**given)
     except ConfigError as error:
-        text, kind, _ = str(error).rpartition("str")
+        text, found, _ = str(error).rpartition("str")
         name = text.partition(":")[0].removeprefix("policy.")
-        if kind and isinstance(given.get(name), str):
+        if found and isinstance(given.get(name), str):
             got = options.got_for_boolean if "true or false" in text else options.got
             raise ConfigError(text + got(given[name])) from None
         raise
 
 
 def build_store(value: object, scope: str) -> Store:
-    """Return the store that a URL names.
+    """Return the store that the option `store` names.
 
     Args:
         value: `memory:`, or `sqlite:` and a path; or a callable that returns a store for a scope.
-        scope: whose events they are.
+        scope: a text that differs between handlers whose events are kept apart.
 
     Raises:
         ConfigError: there is no such store, or it can't be used.
@@ -142,7 +143,8 @@ def build_store(value: object, scope: str) -> Store:
         store = value(scope)
         if not isinstance(store, Store):
             options.fail(
-                "store", f"expected a callable that returns a Store, and got {options.kind(store)}"
+                "store",
+                f"expected a callable that returns a Store; it returned {options.kind(store)}",
             )
         return store
     try:
@@ -152,11 +154,11 @@ def build_store(value: object, scope: str) -> Store:
     except ValueError as error:
         options.fail("store", str(error))
     if place is None:
-        from tocsin.stores.memory import MemoryStore  # noqa: PLC0415 - only the store that is used
+        from tocsin.stores.memory import MemoryStore  # noqa: PLC0415 - loaded only if it is used
 
         return MemoryStore()
     path = options.file_path("store", place)
-    if os.path.isdir(path):  # noqa: PTH112 - `Path.is_dir` raises where it may not look
+    if os.path.isdir(path):  # noqa: PTH112 - `Path.is_dir` may raise PermissionError
         options.fail("store", f"{str(path)!r} is a folder; expected the path of a file")
     try:
         from tocsin.stores.sqlite import SQLiteStore  # noqa: PLC0415 - as above
@@ -167,10 +169,10 @@ def build_store(value: object, scope: str) -> Store:
 
 
 def build_audience(to: object, cc: object = (), bcc: object = ()) -> Callable[[], Audience]:
-    """Return what tells who gets a digest, each time it is asked.
+    """Return a callable that returns the current recipients of a digest.
 
     Raises:
-        ConfigError: a list can't be used, or nobody is on the first one.
+        ConfigError: one of the lists can't be used, or `to` names no recipient.
     """
     given = {"to": to, "cc": cc, "bcc": bcc}
     lists = {
@@ -188,48 +190,52 @@ def build_audience(to: object, cc: object = (), bcc: object = ()) -> Callable[[]
     return audience
 
 
-class _Redactor:
-    """A redactor that is made when it is first used, by the worker: it has many patterns."""
+class _LazyRedactor:
+    """A redactor that is built at its first use, in the worker: its many patterns take time."""
 
     def __init__(self, patterns: tuple[str, ...], *, defaults: bool) -> None:
         self._patterns = patterns
         self._defaults = defaults
 
     @cached_property
-    def _made(self) -> Redacts:
-        from tocsin.redact.redactor import Redactor  # noqa: PLC0415 - as above
+    def _redactor(self) -> Redacts:
+        from tocsin.redact.redactor import Redactor  # noqa: PLC0415 - loaded at the first use
 
         return Redactor(self._patterns, defaults=self._defaults)
 
     def text(self, text: str, /) -> str:
-        return self._made.text(text)
+        return self._redactor.text(text)
 
     def field(self, name: str, value: str, /) -> str:
-        return self._made.field(name, value)
+        return self._redactor.field(name, value)
 
 
 def build_redactor(value: object) -> Redacts:
-    """Return what takes secrets out of text: `True`, `False` for nothing, or further patterns.
+    """Return the redactor that the option `redact` asks for.
+
+    Args:
+        value: `True` for the built-in patterns; `False` for none; or patterns to use in addition to
+            the built-in ones.
 
     Raises:
         ConfigError: a pattern isn't a regular expression.
     """
     if isinstance(value, bool):
-        return _Redactor((), defaults=value)
+        return _LazyRedactor((), defaults=value)
     patterns = options.texts("redact", value)
     for position, pattern in enumerate(patterns):
         try:
             re.compile(pattern)
         except re.error as error:
             options.fail(f"redact[{position}]", f"expected a regular expression: {error}")
-    return _Redactor(patterns, defaults=True)
+    return _LazyRedactor(patterns, defaults=True)
 
 
 def build_fallback(value: object) -> Fallback:
-    """Return what takes the alerts that can't be mailed: standard error, or a folder.
+    """Return the fallback, for alerts that can't be mailed: standard error, or a folder.
 
     Raises:
-        ConfigError: there is no such folder, or nothing can be written to it.
+        ConfigError: there is no such folder, or it can't be written to.
     """
     if value == "stderr":
         return StandardError()
@@ -242,22 +248,22 @@ def build_fallback(value: object) -> Fallback:
 
 
 def build_templates(value: object) -> Templates:
-    """Return the templates of mails: the built-in ones, or those of a folder before them.
+    """Return the templates of mails: those of the folder, and built-in ones for the rest.
 
     Raises:
         ConfigError: there is no such folder, or one of its templates can't be used.
     """
-    # Absolute, as a daemon goes to another folder.
+    # An absolute path, because a daemon changes its working directory.
     return Templates(
         None if value is None else str(options.file_path("templates", value).absolute())
     )
 
 
 def build_from_addr(value: str | Address | None, email: EmailHandler) -> Address:
-    """Return who sends: what is given, else what the email handler says.
+    """Return the sender's address: the given one, else that of the email handler.
 
     Raises:
-        ConfigError: nobody, or no address.
+        ConfigError: there is none, or it isn't an address.
     """
     if value is None:
         sender = email.sender
@@ -270,7 +276,7 @@ def build_from_addr(value: str | Address | None, email: EmailHandler) -> Address
 
 
 def script_name() -> str:
-    """Return the name of what runs: the script's, or the package's that `python -m` runs."""
+    """Return the name of the script, or of the package that `python -m` runs."""
     path = Path(sys.argv[0] if sys.argv else "")
     return (path.parent.name if path.stem == "__main__" else path.stem) or "python"
 

@@ -1,4 +1,4 @@
-"""What can go wrong, as types: one root, and children that carry what a program needs to act."""
+"""Errors: one root, and children whose attributes hold what a program needs to react."""
 
 from __future__ import annotations
 
@@ -11,26 +11,31 @@ if TYPE_CHECKING:
 
 
 class TocsinError(Exception):
-    """Be the root of all errors of this package."""
+    """The root of all errors of this package."""
 
 
 class ConfigError(TocsinError, ValueError):
-    """Say that an option is wrong: raised only when something is built."""
+    """An option is wrong. Only constructors and functions that build from options raise it."""
 
 
 class StoreError(TocsinError):
-    """Say that a store can't take or give what it should."""
+    """A store can't be read or written."""
 
 
 class LeaseLost(StoreError):  # noqa: N818 - named for what happened, as in "the lease was lost"
-    """Say that another process leads now: what this one was about to commit must not count."""
+    """The lease of a store is lost: another process leads now. Nothing was committed."""
 
 
 class SendError(TocsinError):
-    """Say that at least one recipient of a message was not accepted.
+    """At least one recipient of a message was not accepted.
+
+    Args:
+        message: the text of the error.
+        receipts: as the attribute.
 
     Attributes:
-        receipts: one `Receipt` a message, in order; each recipient is in exactly one of its parts.
+        receipts: one `Receipt` for each message, in order. It says for each recipient whether it
+            was accepted, and whether another try makes sense.
     """
 
     def __init__(self, message: str, *, receipts: Sequence[Receipt] = ()) -> None:
@@ -39,10 +44,18 @@ class SendError(TocsinError):
 
 
 class ConnectError(SendError):
-    """Say that no session could be opened: name, connection, TLS, greeting or login.
+    """No session with the server could be opened.
+
+    The look-up, the connection, TLS, the greeting or the login has failed.
+
+    Args:
+        message: the text of the error.
+        reply: as the attribute.
+        receipts: as for `SendError`.
 
     Attributes:
-        reply: what the server answered; its `code` is None where no server spoke.
+        reply: the server's reply. Its `code` is None if the server has not replied; then its `text`
+            is the reason. `reply.final` says whether another try would be refused again.
     """
 
     def __init__(self, message: str, *, reply: Reply, receipts: Sequence[Receipt] = ()) -> None:
@@ -50,12 +63,12 @@ class ConnectError(SendError):
         self.reply = reply
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Keep the error picklable although `reply` is keyword-only."""
+        """Make the error picklable: `reply` is keyword-only."""
         return _rebuild, (type(self), str(self), self.reply, self.receipts)
 
 
 class LoginError(ConnectError):
-    """Say that the server refused the login, or that it couldn't be tried."""
+    """The server has refused the login, or the login couldn't be tried."""
 
 
 def _rebuild(

@@ -1,12 +1,12 @@
-"""Forks: work that a fork must not cut in two, and what each child does first.
+"""Forks: work that a fork must not cut in two, and callbacks for the child.
 
-A process may fork while another of its threads works. In the child that thread is gone, and the
-locks that it held stay taken. So a fork waits a moment until guarded work ends, and in the child
-each registered callback begins anew.
+A process may fork while another of its threads works. In the child that thread does not exist, and
+the locks that it held stay taken. So a fork waits a moment until guarded work ends, and the child
+calls each registered callback first.
 
 A thread in guarded work may need any lock, as a finalizer may run in it and log. So a guard has no
-lock, and a fork waits while it holds none. Only when no guarded work is going on, the fork takes
-the lock of the logging module, as logging itself does next: a thread that has that lock begins no
+lock, and a fork holds no lock while it waits. Only when there is no guarded work, the fork takes
+the lock of the logging module, as logging itself does next. A thread that has that lock begins no
 guarded work then.
 """
 

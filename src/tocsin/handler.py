@@ -1,34 +1,28 @@
-"""The logging handler: it takes records, neither waits nor raises, and wakes the worker."""
+"""The alert handler: its options, its name and level, and the methods that wait for a mail."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import sys
-import time
 from typing import TYPE_CHECKING, Any, Never
 
 from typing_extensions import override
 
 from tocsin import config, levels, options
 from tocsin.alerts.policy import Urgency
-from tocsin.events.records import plain
 from tocsin.forks import holds_logging_lock
+from tocsin.pipeline.emitter import Emitter
 from tocsin.pipeline.engine import Engine
 from tocsin.pipeline.excepthook import ExceptHook
-from tocsin.pipeline.intake import Wake
-from tocsin.pipeline.sending import sending_here
 
 if TYPE_CHECKING:
     import os
-    import threading
     from collections.abc import Callable, Iterable, Mapping
     from contextvars import ContextVar
     from email.headerregistry import Address
 
     from tocsin.alerts.settings import Policy
     from tocsin.mail.base import EmailHandler
-    from tocsin.pipeline.context import Context
     from tocsin.pipeline.stats import Stats
     from tocsin.stores.base import Store
 
@@ -36,116 +30,49 @@ if TYPE_CHECKING:
     Recipients = Addresses | Mapping[str, Any] | Callable[[], Addresses]
 
 
-class _Emitter(logging.Handler):
-    """Take records: count them, and wake the worker. It neither waits nor raises."""
+class AlertHandler(Emitter):
+    """Group records, and send the groups as digests by email.
 
-    _engine: Engine
-    _enabled: bool
-    _context: Context | None
-    _alert_level: int
-
-    @override
-    def handle(self, record: logging.LogRecord) -> bool:
-        """Filter and emit a record. The handler has no lock: the intake has its own."""
-        # Since 3.12 a filter may return another record.
-        passed: Any = self.filter(record)
-        if isinstance(passed, logging.LogRecord):
-            record = passed
-        if passed:
-            self.emit(record)
-        return passed  # type: ignore[no-any-return] # as logging.Handler.handle does
-
-    @override
-    def createLock(self) -> None:
-        """Have no lock, as a `logging.NullHandler`.
-
-        `logging.shutdown` holds it while a mail takes its time, and needs the module's lock then;
-        `dictConfig` holds that one, and would wait for this.
-        """
-        self.lock: threading.RLock | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
-
-    @override
-    def emit(self, record: logging.LogRecord) -> None:
-        """Take a record. It does no I/O, and never raises."""
-        try:
-            try:
-                name = record.name
-                if type(record.created) is not float or type(name) is not str:
-                    record = plain(record, time.time())
-                    name = record.name
-                if not self._enabled or (name[:6] == "tocsin" and name[6:7] in {"", "."}):
-                    return
-                if sending_here():
-                    return
-                if self._context is not None and record.levelno < self._alert_level:
-                    self._context.note(record)
-                    return
-                engine = self._engine
-                if record.process != engine.process:  # it is new; or the record is another one's
-                    engine.check_process()
-                wake = engine.intake.add(record, self.formatter)
-            except Exception:  # noqa: BLE001 - raised again, if no field of it is unusual
-                self._emit_plain(record)
-                return
-            if wake or engine.thread.current is None:
-                engine.worker.wake(urgent=wake is Wake.NOW)
-        except Exception:  # noqa: BLE001 - the application comes first
-            with contextlib.suppress(Exception):  # while the interpreter ends it may raise itself
-                if sys.is_finalizing():
-                    self._engine.worker.complain_late()
-                else:
-                    self.handleError(record)
-
-    def _emit_plain(self, record: logging.LogRecord) -> None:
-        """Take what can be kept of a record that can't be taken as it is."""
-        usual = plain(record, time.time())
-        if usual is record:
-            self._engine.intake.drop()
-            raise  # noqa: PLE0704 - what is being handled
-        self.emit(usual)
-
-
-class AlertHandler(_Emitter):
-    """Buffer records, group them, and send them as digests by email.
-
-    `logging.config.dictConfig` can build it: each argument is a key of its entry.
+    `logging.config.dictConfig` can build it: each argument is a key of the handler's entry.
 
     Args:
-        to: recipients: `"a@x, Name <b@x>"`, or a list; `{"file": path}`, a file with one address a
-            line that is read again when it changes; or a callable that is asked for each mail.
-        email: sends the mails: an email handler, or the options of one (`handler` names its class,
-            `"smtp"` by default; the others are its own); by default `localhost:25`.
-        from_addr: who sends; by default the email handler's `default_from`, else its user name.
-        app: the application's name; by default the script's.
-        environment: such as "production".
-        version: the application's version.
-        cc: recipients of a copy; in the same forms.
-        bcc: recipients whom the others don't see; in the same forms.
-        reply_to: where answers go.
-        policy: when mails go: a `Policy`, or some of its fields.
-        store: where events wait for their mail: `"memory:"`, or `"sqlite:///"` and the path of a
-            file that all processes of the machine share; or a callable that returns a store, given
-            what keeps its events apart from those of others.
-        app_packages: the application's root packages: what is told of a traceback is told of their
-            frames. By default the package that the logger is named after, and all code that is
-            neither in the standard library nor installed.
-        context: how many records below `alert_level` are kept for each thread or task, to show what
-            led to an error. The handler's `level` has to let them through.
-        context_key: a context variable: records belong together that have the same value of it,
-            instead of the same thread or task.
-        alert_level: with `context`, the level from which on a record is an alert.
-        redact: whether secrets are taken out of what is mailed, or further patterns of them:
-            regular expressions, of which the groups are taken out, or all if there is none.
-        templates: a folder with templates of your own, each in place of a built-in one.
-        fallback: where an alert goes that can't be mailed: `"stderr"`, or a folder for `.eml`
-            files.
-        give_up_after: seconds after which it can't.
-        uncaught: whether exceptions that nobody catches are alerts, of the program and of threads.
-        enabled: whether mails are sent; if not, nothing else is done either, and nothing secret has
-            to be there.
+        to: the recipients: `"a@example.com, Bo <b@example.com>"`, or a list; `{"file": path}`, a
+            file with one address on each line, read again when it changes; or a callable that
+            returns addresses, called for each mail.
+        email: how mails are sent: an email handler, or a mapping with its options, in which
+            `handler` names the class (`"smtp"`); the default is the server at `localhost:25`.
+        from_addr: the sender's address; by default the email handler's `default_from`, else its
+            `username` if that is an address.
+        app: the application's name, shown in the subject; by default the name of the script.
+        environment: such as `"production"`, shown in the subject.
+        version: the application's version, shown in the mail.
+        cc: the recipients of a copy, in the same forms as `to`.
+        bcc: the recipients that the other recipients don't see, in the same forms as `to`.
+        reply_to: the addresses for answers: text with commas between addresses, or a list.
+        policy: when mails are sent: a `Policy`, or a mapping with some of its fields.
+        store: where events wait until they are mailed: `"memory:"`; `"sqlite:///"` and the path of
+            a file that all processes of the machine share; or a callable that returns a `Store`.
+            Its argument is the scope, a text made of `app`, `environment` and `name`: only
+            handlers with the same scope share events.
+        app_packages: the application's root packages. The mail marks their frames, and the
+            innermost one is the place of an error. By default, the package that the logger is
+            named after, and all code that is neither in the standard library nor installed.
+        context: how many records below `alert_level`, up to 1000, are kept for each thread or task,
+            to show the records before an error. `level` must be below `alert_level`.
+        context_key: a context variable: records with the same value of it are kept together,
+            instead of records of the same thread or task.
+        alert_level: with `context`, the lowest level of an alert; records below it are context.
+        redact: whether secrets are removed; or additional patterns of secrets: regular expressions;
+            their capture groups are redacted, or the whole match if there are none.
+        templates: a folder with your own templates; each replaces the built-in one of its name.
+        fallback: where an alert is written that can't be mailed: `"stderr"`, or a folder for
+            `.eml` files.
+        give_up_after: seconds after which an unsent alert is given up, and written to `fallback`.
+        uncaught: whether uncaught exceptions, of the program and of its threads, are alerts.
+        enabled: `False`: records are ignored, no mail is sent, and secrets may be missing.
         exit_timeout: seconds that `flush`, `close` and the end of the program wait for a mail.
-        level: records below it are ignored.
-        name: the handler's name, as dictConfig sets it.
+        level: records below this level are ignored.
+        name: the handler's name; `dictConfig` sets it.
 
     Raises:
         ConfigError: an argument is unknown, missing or wrong.
@@ -208,15 +135,15 @@ class AlertHandler(_Emitter):
         self._alert_level = levels.build_alert_level(alert_level, parts.context)
         label = "" if name is None else options.text("name", name)
         level = levels.build_level("level", level)
-        # A configuration holds the lock; it sets the level next, and the name.
+        # `dictConfig` builds a handler under the lock of logging, then sets its level and its name.
         configured = holds_logging_lock()
         if not configured:
             levels.check_level(level, self._alert_level, self._context)
         self._engine = Engine(parts, store, config.build_store)
         if name is not None or not configured:
             self._engine.begin(label)
-        # At last, as it makes itself known to logging: a configuration that closes all handlers
-        # must not find half a handler.
+        # This call registers the handler with logging. It comes late, so that a configuration that
+        # closes all handlers never finds one that is only half built.
         super().__init__(level)
         if name is not None:
             super().set_name(name)
@@ -227,46 +154,50 @@ class AlertHandler(_Emitter):
 
     @override
     def set_name(self, name: str) -> None:
-        """Set the handler's name, as dictConfig does; in a store, its events go by it."""
+        """Set the handler's name, as `dictConfig` does.
+
+        A store keeps the events of each name apart. Set the name before the first record: later,
+        events stay under the earlier name.
+        """
         super().set_name(name)
         if self._engine.begin(name or ""):
             self._engine.resume()
 
     @property
     def name(self) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The handler's name, as dictConfig sets it."""
+        """The handler's name; `dictConfig` sets it."""
         return self.get_name()
 
     @name.setter
     def name(self, name: str | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        # `dictConfig` has set the level by now, where there is one; `fileConfig` sets it next.
-        if sys._getframe(1).f_code.co_name == "configure" and holds_logging_lock():  # noqa: SLF001 - there is no other way to know
+        # `dictConfig` sets a level before the name, and `fileConfig` sets it after the name.
+        if sys._getframe(1).f_code.co_name == "configure" and holds_logging_lock():  # noqa: SLF001 - nothing else names the caller
             levels.check_level(self.level, self._alert_level, self._context)
         self.set_name(name or "")
 
     @override
     def setLevel(self, level: int | str) -> None:
-        """Set the level; a configuration must not set one that lets no context through."""
+        """Set the level; in a configuration, one that no context can pass is a `ConfigError`."""
         super().setLevel(levels.build_level("level", level))
         if holds_logging_lock():
             levels.check_level(self.level, self._alert_level, self._context)
 
     @override
     def flush(self) -> None:
-        """Send what is new without waiting for more of its kind, and wait for the result.
+        """Send new groups now, and wait for the result for at most `exit_timeout` seconds.
 
-        It waits for at most `exit_timeout`. Nothing is sent when there is nothing, and known
-        errors keep to their interval.
+        New groups don't wait for more of their events. Known groups still wait for the end of
+        their interval. If no event is unmailed, no mail is sent.
         """
         self._engine.hurry(Urgency.FLUSH)
 
     @override
     def close(self) -> None:
-        """Send everything that is unmailed, wait for the result, and retire from logging.
+        """Send all unmailed events, wait for the result, and close the handler.
 
-        It waits for at most `exit_timeout`. When `logging.config.dictConfig` closes it, to set up
-        others, it doesn't wait, as that would keep all threads from logging: what is unmailed goes
-        as its policy has it, at the latest at the program's end.
+        The wait takes at most `exit_timeout` seconds. If `logging.config.dictConfig` closes the
+        handler to build new ones, there is no wait, because it would stop all threads that log.
+        Then the policy decides when the events are sent: at the latest at the program's end.
         """
         if self._uncaught is not None:
             self._uncaught.stop()
@@ -274,20 +205,20 @@ class AlertHandler(_Emitter):
         super().close()
 
     def send_now(self, timeout: float = 30.0) -> bool:
-        """Send everything that is unmailed, whether or not it is due, and wait for the result.
+        """Send all unmailed events, whether or not they are due, and wait for the result.
 
         Args:
-            timeout: seconds to wait for it.
+            timeout: seconds to wait for the result.
 
         Returns:
-            Whether nothing is left to be mailed.
+            Whether no event is unmailed now.
         """
         self._engine.hurry(Urgency.ALL, timeout)
         return self._engine.worker.round.ledger.nothing_left
 
     @property
     def stats(self) -> Stats:
-        """What has been seen, sent and lost, now."""
+        """The handler's accounts now: records seen, mails sent, events lost."""
         return self._engine.stats
 
     def __repr__(self) -> str:

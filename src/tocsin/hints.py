@@ -1,7 +1,7 @@
-"""What an unknown key was meant to be: loaded only where there is one.
+"""Hints: suggestions for an unknown key. The module is loaded only for an error.
 
-The rule of this file: the keys of each level are written down here, as the parts that know them are
-far above; a test compares them with the code.
+The keys of each level are listed here a second time, because this module may not import the modules
+that define them. A test compares the lists with the code.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ LEVELS: dict[str, tuple[str, ...]] = {
         """.split()  # noqa: SIM905 - as above
     ),
 }
-"""The keys of an alert handler, and of the mappings beneath it."""
+"""Level → keys: "" for the alert handler's own options, else the key of a mapping in them."""
 
 _FOREIGN: dict[str, tuple[str, ...]] = {
     # `logging.handlers.SMTPHandler`
@@ -45,7 +45,7 @@ _FOREIGN: dict[str, tuple[str, ...]] = {
     "subject": ("app", "environment"),
     "credentials": ("username", "password_env"),
     "secure": ("use_starttls",),
-    # Others
+    # other handlers and libraries
     "from": ("from_addr",),
     "sender": ("from_addr",),
     "recipients": ("to",),
@@ -56,17 +56,17 @@ _FOREIGN: dict[str, tuple[str, ...]] = {
     "login": ("username", "password_env"),
     "ssl": ("use_tls",),
 }
-"""Keys of other handlers, and ours for them."""
-_CLOSE = 0.8  # how similar a key of another level is that was mistyped
+"""Key of another library → the keys of this one."""
+_CLOSE = 0.8  # how similar a key of another level must be to count as mistyped (1 = equal)
 
 
 def hint(level: str, name: str, known: Sequence[str]) -> str:
-    """Return what is said of an unknown key.
+    """Return the suggestion for an unknown key.
 
     Args:
-        level: the key of the mapping that it stands in; "" for the handler's own.
+        level: the key of the mapping in which it was found; "" for the alert handler's own options.
         name: the unknown key.
-        known: the keys that may stand there.
+        known: the keys that this mapping may have.
     """
     ours = _FOREIGN.get(name, (name,))
     absent = {key for key in LEVELS.get(level, ()) if key not in known}
@@ -88,12 +88,12 @@ def hint(level: str, name: str, known: Sequence[str]) -> str:
 
 
 def of_alert_handler(names: Iterable[str]) -> bool:
-    """Whether one of the keys belongs to an alert handler, or to the logging handler before it."""
+    """Return whether one of the keys belongs to an alert handler, or to `SMTPHandler`."""
     return any(name in LEVELS[""] or name in _FOREIGN for name in names)
 
 
 def _elsewhere(level: str, name: str) -> str:
-    """Return where a key belongs, if that is another level than the one it stands in."""
+    """Return the level to which a key belongs, in words; "" if it is this level, or unknown."""
     found = next((one for one, keys in LEVELS.items() if name in keys), level)
     if level not in LEVELS or found == level:
         return ""

@@ -1,4 +1,4 @@
-"""Levels: which records are alerts, and which are kept as their context."""
+"""The levels: which records are alerts, and which are kept as context."""
 
 from __future__ import annotations
 
@@ -12,45 +12,46 @@ _MAX_CONTEXT = 1000
 
 
 def build_context(size: object, key: object) -> Context | None:
-    """Return what keeps the last records before an error, or None.
+    """Return the buffer for the records before an error; None if its size is 0.
 
     Raises:
-        ConfigError: no size, or no context variable.
+        ConfigError: `size` isn't a number of records, or `key` isn't a context variable.
     """
     if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= _MAX_CONTEXT:
         got = options.got(size) if isinstance(size, bool) or not isinstance(size, int) else size
         options.fail("context", f"expected a number of records from 0 to {_MAX_CONTEXT}, got {got}")
     if key is not None and not isinstance(key, ContextVar):
-        hint = "; a file names one as ext://module.NAME" if isinstance(key, str) else ""
+        hint = "; in a configuration, write ext://module.NAME" if isinstance(key, str) else ""
         options.fail("context_key", f"expected a ContextVar, got {options.kind(key)}{hint}")
     if key is not None and not size:
-        options.fail("context_key", "it needs context, the number of records to keep")
+        options.fail("context_key", "has no effect without context, the number of records to keep")
     return Context(size, key) if size else None
 
 
 def build_alert_level(value: object, context: Context | None) -> int:
-    """Return the level from which on a record is an alert.
+    """Return the lowest level of an alert.
 
     Raises:
-        ConfigError: there is no such level, or nothing below it is kept.
+        ConfigError: there is no such level, or the handler keeps no context.
     """
     level = build_level("alert_level", value)
     if level != logging.ERROR and context is None:
-        options.fail("alert_level", "it needs context; without, level says what is an alert")
+        options.fail("alert_level", "has no effect without context; set level instead")
     return level
 
 
 def check_level(level: int, alert_level: int, context: Context | None) -> None:
-    """See whether a handler's level lets through what the context is made of.
+    """Check that records for the context pass the handler's level.
 
     Raises:
-        ConfigError: it doesn't.
+        ConfigError: the handler keeps context, but ignores all records below `alert_level`.
     """
     if context is not None and level >= alert_level:
         low, high = logging.getLevelName(level), logging.getLevelName(alert_level)
         options.fail(
             "context",
-            f"nothing below alert_level ({high}) passes level ({low}); set level to DEBUG or INFO",
+            f"no record below alert_level ({high}) passes level ({low}); "
+            "set level to DEBUG or INFO",
         )
 
 

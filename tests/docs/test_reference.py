@@ -16,7 +16,7 @@ import yaml
 from aiosmtpd.controller import Controller
 
 from tocsin import AlertHandler, ConnectError, Policy, SMTPEmailHandler
-from tocsin.mail import channel, conversation
+from tocsin.mail import dial, opening
 from tocsin.mail.providers import PROVIDERS
 from tocsin.render import group_view, mail_view, sample_view
 from tocsin.testing import ScriptedSMTPServer
@@ -206,8 +206,7 @@ def test_each_error_of_the_table_occurs(plain: Controller, encrypted: Controller
     missing = [phrase for phrase in phrases if not any(phrase in text for text in said)]
     # These need another machine and a silent name server.
     source = "".join(
-        Path(inspect.getfile(module)).read_text(encoding="utf-8")
-        for module in (channel, conversation)
+        Path(inspect.getfile(module)).read_text(encoding="utf-8") for module in (dial, opening)
     )
     assert [phrase for phrase in missing if phrase not in source] == []
     assert len(missing) <= 2

@@ -254,9 +254,12 @@ def test_what_the_rota_logs_is_no_alert(email: TestEmailHandler) -> None:
         ({"context": True}, "context: expected a number of records from 0 to 1000, got bool"),
         (
             {"context": 5, "context_key": "x"},
-            "context_key: expected a ContextVar, got str; a file names one as ext://module.NAME",
+            "context_key: expected a ContextVar, got str; in a configuration, write ext://module.NAME",
         ),
-        ({"context_key": REQUEST}, "context_key: it needs context, the number of records to keep"),
+        (
+            {"context_key": REQUEST},
+            "context_key: has no effect without context, the number of records to keep",
+        ),
         ({"alert_level": "LOUD"}, "alert_level: expected a level, got 'LOUD'"),
         ({"alert_level": True}, "alert_level: expected a level, got True"),
         ({"redact": 5}, "redact: expected text or a list of it, got int"),

@@ -452,14 +452,14 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "callable that returns no store": (
         {"store": "ext://builtins.str"},
-        "store: expected a callable that returns a Store, and got str",
+        "store: expected a callable that returns a Store; it returned str",
     ),
     "version of a wrong type": ({"version": 0}, "version: expected text, got int; quote it"),
     "environment that is a list": ({"environment": []}, "environment: expected text, got list"),
     "cc that is false": ({"cc": False}, "cc: expected an address or a list of them, got bool"),
     "alert_level without what it is for": (
         {"alert_level": "WARNING"},
-        "alert_level: it needs context; without, level says what is an alert",
+        "alert_level: has no effect without context; set level instead",
     ),
     "app_packages of a wrong type": (
         {"app_packages": 5},
@@ -522,6 +522,32 @@ def test_a_store_may_be_of_ones_own() -> None:
     lease = STORES["mine\x1f\x1falerts"].lead("me", 1)
     assert lease is not None
     assert lease.read(1)[0] is not None
+
+
+def test_a_configuration_builds_a_handler_once() -> None:
+    """It names a handler after building it, and a store keeps events apart by that name."""
+    opened: list[str] = []
+
+    def opens(scope: str) -> MemoryStore:
+        opened.append(scope)
+        return MemoryStore()
+
+    handler = configured({"store": opens, "app": "once"})
+    assert opened == ["once\x1f\x1falerts"]
+    handler.name = "alerts"
+    logging.getLogger("shop").error("boom")
+    handler.name = "another"  # its events stay where they are
+    assert opened == ["once\x1f\x1falerts"]
+
+
+def test_a_store_that_cannot_be_opened_leaves_no_handler_that_sends(tmp_path: Path) -> None:
+    """The next configuration closes all handlers, also one that was built in part."""
+    place = tmp_path / "alerts.db"
+    place.write_bytes(b"not a database, but a text file")
+    text = problem({"store": f"sqlite:{place}"})
+    assert "store:" in text
+    handler = configured({})
+    assert handler.stats.seen == 0
 
 
 def test_without_sqlite_a_store_in_a_file_is_refused(tmp_path: Path) -> None:

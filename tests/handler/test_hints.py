@@ -232,7 +232,7 @@ def test_a_level_that_is_set_later_is_checked_the_same() -> None:
 def test_a_path_is_told_how_a_file_is_given(key: str, value: str) -> None:
     for given in (value, PurePosixPath(value)):
         assert error(**{key: given}) == (
-            f"{key}: expected an address or a list of them; a file of them is {{file: {value}}}"
+            f"{key}: expected an address or a list of them; for a file, write {{file: {value}}}"
         )
 
 
@@ -352,14 +352,16 @@ def test_an_account_of_outlook_com_is_no_other_services(name: str) -> None:
 # A context that nothing reaches
 
 NOTHING_BELOW = (
-    "context: nothing below alert_level (ERROR) passes level (ERROR); set level to DEBUG or INFO"
+    "context: no record below alert_level (ERROR) passes level (ERROR); set level to DEBUG or INFO"
 )
 
 
 def test_a_context_that_the_level_keeps_empty_is_an_error() -> None:
     assert error(context=20) == NOTHING_BELOW
-    assert error(context=20, level="CRITICAL").startswith("context: nothing below alert_level (E")
-    assert error(context=20, level="WARNING", alert_level="WARNING").startswith("context: nothing")
+    assert error(context=20, level="CRITICAL").startswith("context: no record below alert_level (E")
+    assert error(context=20, level="WARNING", alert_level="WARNING").startswith(
+        "context: no record"
+    )
     handler = AlertHandler(**GIVEN, context=20, level="WARNING")
     handler.setLevel("CRITICAL")  # at run time that is how a program makes it quiet
     assert handler.level == logging.CRITICAL

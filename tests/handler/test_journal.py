@@ -196,7 +196,7 @@ def test_a_process_whose_store_fails_goes_on_alone_and_says_so(
     mail: Any = email.outbox[0]
     assert "The store can't be used; these counts are one process's: the disk is full" in mail.text
     error = capsys.readouterr().err
-    assert error.count("the store can't be used, each process goes on alone: the disk is full") == 1
+    assert error.count("the store can't be used, each process works alone: the disk is full") == 1
     process.log("urgent", level=50)
     process.run()
     assert counts(email) == [3, 1]
@@ -741,14 +741,14 @@ def test_errors_that_cannot_be_stored_are_dropped_counted_and_told_and_the_next_
     rounds = Rounds(email)
     rounds.log("good", times=2)
     rounds.log("bad", times=3)
-    drain = rounds.intake.told
+    groups_of = rounds.intake.groups_of
 
-    def told(taken: Any) -> tuple[Group, ...]:
+    def with_decimal(taken: Any) -> tuple[Group, ...]:
         # A field of a kind that JSON doesn't know, as a sample might bring it.
-        groups = drain(taken)
+        groups = groups_of(taken)
         return tuple(replace(g, first=Decimal(1)) if g.text == "bad" else g for g in groups)  # type: ignore[arg-type]
 
-    rounds.intake.told = told  # type: ignore[method-assign]
+    rounds.intake.groups_of = with_decimal  # type: ignore[method-assign]
     rounds.run(urgency=Urgency.FLUSH)
     assert counts(email) == [2]
     stats = rounds.round.ledger.stats

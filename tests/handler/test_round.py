@@ -571,7 +571,7 @@ def test_a_mail_on_its_way_is_not_forgotten_though_handing_over_fails_meanwhile(
         hand_over = rounds.round._hand_over
         rounds.round._hand_over = fail  # type: ignore[assignment]
         rounds.log("another")
-        rounds.round.hurry()
+        rounds.round.thread.hurry()
         assert failed.wait(20)
         rounds.round._hand_over = hand_over
         return receipt(["a@x.example"])
@@ -735,7 +735,7 @@ def test_loading_that_hangs_holds_nothing_up() -> None:
     thread.start()
     assert preparing.wait(20)
     rounds.log(times=3)
-    rounds.round.hurry()
+    rounds.round.thread.hurry()
     handed_over = threading.Event()
 
     def look() -> None:

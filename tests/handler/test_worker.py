@@ -106,7 +106,7 @@ def test_the_thread_outlives_a_store_that_fails(capsys: pytest.CaptureFixture[st
     worker = short_lived(rounds)
     rounds.log()
     assert worker.wait(worker.ask(Urgency.FLUSH), soon())
-    assert "the store can't be used, each process goes on alone: the disk is full" in (
+    assert "the store can't be used, each process works alone: the disk is full" in (
         capsys.readouterr().err
     )
     assert len(outbox.outbox) == 0  # the store has it, and nobody can lead there

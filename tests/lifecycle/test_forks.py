@@ -183,7 +183,7 @@ def test_a_child_that_was_forked_in_the_middle_of_a_use_of_the_file_goes_on_alon
         held, forked = threading.Event(), threading.Event()
 
         def use():
-            with alerts()._engine.worker.round.journal.store.usual._file.transaction():
+            with alerts()._engine.worker.round.journal.store.usual.file.transaction():
                 held.set()
                 forked.wait(20)
 

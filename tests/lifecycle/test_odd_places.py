@@ -396,8 +396,11 @@ beside.destroy(one)
 
 # Python 3.12.1 itself aborts where an isolated one imports `ssl`.
 @pytest.mark.parametrize("isolated", [False, True][: 1 + (sys.version_info[:2] != (3, 12))])
-def test_another_interpreter_of_the_process_ends_well(isolated: bool, stage: Stage) -> None:
+def test_another_interpreter_of_the_process_ends_well(
+    isolated: bool, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As those of mod_wsgi do; in an isolated one there are no daemons, since Python 3.12."""
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # it can't be measured in there
     app = f"beside{isolated}"
     email = {"host": "127.0.0.1", "port": stage.server.port}
     alerts = {"class": "tocsin.AlertHandler", "app": app, "to": "o@x.example", "email": email}

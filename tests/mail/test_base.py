@@ -69,6 +69,8 @@ def test_entry_points_name_the_built_in_handlers() -> None:
     [
         ("smpt", r"handler: 'smpt' is unknown; known are .*smtp, test, or 'module:Class'"),
         ("", "handler: '' is unknown"),
+        ("tocsin.SMTPEmailHandler", "is unknown; did you mean 'smtp'"),
+        ("shop.mail.Handler", "is unknown; did you mean 'shop.mail:Handler'"),
         ("no_such_module:Class", "can't load 'no_such_module:Class': No module named"),
         ("tocsin.mail:Nothing", "can't load .* has no attribute 'Nothing'"),
         ("tocsin.mail:", "can't load"),
@@ -161,6 +163,8 @@ def test_address_option_names_the_key_and_not_more() -> None:
     assert str(address_option("from_addr", "F <f@x>")) == "F <f@x>"
     with pytest.raises(ConfigError, match=r"^from_addr: 'f' is not an address"):
         address_option("from_addr", "f")
+    with pytest.raises(ConfigError, match=r"^from_addr: .* it has a line break in it$"):
+        address_option("from_addr", "f@x\ng@x")
     with pytest.raises(ConfigError, match=r"^from_addr: expected an address, got None$"):
         address_option("from_addr", None)
 

@@ -155,6 +155,12 @@ def test_a_name_like_no_other_is_answered_with_all() -> None:
     assert str(caught.value) == f"provider: unknown 'xyz'; known are {', '.join(PROVIDERS)}"
 
 
+def test_a_personal_account_is_told_its_host() -> None:
+    """Microsoft has another server for it than for `microsoft365`."""
+    with pytest.raises(ConfigError, match=r"unknown 'Hotmail'; .* host: smtp-mail.outlook.com"):
+        find("Hotmail")
+
+
 def test_a_name_that_is_no_text_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"^provider: expected text, got int; quote it$"):
         find(365)  # type: ignore[arg-type]
@@ -176,7 +182,7 @@ def test_a_region_where_there_is_none_is_an_error() -> None:
     """An option that is read and forgotten would send to another place than the user thinks."""
     gmail = find("gmail")
     assert not gmail.regional
-    with pytest.raises(ConfigError, match=r"^region: 'gmail' has none$"):
+    with pytest.raises(ConfigError, match=r"^region: 'gmail' has no regions$"):
         gmail.host_in("eu-west-1")
 
 

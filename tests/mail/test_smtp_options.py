@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import shutil
@@ -157,7 +158,13 @@ def test_login_is_made_anew_each_time(option: str, mechanism: str) -> None:
     assert len(tries) == 1
 
 
-@pytest.mark.parametrize("name", SMTPEmailHandler._OPTIONS)
+def options() -> list[str]:
+    """Return the names of the constructor's arguments."""
+    parameters = inspect.signature(SMTPEmailHandler).parameters.values()
+    return [one.name for one in parameters if one.kind is one.KEYWORD_ONLY]
+
+
+@pytest.mark.parametrize("name", options())
 def test_from_config_forgets_no_option(name: str, certificates: Certificates) -> None:
     given: dict[str, Any] = {
         "host": "mail.example.com",
@@ -233,6 +240,7 @@ def test_user_name_that_is_an_address_is_the_default_sender() -> None:
         ({"access_token": SECRET}, r"^email\.username: missing"),
         ({"username": "u", "password": 5}, r"^email\.password: .* got int"),
         ({"username": "u", "password": ""}, r"^email\.password: .* got an empty string"),
+        ({"username": "u", "password": f"{SECRET}\n"}, r"^email\.password: ends with a line break"),
         ({"username": "u", "password": [SECRET]}, r"^email\.password: .* got list"),
         (
             {"username": "u", "password": SECRET, "access_token": SECRET},
@@ -384,6 +392,20 @@ def test_the_keys_of_an_alert_handler_belong_to_an_alert_handler(kind: Any, key:
 def test_another_unknown_argument_is_an_error_as_elsewhere_in_python(kind: Any) -> None:
     with pytest.raises(TypeError, match=r"got an unexpected keyword argument 'hots'$"):
         kind(hots="x")
+
+
+def test_prepare_loads_what_sending_needs() -> None:
+    """Loading takes a tenth of a second, which the first mail need not wait for."""
+    code = (
+        "import sys; from tocsin import SMTPEmailHandler; handler = SMTPEmailHandler(); "
+        "names = ['ssl', 'tocsin.mail.session', 'encodings.idna']; "
+        "before = [name in sys.modules for name in names]; handler.prepare(); "
+        "print(before, [name in sys.modules for name in names])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[False, False, False] [True, True, True]"
+    SMTPEmailHandler().prepare()
+    assert "tocsin.mail.session" in sys.modules
 
 
 def test_tls_context_without_tls_is_an_error() -> None:

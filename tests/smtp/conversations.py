@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from tocsin import Message, SendError, SMTPEmailHandler
+from tocsin.mail.target import Target
 from tocsin.testing import Act
 from tocsin.testing.smtp import FEATURES
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from tocsin.mail import Receipt
     from tocsin.mail.base import AnyMessage
+    from tocsin.mail.pipelining import Pipelining
+    from tocsin.mail.session import Session
     from tocsin.testing import ReceivedMessage, ScriptedSMTPServer
 
     class Server(Protocol):
@@ -46,6 +49,24 @@ def handler_for(server: Server, **options: Any) -> SMTPEmailHandler:
     """Return a handler that waits for no longer than a test can, and waits for no reply in vain."""
     given = {"host": "127.0.0.1", "port": server.port, "timeout": 5, "pipeline_messages": True}
     return SMTPEmailHandler(**{**given, **options})
+
+
+def target_for(server: Server, **options: Any) -> Target:
+    """Return the target of a session with the server."""
+    return Target(**{"host": "127.0.0.1", "port": server.port, "timeout": 5, **options})
+
+
+def kept(handler: SMTPEmailHandler) -> Session:
+    """Return the session that a handler keeps, or a new one."""
+    pool = handler._pool
+    session = pool.take(float("inf"))
+    pool.give_back(session)
+    return session
+
+
+def learned(handler: SMTPEmailHandler) -> Pipelining:
+    """Return what a handler has learned about its server's PIPELINING."""
+    return handler._pipelining
 
 
 def people(count: int, prefix: str = "p") -> list[str]:

@@ -75,7 +75,7 @@ def test_a_url_says_alone_how_to_connect(option: dict[str, object]) -> None:
     (name,) = option
     with pytest.raises(ConfigError) as caught:
         SMTPEmailHandler.from_config({"url": "smtps://mail.example.com", **option})
-    assert str(caught.value) == f"email.{name}: can't be used together with 'url', which says it"
+    assert str(caught.value) == f"email.{name}: can't be used together with 'url', which sets it"
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_a_limit_beside_a_provider_wins() -> None:
             "email.region: expected a name such as 'eu-west-1', got 'EU West'",
         ),
         ({"provider": "amazon-ses", "region": 1}, "email.region: expected text, got int; quote it"),
-        ({"provider": "gmail", "region": "eu"}, "email.region: 'gmail' has none"),
+        ({"provider": "gmail", "region": "eu"}, "email.region: 'gmail' has no regions"),
         ({"host": "h", "region": "eu"}, "email.region: has no effect without a provider"),
         ({"url": "smtp://h", "region": "eu"}, "email.region: has no effect without a provider"),
         ({"region": "eu"}, "email.region: has no effect without a provider"),

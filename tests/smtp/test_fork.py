@@ -6,9 +6,11 @@ import os
 import sys
 
 import pytest
+from conversations import target_for
 
 from tocsin import Message, SMTPEmailHandler
-from tocsin.mail import smtp
+from tocsin.mail.pool import Pool
+from tocsin.mail.session import Session
 from tocsin.testing import ScriptedSMTPServer
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -21,7 +23,8 @@ def test_a_forked_child_leaves_the_connection_to_its_parent() -> None:
         handler = SMTPEmailHandler(host="127.0.0.1", port=server.port, default_from="a@example.com")
         with handler.connect():
             handler.send(Message(to="before@example.com"))
-            handler._lock.acquire()  # as another thread may hold it at the moment of the fork
+            lock = handler._pool._lock
+            lock.acquire()  # as another thread may hold it at the moment of the fork
             child = os.fork()
             if child == 0:
                 code = 1
@@ -31,7 +34,7 @@ def test_a_forked_child_leaves_the_connection_to_its_parent() -> None:
                 finally:
                     sys.stderr.flush()
                     os._exit(code)
-            handler._lock.release()
+            lock.release()
             _, status = os.waitpid(child, 0)
             assert os.waitstatus_to_exitcode(status) == 0
             handler.send(Message(to="after@example.com"))
@@ -52,10 +55,13 @@ def test_a_forked_child_leaves_the_connection_to_its_parent() -> None:
 def test_what_a_child_does_first_closes_without_a_word() -> None:
     """A QUIT would end the parent's session."""
     with ScriptedSMTPServer() as server:
-        handler = SMTPEmailHandler(host="127.0.0.1", port=server.port, default_from="a@example.com")
-        with handler.connect():
-            smtp._after_fork()
-            handler.send(Message(to="b@example.com"))
+        target = target_for(server)
+        pool = Pool(lambda until: Session.open(target, until))
+        with pool.keep():
+            pool.abandon()
+            assert len(pool) == 0
+            pool.give_back(pool.take(float("inf")))
+            assert len(pool) == 1
     first, second = server.connections
     assert "QUIT" not in first.commands
-    assert "RCPT TO:<b@example.com>" in second.commands
+    assert second.commands[-1] == "QUIT"

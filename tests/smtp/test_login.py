@@ -11,12 +11,14 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from conversations import target_for
 from peers import FROM, TLSServer, mail, on_a_host_of_its_own
 
 from tocsin import ConfigError, ConnectError, Message, Reply, SendError, SMTPEmailHandler
 from tocsin.exceptions import LoginError
 from tocsin.mail import providers
 from tocsin.mail.endpoint import login_hint
+from tocsin.mail.session import Session
 from tocsin.testing import Act, ScriptedSMTPServer
 
 if TYPE_CHECKING:
@@ -396,7 +398,7 @@ def test_where_passwords_are_off_the_error_says_oauth(code: int) -> None:
     text, _, _ = said({"AUTH": reply})
     assert text == (
         f"login of {USER!r} by PLAIN failed: {reply}. "
-        "Set access_token: passwords are not taken here, OAuth 2 tokens are."
+        "Set access_token: the server accepts OAuth 2 tokens, but no passwords."
     )
 
 
@@ -581,10 +583,12 @@ def assert_secret(text: str) -> None:
 @pytest.mark.parametrize("option", ["password", "access_token"])
 def test_the_secret_is_in_no_repr_and_no_pickle(option: str) -> None:
     with ScriptedSMTPServer() as server, handler(server, **{option: SECRET}).connect() as client:
-        session = client._kept[0]
-        for shown in (client, session, session._target, [client], {"x": session._target}):
+        target = target_for(server, username=USER, **{option: lambda: SECRET})
+        session = Session.open(target)
+        for shown in (client, session, target, [client], {"x": target}):
             assert_secret(repr(shown))
             assert_secret(str(shown))
+        session.close()
         with pytest.raises(TypeError):
             pickle.dumps(client)
         with pytest.raises(TypeError):
@@ -609,7 +613,7 @@ def test_what_utf8_can_not_carry_is_no_option(option: str) -> None:
     with pytest.raises(ConfigError) as caught:
         SMTPEmailHandler(**{**given, option: "se\udcffcret"})
     assert str(caught.value) == (
-        f"{option}: expected text that UTF-8 can carry, got a lone surrogate"
+        f"{option}: expected text that UTF-8 can encode, got a lone surrogate"
     )
 
 

@@ -122,6 +122,7 @@ def test_a_server_that_reads_late_does_not_block() -> None:
         receipts = handler.send(message(*names))
         timer.join()
     everybody_once(server, receipts)
+    assert len(server.messages[0].recipients) == len(names)
 
 
 def test_the_next_envelope_may_wait_as_long_as_the_dot() -> None:

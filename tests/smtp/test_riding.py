@@ -1,4 +1,4 @@
-"""Commands that ride behind the final dot: with which servers, and what if one doesn't bear it."""
+"""Commands that ride behind the final dot: which servers cope with it, and what if one does not."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from conversations import (
     deliveries,
     everybody_once,
     handler_for,
+    learned,
     message,
     people,
     send,
+    target_for,
     transactions,
 )
 from twins import Dovecot, Haraka, Twin
 
-from tocsin.mail.pipelining import bears_rides
+from tocsin.mail.pipelining import allows_rides
 from tocsin.mail.receipt import Reply
+from tocsin.mail.session import Session
 from tocsin.mail.transaction import out_of_sequence
 from tocsin.testing import Act, ScriptedSMTPServer
 
@@ -61,7 +64,7 @@ def choosing(server: Twin, **options: Any) -> SMTPEmailHandler:
     ],
 )
 def test_which_greetings_name_a_server_that_bears_it(greeting: str, yes: bool) -> None:
-    assert bears_rides(greeting) is yes
+    assert allows_rides(greeting) is yes
 
 
 @pytest.mark.parametrize(
@@ -153,7 +156,7 @@ def test_a_loss_at_the_dot_costs_one_transaction(
 
 def rides(handler: SMTPEmailHandler) -> bool:
     """Whether commands ride behind a final dot the next time."""
-    return handler._pipelining.rides
+    return learned(handler).rides
 
 
 def always(server: ScriptedSMTPServer, **options: Any) -> SMTPEmailHandler:
@@ -185,7 +188,7 @@ def test_what_came_too_early_decides_nothing(said: dict[str, Any]) -> None:
         everybody_once(server, receipts)
         assert len(server.connections) <= 2
     assert not rides(handler)
-    assert handler._pipelining.flights
+    assert learned(handler).flights
 
 
 def test_503_to_what_was_said_in_step_is_final() -> None:
@@ -247,14 +250,14 @@ def test_nothing_rides_after_a_loss_with_something_on_its_way(stage: str, loss: 
     assert (receipts[0].unknown == (A,)) is (stage == "." and loss != "421")
     assert {(B,), (C,)} <= set(transactions(server))
     assert rides(handler) is (stage != "." and loss == "421")
-    assert handler._pipelining.flights
+    assert learned(handler).flights
 
 
 def test_a_session_that_is_open_learns_it_from_another_one() -> None:
     """What one has seen, no other one tries: at most one message is lost to it."""
     with Dovecot(POSTFIX) as server:
         handler = choosing(server)
-        other = handler._session(float("inf"))
+        other = Session.open(target_for(server, pipelining=learned(handler)))
         seen = [other.rides]
         send(handler, [message(A), message(B)])
         seen.append(other.rides)

@@ -216,7 +216,7 @@ def test_a_secret_that_another_encoding_left_behind_is_told(
         handler = made(host="127.0.0.1", port=server.port, password_env="TEST_SECRET")
         with pytest.raises(SendError) as caught, handler.connect():
             pass
-    assert str(caught.value).endswith("it is empty, or no text that a login can carry")
+    assert str(caught.value).endswith("it is empty, or has characters that no login can send")
     assert "hunter2" not in repr(caught.value.__cause__)
 
 
@@ -287,16 +287,18 @@ def test_a_ca_file_replaces_the_trust_in_the_operating_system(
 def test_the_constructor_and_the_configuration_know_the_same_options() -> None:
     parameters = inspect.signature(SMTPEmailHandler).parameters
     *named, rest = parameters.values()
-    assert set(SMTPEmailHandler._OPTIONS) == {one.name for one in named}
+    given = {one.name: one.default for one in named}
+    handler = SMTPEmailHandler.from_config(given)
+    assert {name: getattr(handler, name) for name in given} == defaults()
     assert {one.kind for one in named} == {inspect.Parameter.KEYWORD_ONLY}
     assert rest.kind is inspect.Parameter.VAR_KEYWORD
 
 
-def test_the_defaults_are_those_of_smtplib_with_tls_that_verifies() -> None:
-    plain, tls = SMTPEmailHandler(), SMTPEmailHandler(use_tls=True)
-    found = {name: getattr(plain, name) for name in SMTPEmailHandler._OPTIONS}
-    assert found == {
-        **dict.fromkeys(SMTPEmailHandler._OPTIONS),
+def defaults() -> dict[str, Any]:
+    """Return the attributes of a handler without arguments."""
+    *named, _ = inspect.signature(SMTPEmailHandler).parameters
+    return {
+        **dict.fromkeys(named),
         "host": "localhost",
         "port": 25,
         "use_tls": False,
@@ -304,6 +306,11 @@ def test_the_defaults_are_those_of_smtplib_with_tls_that_verifies() -> None:
         "timeout": 30,
         "dangerous_plaintext_login": False,
     }
+
+
+def test_the_defaults_are_those_of_smtplib_with_tls_that_verifies() -> None:
+    plain, tls = SMTPEmailHandler(), SMTPEmailHandler(use_tls=True)
+    assert {name: getattr(plain, name) for name in defaults()} == defaults()
     assert tls.tls_context is not None
     assert tls.tls_context.verify_mode is ssl.CERT_REQUIRED
     assert tls.tls_context.check_hostname

@@ -17,21 +17,26 @@ from conversations import (
     deliveries,
     everybody_once,
     handler_for,
+    kept,
     message,
     people,
     send,
+    target_for,
     transactions,
     with_and_without_pipelining,
 )
 from typing_extensions import override
 
 from tocsin import SendError
+from tocsin.mail.opening import open_conversation
+from tocsin.mail.pool import Pool
 from tocsin.mail.session import Session
 from tocsin.testing import Act, ScriptedSMTPServer, SMTPConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from tocsin.mail.conversation import Conversation
     from tocsin.testing.script import Action
 
 A, B, C = "a@example.com", "b@example.com", "c@example.com"
@@ -75,6 +80,7 @@ def test_any_2yz_accepts(features: Sequence[str], reply: str) -> None:
     with ScriptedSMTPServer(script, features=features) as server:
         receipts = handler_for(server).send(message(A, B))
     everybody_once(server, receipts)
+    assert transactions(server) == [(A, B)]
 
 
 @with_and_without_pipelining
@@ -217,6 +223,7 @@ def test_503_after_too_many_is_about_the_number(features: Sequence[str]) -> None
     with ScriptedSMTPServer(script, features=features) as server:
         receipts = handler_for(server).send(message(*people(8)))
     everybody_once(server, receipts)
+    assert max(map(len, transactions(server))) <= 3
 
 
 @with_and_without_pipelining
@@ -724,7 +731,7 @@ def test_what_came_while_idle_is_noticed(features: Sequence[str], loss: str) -> 
         handler = handler_for(server)
         with handler.connect():
             first = handler.send(message(A))
-            session = handler._kept[0]
+            session = kept(handler)
             assert not session.stale()
             idle.set()
             until = time.monotonic() + 5
@@ -748,13 +755,11 @@ def test_a_connection_ends_after_a_hundred_messages(features: Sequence[str]) -> 
 def test_a_connection_that_was_idle_for_long_is_not_used() -> None:
     """Servers hang up after five minutes (RFC 5321 §4.5.3.2.7)."""
     with ScriptedSMTPServer() as server:
-        handler = handler_for(server)
-        with handler.connect():
-            handler.send(message(A))
-            (session,) = handler._kept
-            session._used_at -= 241  # there is no clock to turn
-            handler.send(message(B))
-    assert len(server.connections) == 2
+        session = Session.open(target_for(server))
+        assert not session.stale()
+        assert not session.stale(now=time.monotonic() + 239)
+        assert session.stale(now=time.monotonic() + 241)
+        session.close()
     assert server.connections[0].commands[-1] == "QUIT"
 
 
@@ -820,11 +825,9 @@ def test_an_interrupted_transaction_leaves_no_connection_out_of_step() -> None:
 
 def test_a_session_says_what_it_is() -> None:
     with ScriptedSMTPServer() as server:
-        handler = handler_for(server)
-        with handler.connect():
-            (session,) = handler._kept
-            assert isinstance(session, Session)
-            assert repr(session) == f"<Session 127.0.0.1:{server.port} open>"
+        session = Session.open(target_for(server))
+        assert repr(session) == f"<Session 127.0.0.1:{server.port} open>"
+        session.close()
         assert repr(session) == f"<Session 127.0.0.1:{server.port} closed>"
         with contextlib.suppress(OSError):
             session.close()
@@ -833,10 +836,16 @@ def test_a_session_says_what_it_is() -> None:
 def test_a_connection_that_was_closed_under_the_session_is_not_used() -> None:
     """As by a daemon that closes all file descriptors when it starts."""
     with ScriptedSMTPServer() as server:
-        handler = handler_for(server)
-        with handler.connect():
-            (session,) = handler._kept
-            session._channel.close()
-            receipts = handler.send(message(A))
-    everybody_once(server, receipts)
+        target = target_for(server)
+        opened: list[Conversation] = []
+
+        def connect(until: float) -> Session:
+            opened.append(open_conversation(target, until))
+            return Session(opened[-1])
+
+        pool = Pool(connect)
+        with pool.keep():
+            opened[0].channel.close()
+            pool.give_back(pool.take(float("inf")))
+            assert len(opened) == 2
     assert len(server.connections) == 2

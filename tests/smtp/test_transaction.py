@@ -9,13 +9,13 @@ import pytest
 
 from tocsin import Message
 from tocsin.mail.envelope import envelopes
+from tocsin.mail.plan import plan
 from tocsin.mail.receipt import Reply
 from tocsin.mail.transaction import (
     Fate,
     Transaction,
     of_all,
     of_recipients,
-    plan,
     refused,
     says_too_many,
 )

@@ -82,7 +82,8 @@ def hurry() -> None:
     claims._SEND, claims._MARGIN, rounds._BUSY = 3.0, 0.5, 0.1
     thread._HAND_OVER = 0.1
     outcome._FIRST_PAUSE, outcome._LAST_PAUSE = 0.1, 1.0
-    state.MAX_OUTGOING = 200  # in an hour there are never so many mails as here in a minute
+    # In an hour there are never so many mails as here in a minute.
+    state.MAX_OUTGOING = 200
 
 
 class Frail:

@@ -330,7 +330,7 @@ class KeepsTheFirstState(PlainLease):
 
 
 @lease_breaks(
-    "a_commit_removes_what_it_is_told_and_nothing_else",
+    "a_commit_removes_what_it_is_given_and_nothing_else",
     "a_commit_may_consume_nothing",
     "what_is_appended_meanwhile_is_not_consumed",
     "everything_is_merged_once",
@@ -341,7 +341,7 @@ class RemovesEverything(PlainLease):
         self.place.entries = []
 
 
-@lease_breaks("a_commit_removes_what_it_is_told_and_nothing_else")
+@lease_breaks("a_commit_removes_what_it_is_given_and_nothing_else")
 class RemovesAllBefore(PlainLease):
     @override
     def remove(self, consumed: Sequence[Entry]) -> None:
@@ -404,7 +404,7 @@ class AsksBeforeItWrites(PlainLease):
             self.remove(consumed)
 
 
-@breaks("a_lease_of_ones_own_is_lost_also_when_it_had_ended")
+@breaks("an_own_lease_that_had_ended_is_lost_too")
 class CountsForOthers(PlainStore):
     @override
     def take(self, owner: str, ttl: float) -> PlainLease:
@@ -416,7 +416,7 @@ class CountsForOthers(PlainStore):
         return lease
 
 
-@breaks("nobody_waits_for_the_leader")
+@breaks("no_process_waits_for_the_leader")
 class WaitsToLead(PlainStore):
     @override
     def lead(self, owner: str, ttl: float) -> PlainLease | None:
@@ -441,7 +441,7 @@ class LetsAnybodyLead(PlainStore):
         return True
 
 
-@breaks("of_many_who_want_to_lead_at_once_one_does")
+@breaks("only_one_of_many_at_once_becomes_the_leader")
 class LeadsInTwoSteps(PlainStore):
     @override
     def lead(self, owner: str, ttl: float) -> PlainLease | None:
@@ -488,7 +488,7 @@ class LeadsForEver(PlainStore):
         return super().take(owner, 1e9)
 
 
-@breaks("there_is_one_leader_at_a_time", "of_many_who_want_to_lead_at_once_one_does")
+@breaks("there_is_one_leader_at_a_time", "only_one_of_many_at_once_becomes_the_leader")
 class LeadsForAMoment(PlainStore):
     @override
     def take(self, owner: str, ttl: float) -> PlainLease:
@@ -498,7 +498,7 @@ class LeadsForAMoment(PlainStore):
 @lease_breaks(
     "the_leader_may_lead_again",
     "a_late_leader_changes_nothing",
-    "a_leader_is_late_although_nobody_leads_any_more",
+    "a_leader_is_late_also_if_no_process_leads_any_more",
 )
 class CommitsLate(PlainLease):
     @override
@@ -513,7 +513,7 @@ class IsLateByOwner(PlainLease):
         return self.owner != self.place.owner
 
 
-@lease_breaks("a_leader_is_late_although_nobody_leads_any_more")
+@lease_breaks("a_leader_is_late_also_if_no_process_leads_any_more")
 class IsLateWhileOthersLead(PlainLease):
     @override
     def is_late(self) -> bool:
@@ -555,28 +555,28 @@ class ReleasesByOwner(PlainLease):
 # Time
 
 
-@breaks("the_clock_goes_on_and_never_back", "the_clock_counts_seconds_since_the_epoch")
+@breaks("the_time_advances_and_never_goes_back", "the_time_is_in_seconds_since_the_epoch")
 class StandsStill(PlainStore):
     @override
     def lease(self) -> PlainLease:
         return PlainLease(self.place, 1_700_000_000.0)
 
 
-@breaks("the_clock_goes_on_and_never_back")
+@breaks("the_time_advances_and_never_goes_back")
 class GoesBack(PlainStore):
     @override
     def lease(self) -> PlainLease:
         return PlainLease(self.place, self.place.clock() - self.place.fence * 0.01)
 
 
-@breaks("the_clock_counts_seconds_since_the_epoch")
+@breaks("the_time_is_in_seconds_since_the_epoch")
 class CountsMilliseconds(PlainStore):
     @override
     def lease(self) -> PlainLease:
         return PlainLease(self.place, self.place.clock() * 1000)
 
 
-@breaks("the_clock_counts_seconds_since_the_epoch")
+@breaks("the_time_is_in_seconds_since_the_epoch")
 class CountsSinceTheStart(PlainStore):
     @override
     def lease(self) -> PlainLease:
@@ -601,7 +601,7 @@ class OneLeaderForAll(PlainStore):
         return super().take(owner, ttl)
 
 
-BROKEN["test_scopes_are_apart"] = [
+BROKEN["test_scopes_are_separate"] = [
     (PlainStore, lambda _: ""),
     (OneLeaderForAll, scope_itself),
 ]
@@ -617,7 +617,7 @@ BROKEN["test_a_scope_is_any_text"] = [
 ]
 
 
-@breaks("closing_ends_nobody_elses_lease")
+@breaks("closing_ends_no_lease_of_another_process")
 class ClosesTheLease(PlainStore):
     @override
     def close(self) -> None:
@@ -625,14 +625,14 @@ class ClosesTheLease(PlainStore):
         self.place.ends = 0.0
 
 
-@breaks("closing_is_ones_own")
+@breaks("closing_one_store_closes_no_other_one")
 class ClosesForAll(PlainStore):
     @override
     def close(self) -> None:
         self.place.entries = []
 
 
-@breaks("closing_is_ones_own", "what_is_durable_outlives_who_kept_it")
+@breaks("closing_one_store_closes_no_other_one", "a_durable_store_outlives_its_processes")
 class ClosesOnce(PlainStore):
     @override
     def close(self) -> None:

@@ -119,13 +119,13 @@ def test_a_file_is_no_folder(path: Path) -> None:
 
 def test_a_folder_is_no_file(path: Path) -> None:
     path.mkdir()
-    assert refusal(path) == f"store: '{path}' is no file"
+    assert refusal(path) == f"store: '{path}' is no regular file"
 
 
 def test_a_pipe_is_no_file(path: Path) -> None:
     """Nor is it opened: that might wait for ever."""
     os.mkfifo(path)
-    assert refusal(path) == f"store: '{path}' is no file"
+    assert refusal(path) == f"store: '{path}' is no regular file"
 
 
 def test_a_name_that_is_too_long_is_said_to_be(path: Path) -> None:
@@ -146,7 +146,7 @@ def test_another_programs_database_is_left_alone(path: Path, statements: tuple[s
     """It isn't even switched to a write-ahead log."""
     change(path, "CREATE TABLE users (name)", "INSERT INTO users VALUES ('Ada')", *statements)
     before = path.read_bytes()
-    assert refusal(path) == f"store: '{path}' is another program's database"
+    assert refusal(path) == f"store: '{path}' is the database of another program"
     assert path.read_bytes() == before
 
 
@@ -154,7 +154,7 @@ def test_a_newer_releases_file_is_left_alone(path: Path) -> None:
     SQLiteStore(path, "one").append(b"a")
     change(path, "PRAGMA user_version = 2")
     before = path.read_bytes()
-    assert refusal(path) == f"store: '{path}' is another release's: version 2, not 1"
+    assert refusal(path) == f"store: '{path}' was made by another release: version 2, not 1"
     assert path.read_bytes() == before
 
 
@@ -213,7 +213,7 @@ def test_a_file_system_that_cannot_be_written_to(path: Path) -> None:
 
 def test_links_that_go_round_in_circles(path: Path) -> None:
     path.symlink_to(path)
-    assert refusal(path) == f"store: '{path}' is no file"
+    assert refusal(path) == f"store: '{path}' is no regular file"
 
 
 # The file
@@ -225,7 +225,7 @@ def test_it_is_its_owners_alone_whatever_the_umask_is(path: Path, mask: int) -> 
     before = os.umask(mask)
     try:
         store = SQLiteStore(path, "one")
-        with store._file.transaction():
+        with store.file.transaction():
             modes = {name: stat.S_IMODE((path.parent / name).stat().st_mode) for name in NAMES}
     finally:
         os.umask(before)
@@ -346,7 +346,7 @@ def test_a_link_and_what_it_points_to_are_the_same_store(path: Path, tmp_path: P
     (tmp_path / "data").mkdir()
     path.symlink_to("data/real.db")
     through, direct = SQLiteStore(path, "one"), SQLiteStore(tmp_path / "data" / "real.db", "one")
-    with through._file.transaction() as sql:
+    with through.file.transaction() as sql:
         sql.execute("INSERT INTO batches (scope, data) VALUES ('one', x'61')")
         assert names(tmp_path / "data") == {"real.db", "real.db-shm", "real.db-wal"}
     assert batches(direct) == [b"a"]
@@ -392,7 +392,7 @@ def test_a_copy_by_sqlites_own_means_is_a_store(path: Path) -> None:
 def test_it_is_small_again_after_a_backlog(path: Path) -> None:
     """100,000 batches wait after an outage; they are read in parts, in order."""
     store = SQLiteStore(path, "one")
-    with store._file.transaction() as sql:
+    with store.file.transaction() as sql:
         rows = ((b"%06d" % number + bytes(1000),) for number in range(100_000))
         sql.executemany("INSERT INTO batches (scope, data) VALUES ('one', ?)", rows)
     assert path.stat().st_size > 100_000_000
@@ -674,9 +674,9 @@ def replace_by_newer(path: Path) -> None:
         (remove_folder, "'FILE' can't be used: unable to open database file"),
         (replace_by_text, "'FILE' can't be used: file is not a database"),
         (replace_by_folder, "'FILE' can't be used: unable to open database file"),
-        (replace_by_database, "'FILE' is another program's database"),
-        (replace_by_nothing, "'FILE' is another program's database"),
-        (replace_by_newer, "'FILE' is another release's: version 2, not 1"),
+        (replace_by_database, "'FILE' is the database of another program"),
+        (replace_by_nothing, "'FILE' is the database of another program"),
+        (replace_by_newer, "'FILE' was made by another release: version 2, not 1"),
     ],
 )
 def test_what_becomes_of_the_file_is_an_error_of_the_next_use(
@@ -698,7 +698,7 @@ def test_who_starts_makes_a_removed_file_again_and_the_others_go_on_with_it(path
     store.append(b"before")
 
     def die() -> None:
-        with store._file.transaction() as sql:
+        with store.file.transaction() as sql:
             sql.execute("INSERT INTO batches (scope, data) VALUES ('one', 'killed')")
             sql.execute("COMMIT")
             os.kill(os.getpid(), signal.SIGKILL)

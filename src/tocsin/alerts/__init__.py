@@ -1,4 +1,4 @@
-"""Which errors belong together, when a digest is due, and what it says.
+"""The alerts: which events are one group, when a digest is due, and what it contains.
 
 The modules are pure: values in, values out. The time is an argument.
 """

@@ -1,4 +1,4 @@
-"""A batch: what a process appends to a store at once; and how it is merged in the state."""
+"""A batch: events and reports that a process appends to a store at once, and their merging."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from tocsin.alerts.state import State
 
 _MAX_SAMPLES = 600_000  # characters of the samples of all unmailed groups
-_MAX_SOURCES = 200
+_MAX_SOURCES = 200  # processes whose latest batch is known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """What a process appends at once.
+    """The events and reports that a process appends to a store at once.
 
     Attributes:
         source: the process; "" if the batch is never appended twice.
-        number: 1 for the process's first batch, 2 for the next one, and so on. A batch whose number
-            was merged is not merged again: an append whose answer was lost may be repeated.
+        number: 1 for the process's first batch, 2 for the next one, and so on. A number is merged
+            only once, so a process may append a batch again if the store's answer was lost.
         groups: the events since the last batch.
-        reports: what became of digests that the process sends.
-        dropped: how many events it has lost since the last batch.
+        reports: the results of attempts to send digests.
+        dropped: how many events the process has lost since the last batch.
     """
 
     source: str = ""
@@ -57,7 +57,7 @@ def receive(state: State, batch: Batch, policy: Policy, now: float) -> None:
 
 
 def _is_merged(state: State, batch: Batch, now: float) -> bool:
-    """Return whether a batch was merged before; if not, note that it is merged now."""
+    """Return whether a batch was merged before; if not, note its number as merged."""
     if not batch.source:
         return False
     seen = state.sources.get(batch.source)

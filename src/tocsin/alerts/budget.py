@@ -16,7 +16,7 @@ class Bucket(Protocol):
 
     @property
     def refill(self) -> float:
-        """Seconds until there is one more."""
+        """Seconds until the bucket has one more token."""
         ...
 
 
@@ -37,15 +37,15 @@ class Budget:
         return max(0, int(bucket.burst - self._missing(bucket, now) + 1e-9))
 
     def ready_at(self, bucket: Bucket) -> float:
-        """Return when there is a token, in the store's time."""
+        """Return when there is at least one token, in the store's time."""
         return self.at + max(0.0, self.spent - (bucket.burst - 1)) * bucket.refill
 
     def spend(self, bucket: Bucket, now: float) -> None:
-        """Take a token; the number may go below zero."""
+        """Take a token; without one, the number of tokens becomes negative."""
         self.spent, self.at = self._missing(bucket, now) + 1, now
 
     def give_back(self, bucket: Bucket, now: float) -> None:
-        """Put a token back, as its mail was not sent."""
+        """Put a token back, because its mail was not sent."""
         self.spent, self.at = max(0.0, self._missing(bucket, now) - 1), now
 
     def _missing(self, bucket: Bucket, now: float) -> float:

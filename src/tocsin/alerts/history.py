@@ -1,6 +1,6 @@
 """The history of a group: its events so far, its rate, and when it was last told.
 
-These are values; the rules that read them are in `policy`.
+The classes here only keep numbers; the rules that read them are in `policy`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ class Rate:
 
     Attributes:
         start: the second of the first count.
-        counts: one count for each second; zeros stand between counts, never at the end.
+        counts: one count for each second; it is 0 for a second without events. The last count is
+            never 0.
     """
 
     start: int = 0
     counts: tuple[int, ...] = ()
 
     def add(self, count: int, now: float) -> None:
-        """Add a count at `now`; the clock never goes back."""
+        """Add a count for the time `now`, which is never earlier than the time before."""
         second = int(now)
         counts = self._since(second - WINDOW + 1)
         if counts:
@@ -58,7 +59,8 @@ class Told:
 
     Attributes:
         at: when the digest was decided, in the store's time.
-        interval: seconds after `at` until the group is told again if it goes on.
+        interval: seconds after `at` until the group is told again, if its events
+            continue.
         rate: events per minute at that time.
         echoes: how many digests in a row, up to this one, told only events of the group that came
             right after a mail; 0 once an event came at any other time.
@@ -121,10 +123,10 @@ class History:
         self.recent.add(group.count, now)
 
     def take(self) -> Group:
-        """Return the unmailed events; from now on there are none.
+        """Remove and return the unmailed events.
 
         Raises:
-            ValueError: there were none.
+            ValueError: there are none.
         """
         group, self.pending = self.pending, None
         if group is None:
@@ -132,11 +134,18 @@ class History:
         return group
 
     def put(self, group: Group, since: float) -> None:
-        """Add unmailed events that have waited since then; they are counted already."""
+        """Add events to the unmailed ones, without counting them as new events.
+
+        Args:
+            group: the events.
+            since: when the first of them was merged.
+        """
         if self.pending is None:
             self.pending, self.pending_since = group, since
         else:
             self.pending = merge(self.pending, group)
             self.pending_since = min(self.pending_since, since)
         self.since = min(self.since, group.first)
-        self.total = max(self.total, self.pending.count)  # it may have been forgotten meanwhile
+        self.total = max(
+            self.total, self.pending.count
+        )  # if the group was forgotten since, `total` is too small

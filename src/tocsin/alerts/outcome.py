@@ -1,8 +1,8 @@
 """The outcome of an attempt to send a digest: done, tried again, dissolved, or given up.
 
-A digest that no recipient can have is dissolved: its events are unmailed again, so that one later
-digest tells everything. A digest that a recipient has, or may have, stays as it is, and is sent
-only to the recipients to whom it is still owed.
+A digest that certainly no recipient has is dissolved: its events are unmailed again, so that one
+later digest tells everything. A digest that a recipient has, or may have, stays as it is, and is
+sent only to the recipients that don't have it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tocsin.alerts.digest import Trouble
-from tocsin.alerts.state import MAX_OUTGOING
 
 if TYPE_CHECKING:
     from tocsin.alerts.outgoing import Outgoing, Report
@@ -24,7 +23,7 @@ _MAX_PROBLEM = 1_000  # characters
 
 
 def report(state: State, report: Report, policy: Policy, now: float) -> None:
-    """Note what an attempt to send a digest has come to."""
+    """Apply a report about an attempt to send a digest."""
     outgoing = state.outgoing.get(report.message_id)
     if outgoing is None:  # the digest is done
         return
@@ -35,7 +34,7 @@ def report(state: State, report: Report, policy: Policy, now: float) -> None:
         state.failures, state.retry_at = 0, 0
         if not outgoing.counted:
             outgoing.counted = True
-            outgoing.before = {}  # it is never dissolved, and its groups were told
+            outgoing.before = {}  # never needed: a counted digest is never dissolved
             state.mailed += outgoing.digest.count
     outgoing.frozen = outgoing.frozen or bool(report.accepted or report.unknown)
     if report.final or not outgoing.owed:
@@ -46,7 +45,7 @@ def _end_attempt(
     state: State, outgoing: Outgoing, report: Report, policy: Policy, now: float
 ) -> None:
     if outgoing.owed and outgoing.claimed_by != report.owner:
-        return  # it took too long, and another process sends the digest by now
+        return  # the attempt took too long: another process has claimed the digest since
     outgoing.release(report.owner)
     _note_trouble(state, report.problem, now)
     if not outgoing.owed:
@@ -54,7 +53,7 @@ def _end_attempt(
         if not outgoing.counted:
             give_up(state, outgoing, now)
     elif outgoing.frozen:
-        # It waits by itself: one full mailbox must not delay later digests for all recipients.
+        # Only this digest waits: one full mailbox must not delay later digests for all recipients.
         outgoing.failures += 1
         outgoing.retry_at = now + max(report.pause, pause(outgoing.failures))
     else:
@@ -68,7 +67,7 @@ def _end_attempt(
 
 
 def _note_trouble(state: State, problem: str, now: float) -> None:
-    """Note what the next mail says about the mails before it."""
+    """Note the problem of the latest attempt; the next mail shows it."""
     problem = problem[:_MAX_PROBLEM]
     if not problem:
         state.trouble = None
@@ -79,20 +78,20 @@ def _note_trouble(state: State, problem: str, now: float) -> None:
 
 
 def pause(failures: int) -> float:
-    """Return the seconds until the next attempt, after some failures: 1, 2, 4 ... 300."""
+    """Return the seconds until the next attempt: 1 after one failure, then 2, 4 ... 300."""
     return min(_FIRST_PAUSE * 2.0 ** min(failures - 1, 10), _LAST_PAUSE)
 
 
 def due(state: State, now: float) -> Outgoing | None:
-    """Return a digest that is to be sent once more now, if there is one."""
+    """Return the digest that is to be sent again now, the one due first; None if there is none."""
     found = [one for one in state.outgoing.values() if state.due_at(one) <= now]
     return min(found, key=state.due_at, default=None)
 
 
 def overdue(state: State, after: float, now: float) -> list[Outgoing]:
-    """Return the digests to give up: the ones that are too old, and of too many the oldest.
+    """Return the digests to give up: those that are too old, and the oldest if there are too many.
 
-    Of too many, only digests that a recipient has are given up: no event is lost with them.
+    If there are too many, only digests that a recipient has are given up: so no event is lost.
 
     Args:
         state: the state.
@@ -103,16 +102,16 @@ def overdue(state: State, after: float, now: float) -> list[Outgoing]:
     waiting.sort(key=lambda one: one.at)
     old = [one for one in waiting if one.at + after <= now]
     had = [one for one in waiting[len(old) :] if one.counted]
-    return old + had[: max(0, len(state.outgoing) - len(old) - MAX_OUTGOING)]
+    return old + had[: max(0, state.excess - len(old))]
 
 
 def is_hopeless(state: State, after: float, now: float) -> bool:
-    """Return whether all attempts failed for so long that everything unmailed is given up."""
+    """Return whether all attempts failed for so long that all unmailed events are given up."""
     return state.failures > 0 and state.failing_since + after <= now
 
 
 def give_up(state: State, outgoing: Outgoing, now: float) -> None:
-    """Give a digest up; if no recipient has it, its groups count as not told."""
+    """Give up a digest; if no recipient has it, its groups count as not told by it."""
     state.outgoing.pop(outgoing.digest.message_id, None)
     if outgoing.counted:
         return
@@ -135,7 +134,7 @@ def _dissolve(state: State, outgoing: Outgoing, policy: Policy, now: float) -> N
             later.mail_before = outgoing.mail_before
     state.lose(digest.lost, outgoing.lost_before)
     _untell(state, outgoing)
-    # Groups that are in the table come first: for the others, idle groups may be forgotten.
+    # Groups that have a history come first: to make room for new ones, idle groups are forgotten.
     groups = [entry.group for entry in digest.entries]
     for group in sorted(groups, key=lambda group: group.fingerprint not in state.groups):
         placed = state.place(group, policy, now)
@@ -144,7 +143,10 @@ def _dissolve(state: State, outgoing: Outgoing, policy: Policy, now: float) -> N
 
 
 def _untell(state: State, outgoing: Outgoing) -> None:
-    """Set back when groups were told, also where a later digest has told them since."""
+    """Restore what was noted of the groups before this digest told them.
+
+    If a later digest has told a group since, the facts that it keeps from before are corrected.
+    """
     for name, before in outgoing.before.items():
         history = state.groups.get(name)
         if history is not None and history.told is not None and history.told.at == outgoing.at:

@@ -1,4 +1,4 @@
-"""An outgoing digest: its recipients, its sender, and what was known before it was taken."""
+"""An outgoing digest: its recipients, the process that sends it, and reports about attempts."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from tocsin.alerts.history import Told  # noqa: TC001 - as above
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Before:
-    """What was known of a group before a digest took it; dissolving the digest restores it.
+    """The facts about a group before a digest took its events, to restore if it is dissolved.
 
     Attributes:
         pending_since: when the first unmailed event was merged.
-        told: the digest that told the group before; None if it was new.
+        told: the digest that told the group before; None if the group was new.
     """
 
     pending_since: float
@@ -28,17 +28,17 @@ class Outgoing:
     Attributes:
         digest: its content.
         at: when it was decided.
-        spent: the budget that paid for it, or "".
-        before: fingerprint → what was known of the group before; empty once it is counted.
+        spent: the budget that paid for it; "" for none.
+        before: fingerprint → the facts to restore; empty once the digest is counted.
         mail_before: when the digest before it was decided.
-        lost_before: when the first of the lost events was lost that it tells.
+        lost_before: when the first of the lost events that it reports was lost.
         owed: the recipients that do not have it, as bare addresses.
         counted: whether a recipient's server has accepted it.
-        frozen: whether a recipient has it, or may have it: its content cannot change any more.
-        failures: attempts that failed since it is frozen.
-        retry_at: it is not sent again before.
+        frozen: whether a recipient has it, or may have it: then its content can't change any more.
+        failures: how many attempts have failed since it was frozen.
+        retry_at: it is not sent again before this time.
         claimed_by: the process that sends it now; "" for none.
-        claimed_until: no other process sends it before.
+        claimed_until: no other process sends it before this time.
     """
 
     digest: Digest
@@ -56,9 +56,9 @@ class Outgoing:
     claimed_until: float = 0
 
     def claim(self, owner: str, until: float) -> None:
-        """Let one process send the digest until then.
+        """Note that only one process may send the digest until a time.
 
-        A claim that was not released may have sent it: it is frozen then.
+        If an earlier claim was not released, its owner may have sent the digest: it is frozen.
         """
         self.frozen = self.frozen or self.claimed_by != ""
         self.claimed_by, self.claimed_until = owner, until
@@ -71,17 +71,17 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What an attempt to send a digest has come to: a fact, however late it is reported.
+    """The result of an attempt to send a digest; a late report is still true, and is applied.
 
     Attributes:
         message_id: the digest's Message-ID.
-        owner: the process that sends it.
+        owner: the process that made the attempt.
         accepted: the bare addresses whose server accepted it.
         refused: the addresses whose server refused it for good.
         unknown: the addresses whose server may have accepted it.
-        final: whether the attempt is over; the digest is still owed to all other addresses then.
-        pause: seconds until the next attempt, at least.
-        problem: why it was not accepted for all recipients; "" if it was.
+        final: whether the attempt is over; if not, a report about further addresses follows.
+        pause: the least number of seconds until the next attempt.
+        problem: why the digest was not accepted for all recipients; "" if it was.
     """
 
     message_id: str

@@ -1,8 +1,8 @@
-"""When a digest is sent, and why: all rules of when. Their numbers are the fields of `Policy`.
+"""The rules of when a digest is sent, and why. Their numbers are the fields of `Policy`.
 
-Each reason has a function that returns its time: `still_at`, `quiet_at`, `worse_at`; a new group
-waits for `group_wait` in `causes`. `told_now` sets the interval until a group is told again.
-When a digest that could not be sent is tried again is in `outcome`.
+Each reason has a function that returns its time: `still_at`, `quiet_at`, `worse_at`; for a new
+group, `causes` adds `group_wait`. `told_now` sets the interval until a group is told again. The
+rule when to try a digest again that couldn't be sent is in `outcome`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ REASONS = ("new", "worse", "still", "quiet", "lost", "exit")
 """The reasons for a digest; a digest names the first one that applies."""
 _NEVER = float("inf")
 _SHORTEST_AGE = 10.0  # seconds; a rate over a shorter time says little
-_AFTER_MAIL = 60.0  # seconds after a mail in which an event may have been caused by it
-_ECHOES = 2  # mails that tell an echo before no further one is sent for it: as new, and once more
+_AFTER_MAIL = 60.0  # seconds after a mail in which the mail may cause an event
+_ECHOES = 2  # after so many mails in a row that told an echo, it causes no further mail
 
 
 class Urgency(enum.IntEnum):
@@ -36,9 +36,9 @@ class Urgency(enum.IntEnum):
     FLUSH = 1
     """New groups do not wait for more of their events; the policy's other times apply."""
     ALL = 2
-    """Everything unmailed is sent now, as the caller asks for it."""
+    """All unmailed events are sent now, because the caller asks for it."""
     EXIT = 3
-    """Everything unmailed is sent now, as the process ends."""
+    """All unmailed events are sent now, because the process ends."""
 
     def adjusted(self, policy: Policy) -> Policy:
         """Return the policy adjusted for this urgency."""
@@ -46,7 +46,7 @@ class Urgency(enum.IntEnum):
 
 
 class Situation(Protocol):
-    """What a decision is made from; `State` has it."""
+    """The facts that a decision needs; a `State` has them."""
 
     groups: dict[str, History]
     lost: int
@@ -76,7 +76,7 @@ class Decision:
     Attributes:
         reason: why a digest is to be sent, one of `REASONS`; None if none is.
         spends: the budget that pays for it: "normal", "urgent", or "" for none.
-        next_at: when to decide again if nothing happens before; None if nothing is waited for.
+        next_at: when to decide again if no event comes before; None if no time is known.
         urgency: how urgently the decision was asked for.
     """
 
@@ -90,9 +90,9 @@ class Cause(NamedTuple):
     """A reason for a digest, and when it applies.
 
     Attributes:
-        at: from when on, in the store's time.
+        at: the time from which on it applies; the store's time.
         reason: one of `REASONS`.
-        spends: the budget that pays for it.
+        spends: the budget that pays for the digest; "" for none.
         level: the group's level.
     """
 
@@ -108,7 +108,7 @@ def decide(
     """Decide whether a digest is sent now.
 
     Args:
-        state: all that was appended until now is merged in it.
+        state: the state, with all batches that were appended until now.
         policy: the policy.
         now: the store's time.
         urgency: how urgently the decision is asked for.
@@ -145,10 +145,10 @@ def causes(state: Situation, history: History, policy: Policy, now: float) -> It
     """Yield the reasons for which a digest may be sent for a group that has unmailed events.
 
     Args:
-        state: what is known of all groups; it has the budgets.
+        state: the state, which has the budgets.
         history: the group's history.
         policy: the policy.
-        now: the store's time; the last minute before it is looked at.
+        now: the store's time; a group is worse by its events of the minute before.
     """
     urgent = is_urgent(history, policy)
     spends = "urgent" if urgent else "normal"
@@ -168,7 +168,9 @@ def causes(state: Situation, history: History, policy: Policy, now: float) -> It
         (still_at(history, policy), "still"),
         (quiet_at(history, policy), "quiet"),
     ):
-        at = max(due_at, min(paid_at, free_at))  # either a token, or a while without mails
+        at = max(
+            due_at, min(paid_at, free_at)
+        )  # paid by a token, or free after a time without mails
         yield Cause(at, reason, spends if max(at, now) < free_at else "", history.level)
 
 
@@ -181,7 +183,7 @@ def is_urgent(history: History, policy: Policy) -> bool:
 
 
 def still_at(history: History, policy: Policy) -> float:
-    """Return when a group that goes on is told again."""
+    """Return when a group whose events continue is told again."""
     waited = history.pending_since + policy.group_wait
     return waited if history.told is None else max(waited, history.told.at + history.told.interval)
 
@@ -192,7 +194,7 @@ def quiet_at(history: History, policy: Policy) -> float:
 
 
 def worse_at(history: History, policy: Policy, now: float) -> float | None:
-    """Return from when on a group counts as worse, by the events of the last minute; else None."""
+    """Return when a group counts as worse, by its events of the last minute; None if it doesn't."""
     if history.told is None:
         return None
     recent = history.recent.within(now)
@@ -217,7 +219,7 @@ def reason_of(history: History, policy: Policy, now: float) -> str:
 
 
 def told_now(history: History, policy: Policy, now: float, mail_at: float | None) -> Told:
-    """Return what is noted of a group that a digest tells now.
+    """Return the new `Told` of a group that a digest tells now.
 
     Only a repeat that was due by itself doubles the interval. A group that is told in another
     group's digest keeps its interval, and a group that got worse starts again.
@@ -239,7 +241,7 @@ def told_now(history: History, policy: Policy, now: float, mail_at: float | None
 
 
 def told_after_silence(history: History, policy: Policy, now: float) -> Told | None:
-    """Return what is noted of a group that has events again.
+    """Return the `Told` of a group that has events again; None if the group is new.
 
     After `repeat_max` without an event the interval starts again.
     """
@@ -253,7 +255,7 @@ def rate_of(history: History, now: float) -> float:
     age = now - history.first_at
     if age >= WINDOW:
         return history.recent.within(now)
-    # The first event began the time that is measured: the events after it are its rate.
+    # The measured time starts with the first event, so only the events after it count.
     return (history.recent.within(now) - 1) * 60 / max(age, _SHORTEST_AGE)
 
 
@@ -266,7 +268,7 @@ def is_forgotten(history: History, policy: Policy, now: float) -> bool:
 
 
 def may_be_echo(sent_at: float | None, now: float) -> bool:
-    """Return whether an event that comes now may be caused by a mail.
+    """Return whether a mail may have caused an event that comes now.
 
     Args:
         sent_at: when the latest attempt to send a mail began or ended; None if there was none.
@@ -276,15 +278,15 @@ def may_be_echo(sent_at: float | None, now: float) -> bool:
 
 
 def is_echo(history: History, mail_at: float) -> bool:
-    """Return whether a group is no reason for a mail, as mails seem to cause its events.
+    """Return whether a group is an echo: no reason for a mail, as mails seem to cause its events.
 
-    After each mail an echo comes, and the next mail tells it. So a group that the latest mail, at
-    `mail_at`, did not tell is no echo.
+    An echo comes after each mail, and the next mail tells it. So if the latest mail, decided at
+    `mail_at`, did not tell a group, the group is not an echo.
     """
     told = history.told
     return told is not None and causes_itself(told) and told.at == mail_at and not history.apart
 
 
 def causes_itself(told: Told) -> bool:
-    """Return whether mails seem to cause a group: a mail for it would only bring the next one."""
+    """Return whether mails seem to cause a group: a mail about it would cause the next event."""
     return told.echoes >= _ECHOES

@@ -19,13 +19,14 @@ class Policy:
 
     Attributes:
         group_wait: how long a new group gathers events before it is told.
-        urgent_level: the level from which on a new group is told without waiting.
-        repeat_after: how long after it was told a group is told again, if it goes on. The time
-            doubles with each repeat.
-        repeat_max: the longest such time. After as long without an event, the time starts again
-            at `repeat_after`.
-        surge_min: how many events a minute a known group must have to count as worse.
-        surge_factor: how many times its rate at the latest mail that must be.
+        urgent_level: the lowest level at which a new group is told without waiting.
+        repeat_after: how long after it was told a group is told again, if its events continue. The
+            time doubles with each repeat.
+        repeat_max: the longest such time. After this time without an event, the time between
+            repeats is `repeat_after` again.
+        surge_min: to count as worse, a known group must have at least so many events in a minute.
+        surge_factor: to count as worse, a known group must have at least so many times the rate
+            that it had when it was last told.
         quiet_after: how long after its last event a group is told for a last time; or three times
             the mean time between its events, if that is longer.
         forget_after: after how long without an event a group counts as new again.
@@ -84,13 +85,15 @@ def _check(name: str, value: object, default: object) -> None:
 
 
 def alone(policy: Policy, spread: float) -> Policy:
-    """Return the policy of a process that cannot use its store, as other processes may do now.
+    """Return the policy of a process that works alone, because it can't use its store.
 
-    An urgent group is told at once all the same, but the process sends one mail an hour at most.
+    Other processes may work alone at the same time. So each sends at most one mail an hour. An
+    urgent group is still told at once.
 
     Args:
         policy: the usual policy.
-        spread: a number from 0 to 1, different in each process, so that they do not send together.
+        spread: a number from 0 to 1, different in each process, so that the processes don't send
+            at the same time.
     """
     wait = max(policy.group_wait, _ALONE_WAIT + _ALONE_SPREAD * spread)
     return replace(policy, group_wait=wait, burst=1, refill=max(policy.refill, _ALONE_REFILL))

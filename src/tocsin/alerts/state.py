@@ -1,7 +1,8 @@
 """The state of a store: groups and their unmailed events, digests that wait, and the accounts.
 
 received = mailed + pending + undelivered, always. `batch` merges events in it, `taking` makes
-digests of it, and `outcome` notes what became of them. All times are the store's, but `since`.
+digests of it, and `outcome` applies the reports about them. All times are the store's, except
+`since`.
 """
 
 from __future__ import annotations
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     from tocsin.alerts.grouping import Group
     from tocsin.alerts.settings import Policy
 
-MAX_OUTGOING = 20
-"""Digests that no recipient is known to have; while there are so many, no further one is taken."""
+MAX_OUTGOING = 20  # digests that no recipient is known to have; then no further one is taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +51,14 @@ class State:
         received: events merged.
         mailed: events in a digest that at least one recipient's server accepted.
         undelivered: events that were given up.
-        lost: events that were dropped or given up since a mail last said so.
-        lost_at: when the first of these was.
-        mail_at: when the latest digest was decided, of those that were not dissolved.
+        lost: events that were dropped or given up, and that no mail has reported yet.
+        lost_at: when the first of these was lost.
+        mail_at: when the latest digest was decided; a dissolved digest doesn't count.
         sent_at: when the latest attempt to send a digest began or was reported; None if none was.
-        failures: attempts in a row that no recipient's server accepted.
-        failing_since: when the first of these was.
+        failures: how many attempts in a row no recipient's server accepted.
+        failing_since: when the first of these failed.
         trouble: why the latest mails did not reach all recipients; None if they did.
-        retry_at: nothing is sent before.
+        retry_at: no digest is sent before this time.
     """
 
     groups: dict[str, History] = field(default_factory=dict)
@@ -86,7 +86,7 @@ class State:
 
     @property
     def unmailed(self) -> tuple[Group, ...]:
-        """The events of all groups that are in no digest."""
+        """The unmailed events of each group that has some; those in a digest don't count."""
         waiting = (history.pending for history in self.groups.values())
         return tuple(group for group in waiting if group is not None)
 
@@ -94,6 +94,11 @@ class State:
     def full(self) -> bool:
         """Whether so many digests wait that no further one is taken."""
         return sum(not one.counted for one in self.outgoing.values()) >= MAX_OUTGOING
+
+    @property
+    def excess(self) -> int:
+        """How many more digests wait than should."""
+        return len(self.outgoing) - MAX_OUTGOING
 
     @property
     def next_retry_at(self) -> float:
@@ -114,34 +119,37 @@ class State:
         return self.urgent if name == "urgent" else self.normal
 
     def withdraw(self) -> None:
-        """Remove the unmailed and the lost events, as they were handed over to another store."""
+        """Remove the unmailed and the lost events, after they were handed over to another store."""
         self.received -= sum(group.count for group in self.unmailed)
         self.lost = 0
         for history in self.groups.values():
             history.pending = None
 
     def lose(self, count: int, since: float) -> None:
-        """Count events that were dropped or given up since then."""
+        """Count lost events: dropped or given up, the first of them at the time `since`."""
         if count:
             self.lost_at = min(self.lost_at, since) if self.lost else since
             self.lost += count
 
     def place(self, group: Group, policy: Policy, now: float) -> Group:
-        """Make sure that the table has a history for a group; if it is full, that of "other".
+        """Make a history for a group that has none; if the table is full, use that of "other".
 
         Returns:
-            The group, or the group as a part of "other".
+            The group; or, if the table is full, the group as a part of "other".
         """
         name = group.fingerprint
-        if name not in self.groups and name != OTHER and not self._room(policy.max_groups):
+        if name not in self.groups and name != OTHER and not self._make_room(policy.max_groups):
             group = as_other(group)
         if group.fingerprint not in self.groups:
             history = History(since=group.first, first_at=now, seen_at=now)
             self.groups[group.fingerprint] = history
         return group
 
-    def _room(self, limit: int) -> bool:
-        """Make room for one more group: the idle one that was unseen for longest is forgotten."""
+    def _make_room(self, limit: int) -> bool:
+        """Make room for one more group, if possible: forget the group that was idle longest.
+
+        A group is idle if it has no unmailed events. Return whether there is room.
+        """
         if len(self.groups) - (OTHER in self.groups) < limit:
             return True
         idle = [name for name, history in self.groups.items() if history.pending is None]

@@ -1,6 +1,6 @@
 """The capture: a record as it is kept in the application's thread, until it becomes an event.
 
-To capture a record is cheap. A capture is bounded in size, and holds no reference to arguments,
+Capturing is cheap. A capture is bounded in size, and holds no reference to arguments,
 exceptions, frames or tracebacks. The slow work is done later, in the worker, by `Capture.event`:
 reading lines of source code, and redacting.
 """

@@ -1,7 +1,7 @@
 """The content of a record: its message, its exception and its extra fields.
 
 Applications log in several forms: text with arguments, structlog's dictionaries, JSON, logfmt,
-warnings. Each function here returns the same part of a record, whatever its form.
+warnings. Each function here returns one part of a record, whatever its form.
 """
 
 from __future__ import annotations

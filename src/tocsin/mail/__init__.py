@@ -1,6 +1,6 @@
-"""The core: messages and how they are sent. It knows nothing of logging.
+"""The core: messages, and the email handlers that send them. It knows nothing of logging.
 
-Each name loads its module when it is first used (PEP 562): who needs addresses pays for no SMTP.
+Each name loads its module when it is first used (PEP 562), so that addresses don't load SMTP.
 """
 
 from __future__ import annotations

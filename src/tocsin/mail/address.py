@@ -1,7 +1,8 @@
-"""Addresses: read from text, checked, and with their domain as the wire wants it.
+"""Addresses: read from text, checked, and given an ASCII domain.
 
-An address is the standard library's `email.headerregistry.Address`. What comes out of here can
-stand in a header or in an SMTP command as it is: no control characters, no blanks, an ASCII domain.
+An address is the standard library's `email.headerregistry.Address`. Every address that this module
+returns is safe in a header and in an SMTP command: it has no control characters and no blanks, and
+its domain is ASCII.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-"""Control characters, and the two separators at which Python's `splitlines` breaks too."""
+"""Control characters, and the two separators at which Python's `splitlines` also breaks."""
 SURROGATE = re.compile(r"[\ud800-\udfff]")
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\xa0<>\u2028\u2029\ud800-\udfff]")
 _DOMAIN = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[A-Za-z0-9:.]+\]")
@@ -33,15 +34,16 @@ _MAX_LENGTH = 254  # a path holds 256 octets with its angle brackets: RFC 5321 �
 
 
 def one_line(text: str) -> str:
-    """Return text that can stand in a header: control characters become a blank.
+    """Return text that is safe in a header.
 
-    Lone surrogates, which no charset can carry, become U+FFFD.
+    Each run of control characters becomes a blank. Lone surrogates, which no charset can encode,
+    become U+FFFD.
     """
     return SURROGATE.sub("\ufffd", CONTROL.sub(" ", text))
 
 
 def is_utf8(text: str) -> bool:
-    """Whether UTF-8 can carry it: there is no lone surrogate in it."""
+    """Return whether UTF-8 can encode the text, that is, whether it has no lone surrogate."""
     return SURROGATE.search(text) is None
 
 
@@ -49,16 +51,16 @@ def prepare_address(value: str | Address) -> Address:
     """Make an address that is safe to send.
 
     Args:
-        value: `"a@example.com"`, `"Name <a@example.com>"`, or an `Address`. A domain with other
-            than ASCII letters gets its IDNA 2008 form (RFC 5891, with the mapping of UTS 46).
+        value: `"a@example.com"`, `"Name <a@example.com>"`, or an `Address`. A domain with letters
+            beyond ASCII gets its IDNA 2008 form (RFC 5891, with the mapping of UTS 46).
 
     Returns:
-        An `Address` whose name is one line and whose domain is ASCII. What stands before the '@'
-        may be in any script; only servers with SMTPUTF8 (RFC 6531) take it.
+        An `Address` whose name is one line and whose domain is ASCII. The part before the '@' may
+        be in any script; only servers with SMTPUTF8 (RFC 6531) accept letters beyond ASCII there.
 
     Raises:
-        ValueError: no address, or one that can't be used.
-        TypeError: neither text nor an `Address`.
+        ValueError: the text is no address, or an address that can't be used.
+        TypeError: the value is neither text nor an `Address`.
     """
     if isinstance(value, Address):
         return _checked(value.display_name, value.username, value.domain, value.addr_spec)
@@ -70,21 +72,12 @@ def prepare_address(value: str | Address) -> Address:
             "each is an item"
         )
     name, spec = _split(value)
-    if spec.startswith('"') and (quoted := _QUOTED.match(spec)):
-        username = re.sub(r"\\(.)", r"\1", quoted[0][1:-1])
-        rest = spec[quoted.end() :]
-    else:
-        username, at, domain = spec.rpartition("@")
-        if username and not _DOT_ATOM.fullmatch(username) and username.isascii():
-            raise ValueError(f"{value!r} is not an address: check the part before the '@'")
-        rest = at + domain
-    if not rest.startswith("@"):
-        raise ValueError(f"{value!r} is not an address: expected name@domain")
-    return _checked(name, username, rest[1:], value)
+    username, domain = _split_spec(spec, value)
+    return _checked(name, username, domain, value)
 
 
 def several(text: str) -> bool:
-    """Whether a text that should be one address holds more, whatever stands between them."""
+    """Return whether a text holds several addresses, whatever separates them."""
     bare = _QUOTED.sub("", text).strip()
     if not bare.endswith(">"):
         parts = [part for part in _BETWEEN.split(bare) if part]
@@ -95,9 +88,9 @@ def several(text: str) -> bool:
 
 
 def reject_line_break(value: object) -> None:
-    """Raise a `ValueError` for text with a line break in it that isn't folding (RFC 5322 §2.2.3).
+    """Raise a `ValueError` for text with a line break other than folding (RFC 5322 §2.2.3).
 
-    In a configuration that is a list whose commas are missing, or a mistake.
+    In a configuration, such text is a list without commas, or a mistake.
     """
     if isinstance(value, str) and _LINE_BREAK.search(value.strip()):
         raise ValueError(f"{value!r} is not an address: it has a line break in it")
@@ -117,6 +110,21 @@ def _split(text: str) -> tuple[str, str]:
     return name, text[start + 1 : -1].strip()
 
 
+def _split_spec(spec: str, shown: str) -> tuple[str, str]:
+    """Return the part before the '@' and the domain; `shown` is the text to name in an error."""
+    if spec.startswith('"') and (quoted := _QUOTED.match(spec)):
+        username = re.sub(r"\\(.)", r"\1", quoted[0][1:-1])
+        rest = spec[quoted.end() :]
+    else:
+        username, at, domain = spec.rpartition("@")
+        if username and not _DOT_ATOM.fullmatch(username) and username.isascii():
+            raise ValueError(f"{shown!r} is not an address: check the part before the '@'")
+        rest = at + domain
+    if not rest.startswith("@"):
+        raise ValueError(f"{shown!r} is not an address: expected name@domain")
+    return username, rest[1:]
+
+
 def _checked(name: str, username: str, domain: str, shown: str) -> Address:
     if not username or not domain:
         raise ValueError(f"{shown!r} is not an address: expected name@domain")
@@ -131,7 +139,7 @@ def _checked(name: str, username: str, domain: str, shown: str) -> Address:
             raise ValueError(f"{shown!r} has no valid domain: {error}") from None
     if not _DOMAIN.fullmatch(domain) or ".." in domain:
         raise ValueError(f"{shown!r} has no valid domain: {domain!r}")
-    # RFC 6532 §3.1 wants the composed form.
+    # RFC 6532 §3.1 asks for the composed form (NFC).
     address = Address(one_line(name).strip(), normalize("NFC", username), domain)
     if len(address.addr_spec.encode()) > _MAX_LENGTH:
         raise ValueError(f"{shown!r} is too long: an address has at most {_MAX_LENGTH} octets")
@@ -139,7 +147,7 @@ def _checked(name: str, username: str, domain: str, shown: str) -> Address:
 
 
 def split_addresses(text: str) -> list[str]:
-    """Split `a@x, "B, C" <b@y>` at the commas that stand outside of quotes; blanks fall away."""
+    """Split text such as `a@x, "B, C" <b@y>` at the commas outside of quotes."""
     parts: list[str] = []
     start = 0
     quoted = escaped = False
@@ -158,13 +166,13 @@ def split_addresses(text: str) -> list[str]:
 
 
 class AddressList(list[Address]):
-    """A `list[Address]` whose methods take strings too.
+    """A `list[Address]` whose methods also accept text.
 
     Args:
         values: addresses, or text with addresses that are separated by commas.
 
     Raises:
-        ValueError: something isn't an address, here and in all methods that take one.
+        ValueError: a value is no address; all methods that accept an address raise it.
     """
 
     __slots__ = ()
@@ -180,7 +188,7 @@ class AddressList(list[Address]):
 
     @override
     def extend(self, values: Iterable[str | Address] | str | Address) -> None:
-        """Add several addresses at the end; a string may hold several, separated by commas."""
+        """Add several addresses at the end; text may hold several, separated by commas."""
         if isinstance(values, str):
             values = split_addresses(values)
         elif isinstance(values, Address):
@@ -189,24 +197,24 @@ class AddressList(list[Address]):
 
     @override
     def insert(self, index: SupportsIndex, value: str | Address) -> None:
-        """Put one address before the index."""
+        """Insert one address before the index."""
         super().insert(index, prepare_address(value))
 
     @override
     def remove(self, value: str | Address) -> None:
-        """Remove the first address that is equal."""
+        """Remove the first address that is equal to this one."""
         super().remove(prepare_address(value))
 
     @override
     def index(
         self, value: str | Address, start: SupportsIndex = 0, stop: SupportsIndex = sys.maxsize
     ) -> int:
-        """Return the position of the first address that is equal."""
+        """Return the position of the first address that is equal to this one."""
         return super().index(prepare_address(value), start, stop)
 
     @override
     def count(self, value: str | Address) -> int:
-        """Return how many addresses are equal."""
+        """Return how many addresses are equal to this one."""
         return super().count(prepare_address(value))
 
     @override
@@ -227,6 +235,6 @@ class AddressList(list[Address]):
 
     @override
     def __iadd__(self, values: Iterable[str | Address] | str) -> Self:  # type: ignore[override]
-        # Wider than the list's own on purpose: it takes what `extend` takes.
+        # Wider than the method of `list` on purpose: it accepts what `extend` accepts.
         self.extend(values)
         return self

@@ -1,4 +1,7 @@
-"""A file in a message: bytes, a name, a type, and for pictures in the HTML an identity."""
+"""An attachment: a file in a message, with its bytes, its name and its type.
+
+A picture inside the HTML also has an identifier, by which the HTML names it.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +15,21 @@ _MIMETYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(?:[ \t]*;[\
 _CID = re.compile(r"[\x21-\x3b\x3d\x3f-\x7e]+")
 
 
-class Attachment:  # noqa: PLW1641 - it can be changed, so it has no hash
+class Attachment:  # noqa: PLW1641 - an object that can be changed has no hash
     """A file that goes with a message.
 
     Args:
-        data: the content; text becomes UTF-8.
-        filename: the name to show and to save under; None for a part without a name.
-        mimetype: such as `"image/png"`; by default what the file name's ending says, else
-            `text/plain` for text and `application/octet-stream` for bytes.
+        data: the content; text is encoded in UTF-8.
+        filename: the name under which readers show and save the file; None for no name.
+        mimetype: the type, such as `"image/png"`. By default it follows from the ending of the file
+            name, else it is `text/plain` for text and `application/octet-stream` for bytes.
 
     Attributes:
-        cid: the content identifier, without angle brackets: in HTML, `<img src="cid:…">`. It is
-            made when it is first asked for, and can be set.
+        cid: the content identifier (RFC 2392), without angle brackets; the HTML uses it as
+            `<img src="cid:…">`. It is made at the first access, and can be set.
 
     Raises:
-        ValueError: `mimetype` or `cid` isn't one.
+        ValueError: `mimetype` is no type, or a `cid` that is set is no identifier.
     """
 
     __slots__ = ("_cid", "_filename", "_mimetype", "data")
@@ -40,7 +43,7 @@ class Attachment:  # noqa: PLW1641 - it can be changed, so it has no hash
             charset = "; charset=utf-8"
         if mimetype is None:
             guessed, encoding = mimetypes.guess_type(filename or "")
-            # A compressed file is of its compression's type, not of its content's.
+            # For `a.tar.gz`, `guessed` is the type of the tar file inside.
             mimetype = guessed if guessed and not encoding else None
             mimetype = mimetype or ("text/plain" if charset else "application/octet-stream")
             if mimetype.startswith("text/"):
@@ -52,7 +55,7 @@ class Attachment:  # noqa: PLW1641 - it can be changed, so it has no hash
 
     @property
     def filename(self) -> str | None:
-        """The name to show and to save under."""
+        """The name under which readers show and save the file."""
         return self._filename
 
     @filename.setter
@@ -61,7 +64,7 @@ class Attachment:  # noqa: PLW1641 - it can be changed, so it has no hash
 
     @property
     def mimetype(self) -> str:
-        """What kind of content it is."""
+        """The type of the content, such as `"image/png"`."""
         return self._mimetype
 
     @mimetype.setter
@@ -72,7 +75,7 @@ class Attachment:  # noqa: PLW1641 - it can be changed, so it has no hash
 
     @property
     def cid(self) -> str:
-        """Return the content identifier (RFC 2392), without angle brackets."""
+        """The content identifier (RFC 2392), without angle brackets."""
         if self._cid is None:
             self._cid = f"{secrets.token_hex(12)}@tocsin"
         return self._cid

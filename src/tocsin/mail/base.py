@@ -1,4 +1,4 @@
-"""What sends messages: the interface that email handlers fill, and how one is found by name."""
+"""Email handlers: their interface, and how one is found by its name."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ ENTRY_POINT_GROUP = "tocsin.email_handler"
 
 
 class EmailHandler(abc.ABC):
-    """The interface of everything that sends messages.
+    """The interface of every email handler.
 
-    A subclass fills `send` and `from_config`. `send` may be called from any thread, does not change
-    the messages, and either delivers them to every recipient or raises.
+    A subclass implements `send` and `from_config`. `send` may be called from any thread, does not
+    change the messages, and raises unless every recipient was accepted.
     """
 
     @classmethod
     @abc.abstractmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Make the handler from a mapping whose values are scalars or lists.
+        """Make the handler from a mapping, as a configuration file can hold it.
 
         Args:
-            config: options by name, as a configuration file can say them.
+            config: option → value; each value is a scalar or a list.
 
         Raises:
-            ConfigError: an option that is unknown or wrong.
+            ConfigError: an option is unknown or wrong.
         """
 
     @abc.abstractmethod
@@ -53,16 +53,16 @@ class EmailHandler(abc.ABC):
         """Send one message or many.
 
         Args:
-            messages: `Message` objects or the standard library's; one or an iterable of them.
-            deadline: seconds that the whole call may take.
-            on_transaction: called as soon as it is known what became of some recipients, with a
-                receipt that holds just these.
+            messages: `Message` objects or the standard library's; one, or an iterable of them.
+            deadline: the seconds that the whole call may take; by default, no limit.
+            on_transaction: called as soon as some recipients are decided, with a receipt that holds
+                just these.
 
         Returns:
-            One receipt a message, in order, when every recipient was accepted.
+            One receipt for each message, in order; every recipient was accepted.
 
         Raises:
-            SendError: somebody was not accepted, after everything has been tried.
+            SendError: some recipients were not accepted; its `receipts` name all of them.
         """
 
     async def send_async(
@@ -72,11 +72,22 @@ class EmailHandler(abc.ABC):
         deadline: float | None = None,
         on_transaction: Callable[[Receipt], None] | None = None,
     ) -> list[Receipt]:
-        """Do what `send` does, in a thread, so that the event loop goes on.
+        """Call `send` in a thread, and await its result. The event loop runs on meanwhile.
 
-        A cancelled call goes on in its thread; give it a `deadline`.
+        If the awaiting task is cancelled, the call continues in its thread; a `deadline` limits it.
+
+        Args:
+            messages: as for `send`.
+            deadline: as for `send`.
+            on_transaction: as for `send`; called in the thread.
+
+        Returns:
+            As `send`.
+
+        Raises:
+            SendError: as `send`.
         """
-        import asyncio  # noqa: PLC0415 - only who awaits pays for it
+        import asyncio  # noqa: PLC0415 - loaded only for this method
 
         return await asyncio.to_thread(
             self.send, messages, deadline=deadline, on_transaction=on_transaction
@@ -84,27 +95,27 @@ class EmailHandler(abc.ABC):
 
     @property
     def sender(self) -> Address | None:
-        """Who sends a message that doesn't say it; None if nobody does."""
+        """The sender of a message that names none; None without a default."""
         return None
 
     def prepare(self) -> None:  # noqa: B027 - most handlers have nothing to load
-        """Load what sending needs, before it is needed; a thread in the background calls it."""
+        """Load the modules that sending needs; a background thread calls it in advance."""
 
     def close(self) -> None:  # noqa: B027 - most handlers have nothing to close
-        """Give back what is held open; the handler can be used again."""
+        """Close what is open. The handler can be used again."""
 
     def _reject_unknown(self, names: Iterable[str]) -> None:
-        """Refuse arguments that the constructor doesn't know, those of a logging handler too."""
+        """Raise for arguments that the constructor doesn't know, also for a logging handler's."""
         for name in names:
-            from tocsin.hints import of_alert_handler  # noqa: PLC0415 - only for an error
+            from tocsin.hints import of_alert_handler  # noqa: PLC0415 - loaded only for an error
 
             if of_alert_handler(names):
                 self.setLevel()
             kind = type(self).__name__
             raise TypeError(f"{kind}.__init__() got an unexpected keyword argument {name!r}")
 
-    # `logging.config.dictConfig` sets these on what a `handlers` entry names. An email handler
-    # there would fail at the first record; it is refused while the configuration is read.
+    # `logging.config.dictConfig` uses the following methods and the property on the class of a
+    # `handlers` entry. An email handler there would fail at the first record, so it raises now.
 
     def setLevel(self, *_: object) -> NoReturn:  # noqa: N802 - logging's name
         """Refuse to be a logging handler."""
@@ -132,14 +143,18 @@ class EmailHandler(abc.ABC):
 
 
 def address_option(key: str, value: object) -> Address:
-    """Return the address that an option says.
+    """Return the address that an option gives.
+
+    Args:
+        key: the option, for the error.
+        value: the option's value.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: the value is no address.
     """
     try:
         reject_line_break(value)
-        return prepare_address(value)  # type: ignore[arg-type] # told apart by the error
+        return prepare_address(value)  # type: ignore[arg-type] # other types raise TypeError
     except ValueError as error:
         options.fail(key, str(error))
     except (TypeError, AttributeError):
@@ -156,11 +171,11 @@ def get_handler_class(name: str | type[EmailHandler]) -> type[EmailHandler]:
     """Find an email handler's class.
 
     Args:
-        name: a name of the entry point group `tocsin.email_handler` (built in: `"smtp"` and
+        name: a name in the entry point group `tocsin.email_handler` (built in: `"smtp"` and
             `"test"`), `"module:Class"`, or the class itself.
 
     Raises:
-        ConfigError: nothing has this name, or what has it is no `EmailHandler`.
+        ConfigError: the name is unknown, can't be loaded, or is no subclass of `EmailHandler`.
     """
     found: object = name
     if isinstance(name, str):
@@ -171,12 +186,12 @@ def get_handler_class(name: str | type[EmailHandler]) -> type[EmailHandler]:
 
 
 def _load(name: str) -> object:
-    target = _BUILT_IN.get(name, name)  # found without the package's metadata, too
+    target = _BUILT_IN.get(name, name)  # built-in names need no package metadata
     module, colon, attribute = target.partition(":")
     try:
         if colon:
             return getattr(importlib.import_module(module), attribute)
-        from importlib import metadata  # noqa: PLC0415 - only for names that aren't built in
+        from importlib import metadata  # noqa: PLC0415 - not for built-in names
 
         entry_points = metadata.entry_points(group=ENTRY_POINT_GROUP)
         if name in entry_points.names:
@@ -189,7 +204,7 @@ def _load(name: str) -> object:
 
 
 def _meant(name: str) -> str:
-    """Return what a class's dotted name has to be instead, as logging's `class` is one; else ""."""
+    """Return advice for a dotted name such as logging's key `class` has; "" for other names."""
     module, _, attribute = name.rpartition(".")
     for built_in, target in _BUILT_IN.items():
         if target.endswith(f":{attribute}"):

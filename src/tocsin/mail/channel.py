@@ -1,21 +1,19 @@
-"""A socket that never keeps its caller longer than allowed: bytes out, replies in.
+"""A channel: a socket on which every wait ends in time, with bytes going out and replies coming in.
 
-The socket doesn't block. Replies are taken in while bytes go out, so that neither side waits for
-the other, and a reply that comes early isn't lost behind a broken pipe. Each wait ends at a point
-of time that was fixed when it began: a byte a second doesn't prolong it.
+The socket is non-blocking. The channel reads replies while it writes, so that client and server
+never wait for each other, and an early reply isn't lost when the connection breaks. The end of each
+wait is fixed when the wait begins: a server that sends one byte a second doesn't prolong it.
 
-All that goes wrong is an `OSError`: `TimeoutError`, `ConnectionError`, `ssl.SSLError`.
+Every failure is an `OSError`: `TimeoutError`, `ConnectionError` or `ssl.SSLError`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import queue
 import re
 import selectors
 import socket
 import ssl
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -28,14 +26,15 @@ _CHUNK = 65536
 _MAX_REPLY_BYTES = 65536
 _MAX_REPLY_LINES = 100
 _MAX_UNREAD = 1 << 22  # the replies to some 40,000 pipelined recipients
-_DAY = 86_400.0  # seconds; what is longer overflows in some system's call
-_QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux; it doesn't last: tcp(7)
+_DAY = 86_400.0  # seconds; a longer time-out overflows in some system calls
+QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)
+"""The socket option, on Linux only. It has to be set again each time: tcp(7)."""
 _REPLY_LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?")
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?: |$)")  # RFC 3463 §2
 
 
 class OutOfStepError(ConnectionError):
-    """The other side says what can't be an answer: nothing it says can be trusted any more."""
+    """The server sent something that can't be an answer; no later reply can be trusted."""
 
 
 class Channel:
@@ -43,39 +42,46 @@ class Channel:
 
     Args:
         sock: a connected socket.
-        timeout: seconds for each wait.
+        timeout: the seconds that each wait may take.
 
     Attributes:
-        deadline: the point of `time.monotonic` at which every wait ends, and nothing more is sent.
+        deadline: a point of `time.monotonic`; every wait ends there, and nothing is sent after it.
         encrypted: whether TLS is on.
-        sent: how many bytes have left.
-        heard: whether a byte has come.
+        sent: how many bytes were sent.
+        heard: whether any byte was received.
     """
 
     def __init__(self, sock: socket.socket, *, timeout: float) -> None:
         sock.setblocking(False)
         self._sock = sock
         self._timeout = min(timeout, _DAY)
-        self._buffer = bytearray()
-        self._eof = False
-        self._owed = False  # whether something came that isn't acknowledged, as far as is known
+        self._buffer, self._eof = bytearray(), False
+        self._unacknowledged = False  # whether bytes were received since the last acknowledgement
         self.deadline: float = float("inf")
         self.encrypted: bool = False
-        self.sent: int = 0
         self.heard: bool = False
+        self.sent: int = 0
 
     @property
     def peer(self) -> str:
-        """The other side's IP address."""
+        """The server's IP address."""
         return str(self._sock.getpeername()[0])
 
     @property
     def local(self) -> str:
-        """This side's IP address."""
+        """The IP address of this end of the connection."""
         return str(self._sock.getsockname()[0])
 
     def start_tls(self, context: ssl.SSLContext, host: str) -> None:
-        """Turn on TLS, and verify what the context says is to be verified."""
+        """Turn on TLS, and verify what the context says.
+
+        Args:
+            context: the context.
+            host: the name that the server's certificate must have.
+
+        Raises:
+            OSError: the handshake failed or took too long.
+        """
         self._sock = context.wrap_socket(
             self._sock, server_hostname=host, do_handshake_on_connect=False
         )
@@ -85,18 +91,18 @@ class Channel:
     def write(
         self, data: bytes, *, until_reply: bool = False, timeout: float | None = None
     ) -> bool:
-        """Send all the bytes, and take in what comes meanwhile.
+        """Send all the bytes, and read replies meanwhile.
 
         Args:
-            data: what to send.
-            until_reply: stop when the other side says something before all is sent.
-            timeout: seconds for each wait, if other than for everything else.
+            data: the bytes to send.
+            until_reply: whether to stop when a reply arrives before all bytes are sent.
+            timeout: the seconds that each wait may take; by default the channel's `timeout`.
 
         Returns:
-            Whether all was sent.
+            Whether all bytes were sent.
 
         Raises:
-            OSError: the connection is gone or the time is up; replies may have come all the same.
+            OSError: the connection is lost or the time is up.
         """
         view = memoryview(data)
         while view:
@@ -104,27 +110,31 @@ class Channel:
                 raise TimeoutError("timed out")
             if until_reply and len(view) < len(data) and self.unread():
                 return False
-            until = self._until(timeout)
-            chunk = view[:_CHUNK]
-            try:
-                taken: int = self._retry(lambda chunk=chunk: self._sock.send(chunk), until)  # type: ignore[misc]
-            except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
-                raise ConnectionResetError("the server closed the connection") from error
-            self._owed = False
-            view = view[taken:]
-            self.sent += taken
+            view = view[self._send(view[:_CHUNK], timeout) :]
         return True
 
+    def _send(self, chunk: memoryview, timeout: float | None) -> int:
+        """Send some of the bytes; return how many."""
+        try:
+            taken: int = self._retry(lambda: self._sock.send(chunk), self._until(timeout))
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
+            raise ConnectionResetError("the server closed the connection") from error
+        self._unacknowledged = False
+        self.sent += taken
+        return taken
+
     def reply(self, timeout: float | None = None) -> Reply:
-        """Wait for the next reply. Empty lines before it are skipped: some servers greet with one.
+        """Wait for the next reply (RFC 5321 §4.2).
+
+        Empty lines before it are skipped: some servers send one before their greeting.
 
         Args:
-            timeout: seconds to wait, if other than for everything else.
+            timeout: the seconds to wait for the whole reply; by default the channel's `timeout`.
 
         Raises:
-            ConnectionError: the connection is gone.
-            OutOfStepError: what came isn't a reply, or is longer than any.
-            TimeoutError: nothing, or only a part of it, came in time.
+            ConnectionError: the connection is lost.
+            OutOfStepError: the server sent something that is not a reply, or a reply without end.
+            TimeoutError: the reply did not arrive, or not all of it.
         """
         until = self._until(timeout)
         lines: list[bytes] = []
@@ -146,22 +156,23 @@ class Channel:
                 return _reply(int(code), lines)
 
     def unread(self) -> bool:
-        """Whether something came that nobody asked for, or the other side has hung up."""
+        """Return whether unread bytes are there, or the server has closed the connection."""
         self._receive()
         self._buffer = self._buffer.lstrip(b"\r\n")  # as `reply` does
         return bool(self._buffer) or self._eof
 
     @property
     def ended(self) -> bool:
-        """Whether the other side is known to have hung up."""
+        """Whether the server is known to have closed the connection."""
         return self._eof
 
     def close(self) -> None:
-        """Close the socket; no waiting, no errors."""
-        with contextlib.suppress(OSError):  # an old error may be reported only now
+        """Close the socket, without waiting and without errors."""
+        with contextlib.suppress(OSError):  # the system may report an earlier error here
             self._sock.close()
 
     def _line(self, until: float) -> bytes:
+        """Wait for one line; return it without its end."""
         start = 0
         while (end := self._buffer.find(b"\n", start)) < 0:
             start = len(self._buffer)
@@ -177,18 +188,19 @@ class Channel:
         return line
 
     def _acknowledge(self) -> None:
-        """Acknowledge what has come, at once, unless bytes that were sent since have done so.
+        """Have the system acknowledge the received bytes now, if it hasn't done so with sent ones.
 
-        A server that writes its replies one by one, without TCP_NODELAY, holds each back until the
-        one before it is acknowledged (RFC 896). Systems delay that by 40 ms (RFC 1122 §4.2.3.2).
+        A server that writes its replies one by one, without TCP_NODELAY, sends each one only after
+        the one before it is acknowledged (RFC 896). The system would delay that acknowledgement by
+        40 ms (RFC 1122 §4.2.3.2).
         """
-        if self._owed and _QUICK_ACK is not None:
+        if self._unacknowledged and QUICK_ACK is not None:
             with contextlib.suppress(OSError):
-                self._sock.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
-        self._owed = False
+                self._sock.setsockopt(socket.IPPROTO_TCP, QUICK_ACK, 1)
+        self._unacknowledged = False
 
     def _receive(self) -> bool:
-        """Take in what is there; False if that is nothing."""
+        """Read the bytes that have arrived; return whether there were any, or the end."""
         if self._eof:
             return False
         try:
@@ -199,17 +211,18 @@ class Channel:
             data = b""
         self._buffer += data
         self._eof = not data
-        self._owed = bool(data)
+        self._unacknowledged = bool(data)
         self.heard = self.heard or bool(data)
         if len(self._buffer) > _MAX_UNREAD:
             raise OutOfStepError("more replies than commands")
         return True
 
     def _until(self, timeout: float | None = None) -> float:
+        """Return when a wait that begins now must end, as a point of `time.monotonic`."""
         return min(time.monotonic() + (timeout or self._timeout), self.deadline)
 
     def _retry(self, operation: Callable[[], Any], until: float) -> Any:
-        """Call until it doesn't have to wait; what can be read meanwhile is read."""
+        """Call a socket operation until it succeeds; read replies while it has to wait."""
         while True:
             try:
                 return operation()
@@ -220,85 +233,28 @@ class Channel:
                     self._receive()
 
     def _wait(self, events: int, until: float) -> bool:
-        """Wait until the socket is ready; whether it can be read."""
-        left = until - time.monotonic()
-        if self._eof:  # nothing more can come: only writing is worth waiting for
+        """Wait until the socket is ready; return whether there is something to read."""
+        if self._eof:  # nothing more can arrive, so only writing is worth a wait
             events = selectors.EVENT_WRITE
-        if left > 0:
-            with selectors.DefaultSelector() as selector:
-                selector.register(self._sock, events)
-                for _, ready in selector.select(left):
-                    return bool(ready & selectors.EVENT_READ)
-        raise TimeoutError("timed out")
+        return bool(_ready(self._sock, events, until) & selectors.EVENT_READ)
+
+
+def _ready(sock: socket.socket, events: int, until: float) -> int:
+    """Wait for one of the events of `selectors`; return those that have happened."""
+    left = until - time.monotonic()
+    if left > 0:
+        with selectors.DefaultSelector() as selector:
+            selector.register(sock, events)
+            for _, happened in selector.select(left):
+                return happened
+    raise TimeoutError("timed out")
 
 
 def _reply(code: int, lines: list[bytes]) -> Reply:
+    """Return a reply whose enhanced status code (RFC 2034 §4) is taken out of its text."""
     texts = [line.decode("utf-8", "replace") for line in lines]
     enhanced = None
     if match := _ENHANCED.match(texts[0]):
         enhanced = match[1]
         texts = [text.removeprefix(enhanced).strip() for text in texts]
     return Reply(code, enhanced, "\n".join(texts))
-
-
-def dial(host: str, port: int, until: float) -> socket.socket:
-    """Connect to the first of the host's addresses that answers.
-
-    Args:
-        host: a name or an IP address.
-        port: the TCP port.
-        until: the point of `time.monotonic` at which it has to be done.
-
-    Raises:
-        OSError: none answered; the last one's error.
-    """
-    if time.monotonic() >= until:
-        raise TimeoutError("timed out")
-    addresses = _look_up(host, port, until)
-    error: OSError = TimeoutError("timed out")
-    for position, (family, kind, protocol, _, address) in enumerate(addresses):
-        # A silent address must not use up the time of the ones behind it.
-        share = max(0.001, (until - time.monotonic()) / (len(addresses) - position))
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.settimeout(share)
-            sock.connect(address)
-            # Replies are awaited at once: waiting to fill a packet only costs time.
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except OSError as problem:
-            sock.close()
-            error = problem
-        else:
-            return sock
-    raise error
-
-
-def _addresses(host: str, port: int) -> list[Any] | OSError:
-    try:
-        return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-    except (OSError, UnicodeError) as error:
-        return error if isinstance(error, OSError) else OSError(str(error))
-
-
-def _look_up(host: str, port: int, until: float) -> list[Any]:
-    """Resolve a name in a thread that can be left behind: `getaddrinfo` knows no time-out."""
-    answer: queue.SimpleQueue[list[Any] | OSError] = queue.SimpleQueue()
-
-    def ask() -> None:
-        found = _addresses(host, port)
-        if isinstance(found, OSError) and host.endswith("."):
-            # The dot keeps the resolver from adding domains, but /etc/hosts doesn't know it.
-            found = _addresses(host.removesuffix("."), port)
-        answer.put(found)
-
-    try:
-        threading.Thread(target=ask, name="tocsin-look-up", daemon=True).start()
-    except RuntimeError:  # the interpreter ends: since 3.12 no thread starts any more
-        ask()
-    try:
-        found = answer.get(timeout=max(0.0, until - time.monotonic()))
-    except queue.Empty:
-        raise TimeoutError(f"no answer from the name servers for {host!r}") from None
-    if isinstance(found, OSError):
-        raise found
-    return found

@@ -1,8 +1,15 @@
-"""One call of `send`: messages in, transactions out, and a receipt for every message.
+"""The delivery: one call of `send`, from messages to transactions to receipts.
 
-A recipient leaves its queue with a verdict. Who has none when a connection is lost is tried over
-another one. A message that loses two in a row, with nothing decided, waits for another call; after
-four in a row they all do, so that a call takes bounded time.
+The rules of batches and retries are here:
+
+- A message is sent to its recipients in batches: as many as the option `recipients_per_message`
+  allows, or fewer if the server turns out to accept fewer.
+- A recipient waits until it has a verdict. If a connection is lost, the waiting recipients are
+  tried over a new one.
+- A message that loses two connections in a row, with no recipient decided, is deferred to another
+  call: it may be the message at which the server fails.
+- After four losses in a row, or a connection that can't be opened, all waiting recipients are
+  deferred, so that a call ends in bounded time.
 """
 
 from __future__ import annotations
@@ -25,19 +32,20 @@ if TYPE_CHECKING:
 
 _LOST = Reply(None, None, "the connection was lost before the message was sent")
 _LATE = Reply(None, None, "the deadline passed before the message was sent")
-_LOSSES = 2  # of one message: it may be what the server breaks at
-_ALL_LOSSES = 4
+_LOSSES = 2  # connections in a row that one message may lose
+_ALL_LOSSES = 4  # connections in a row that one call may lose
 
 
 class Delivery:
-    """The state of one call: its session, who waits, what has become of whom, and whether to go on.
+    """One call of `send`.
 
     Args:
         take: returns an open session, given the point of `time.monotonic` at which to give up.
-        give_back: takes the session back.
-        limit: how many recipients a transaction has at most; None for no limit.
-        until: the point of `time.monotonic` at which the call ends.
-        on_transaction: called after each transaction that decided something.
+        give_back: takes back a session that is no longer used.
+        limit: how many recipients a transaction may have; None for no limit.
+        until: when the call must end, as a point of `time.monotonic`.
+        on_transaction: called after each transaction that has decided something, with a receipt of
+            just that.
     """
 
     def __init__(
@@ -51,23 +59,23 @@ class Delivery:
     ) -> None:
         self._take = take
         self._give_back = give_back
-        self._size = limit  # or what the server turns out to take
+        self._size = limit  # or fewer, if the server turns out to accept fewer
         self._until = until
         self._on_transaction = on_transaction
         self._session: Session | None = None
-        self._useful = False  # whether this session has decided anything
+        self._useful = False  # whether the session has decided anything
         self._losses = 0
-        self._hopeless: Reply | None = None  # why no further connection is tried
+        self._hopeless: Reply | None = None  # why this call opens no further connection
         self._problem: Exception | None = None
 
     def send(self, envelopes: Iterable[Envelope]) -> list[Receipt]:
         """Send all the messages.
 
         Returns:
-            A receipt for each, in order.
+            A receipt for each message, in order; every recipient was accepted.
 
         Raises:
-            SendError: somebody was not accepted; it has the same receipts.
+            SendError: some recipients were not accepted; it has the same receipts.
         """
         jobs = [_Job(envelope) for envelope in envelopes]
         try:
@@ -82,6 +90,7 @@ class Delivery:
         return receipts
 
     def _work_off(self, jobs: deque[_Job]) -> None:
+        """Carry out transactions until no recipient waits, or there is no session any more."""
         current: tuple[_Job, Transaction] | None = None
         while current is not None or jobs:
             session = self._connected(None if current is None else current[1])
@@ -97,8 +106,7 @@ class Delivery:
             if job.note(transaction, verdicts) and job not in jobs:
                 jobs.appendleft(job)
             decided = any(verdict.fate is not Fate.TOO_MANY for verdict in verdicts.values())
-            news = self._learn(session)
-            self._lost(jobs, job, session, decided=decided or news)
+            self._lost(jobs, job, session, decided=self._learn(session) or decided)
             if self._on_transaction is not None and decided:
                 self._on_transaction(job.receipt(verdicts))
         if current is not None:
@@ -107,10 +115,10 @@ class Delivery:
             job.defer(self._hopeless or _LOST)
 
     def _lost(self, jobs: deque[_Job], job: _Job, session: Session, *, decided: bool) -> None:
-        """Count the losses in a row that decided nothing; who waits is deferred if they are many.
+        """Count the lost connections in a row that decided nothing; after too many, defer.
 
-        A connection that was of use before it was lost doesn't count: a server may just take one
-        message at a time.
+        A connection that decided something before it was lost doesn't count: some servers accept
+        only one message for each connection.
         """
         if decided:
             self._useful = True
@@ -127,6 +135,7 @@ class Delivery:
             jobs.remove(job)
 
     def _next(self, jobs: deque[_Job]) -> tuple[_Job, Transaction]:
+        """Return the next batch; its recipients leave the queue."""
         job = jobs[0]
         transaction = job.take(self._size)
         if not job.waiting:
@@ -134,23 +143,23 @@ class Delivery:
         return job, transaction
 
     def _put_back(self, jobs: deque[_Job], job: _Job, transaction: Transaction) -> None:
-        """Return a transaction's recipients to the queue: its commands have not left."""
+        """Put a batch back at the start of the queue: its commands have not been sent."""
         job.waiting.extendleft(reversed(transaction.recipients))
         if job not in jobs:
             jobs.appendleft(job)
 
     def _learn(self, session: Session) -> bool:
-        """Note how many recipients the server takes; return whether that is news."""
+        """Note how many recipients the server accepts; return whether that is new."""
         known = self._size
         if session.limit is not None:
             self._size = min(known or session.limit, session.limit)
         return self._size != known
 
     def _connected(self, transaction: Transaction | None) -> Session | None:
-        """Return a session that can be used; None if there is no hope of one in this call.
+        """Return a session that can be used; None if this call can't get one.
 
         Args:
-            transaction: what comes next, if that is settled.
+            transaction: the next transaction, if its commands may have been sent already.
         """
         if self._session is not None and self._session.stale(transaction):
             self._give_back(self._session)
@@ -161,31 +170,31 @@ class Delivery:
             try:
                 self._session = self._take(self._until)
                 self._useful = False
-                self._learn(self._session)  # from earlier calls
+                self._learn(self._session)  # an earlier call may have learned it
             except ConnectError as error:
-                # Tried once a call: a server that refuses a login locks who comes back at once.
+                # One try for each call: a server that refuses a login may lock the account.
                 self._problem = error
                 self._hopeless = error.reply
         return None if self._hopeless is not None else self._session
 
 
 class _Job:
-    """One message: who waits for it, and what became of the others."""
+    """One message: the recipients that wait, and the verdicts on the other ones."""
 
     def __init__(self, envelope: Envelope) -> None:
         self.envelope = envelope
         self.waiting = deque(envelope.recipients)
         self._verdicts: dict[str, Verdict] = {}
         self._deferred: Reply | None = None
-        self.losses = 0  # of connections, in a row
+        self.losses = 0  # lost connections in a row
 
     def take(self, size: int | None) -> Transaction:
-        """Return a transaction for the next `size` recipients; for all, if it is None."""
+        """Return a transaction for the next `size` recipients, or for all if it is None."""
         count = min(size or len(self.waiting), len(self.waiting))
         return Transaction(self.envelope, [self.waiting.popleft() for _ in range(count)])
 
     def note(self, transaction: Transaction, verdicts: Mapping[str, Verdict]) -> bool:
-        """Keep the verdicts; who has none goes on waiting. Return whether somebody waits."""
+        """Keep the verdicts; recipients without one wait on. Return whether any waits."""
         again: list[str] = []
         for recipient in transaction.recipients:
             verdict = verdicts.get(recipient)
@@ -199,11 +208,11 @@ class _Job:
         return bool(self.waiting)
 
     def defer(self, reply: Reply) -> None:
-        """Give up on who waits, for now."""
+        """Defer the waiting recipients, with this reply as the reason."""
         self._deferred = reply
 
     def receipt(self, verdicts: Mapping[str, Verdict] | None = None) -> Receipt:
-        """Return what became of everybody, or of those in some verdicts."""
+        """Return the receipt of all recipients, or of those in some verdicts only."""
         found: dict[Fate, dict[str, Reply]] = {fate: {} for fate in Fate}
         for recipient, verdict in (self._verdicts if verdicts is None else verdicts).items():
             found[verdict.fate][recipient] = verdict.reply
@@ -221,7 +230,7 @@ class _Job:
 
 
 def _summary(receipts: list[Receipt], problem: Exception | None) -> str:
-    """Return one line: how many recipients were not accepted, and why, or why the first one."""
+    """Return an error's text: how many recipients were not accepted, and one reason."""
     failed = [
         (recipient, f"{reply}{of_reply(reply)}")
         for receipt in receipts

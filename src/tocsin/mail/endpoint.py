@@ -1,4 +1,4 @@
-"""Where a server is, as a configuration can say it: a host, a URL, or a provider's name."""
+"""The server in a configuration: a host, a URL, or a provider's name."""
 
 from __future__ import annotations
 
@@ -22,16 +22,19 @@ _SCHEMES: dict[str, dict[str, Any]] = {
 
 
 def endpoint(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the constructor's arguments that `host`, `url` or `provider` stand for.
+    """Return the constructor's arguments that `url` or `provider` replaces.
 
-    What is given beside a provider's name wins over its table: any of `port`, `use_tls` and
+    Options beside a provider's name win over the provider's table; any of `port`, `use_tls` and
     `use_starttls` replaces all three.
 
     Args:
         given: the options of the configuration.
 
+    Returns:
+        Argument → value; empty if only a host is given.
+
     Raises:
-        ConfigError: more than one of them, or one that can't be.
+        ConfigError: more than one of `host`, `url` and `provider` is given, or one is wrong.
     """
     source = options.one_of("email", given, ("host", "url", "provider"))
     if given.get("region") is not None and source != "provider":
@@ -39,58 +42,55 @@ def endpoint(given: Mapping[str, Any]) -> dict[str, Any]:
     if source == "url":
         for name in _TRANSPORT:
             if given.get(name) is not None:
-                options.fail(f"email.{name}", "can't be used together with 'url', which says it")
+                options.fail(f"email.{name}", "can't be used together with 'url', which sets it")
         return _of_url(given["url"])
-    if source == "provider":
-        try:
-            provider = find(given["provider"])
-            found: dict[str, Any] = {"host": provider.host_in(given.get("region"))}
-        except ConfigError as error:
-            raise ConfigError(f"email.{error}") from None
-        if provider.recipients_per_message is not None:
-            found["recipients_per_message"] = provider.recipients_per_message
-        if all(given.get(name) is None for name in _TRANSPORT):
-            found["port"] = provider.port
-            found["use_tls"] = provider.tls == "tls"
-            found["use_starttls"] = provider.tls == "starttls"
-        return found
-    return {}
+    return _of_provider(given) if source == "provider" else {}
+
+
+def _of_provider(given: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        provider = find(given["provider"])
+        found: dict[str, Any] = {"host": provider.host_in(given.get("region"))}
+    except ConfigError as error:
+        raise ConfigError(f"email.{error}") from None
+    if provider.recipients_per_message is not None:
+        found["recipients_per_message"] = provider.recipients_per_message
+    if all(given.get(name) is None for name in _TRANSPORT):
+        found["port"] = provider.port
+        found["use_tls"] = provider.tls == "tls"
+        found["use_starttls"] = provider.tls == "starttls"
+    return found
 
 
 def _of_url(value: object) -> dict[str, Any]:
-    """Read `smtps://user:password@host:465`; a password in it is never shown."""
+    """Return the arguments in `smtps://user:password@host:465`. No error shows the password."""
     key = "email.url"
     url = options.text(key, value)
     try:
         parts = urlsplit(url)
-        port, host = parts.port, parts.hostname
-        username, password = (
-            unquote(part or "", errors="strict") for part in (parts.username, parts.password)
-        )
-    except ValueError:
-        # Its text may be a part of the password.
+        said = {
+            "host": parts.hostname,
+            "port": parts.port,
+            "username": unquote(parts.username or "", errors="strict"),
+            "password": unquote(parts.password or "", errors="strict"),
+        }
+    except ValueError:  # its text may hold a part of the password
         raise ConfigError(
             f"{key}: can't be read; expected smtps://user:password@host:465, with user and "
             "password percent-encoded ('/' is %2F)"
         ) from None
     if parts.scheme not in _SCHEMES:
         options.fail(key, f"expected one of {', '.join(f'{name}://' for name in _SCHEMES)}")
-    if not host:
+    if not parts.hostname:
         options.fail(key, "expected a host, as in smtps://user@mail.example.com:465")
     if parts.path.strip("/") or parts.query or parts.fragment:
         options.fail(key, "expected nothing behind the host and the port")
-    found: dict[str, Any] = {**_SCHEMES[parts.scheme], "host": host}
-    if port is not None:
-        found["port"] = port
-    if username:
-        found["username"] = username
-    if password:
-        found["password"] = password
-    return found
+    given = {name: value for name, value in said.items() if value not in (None, "")}
+    return {**_SCHEMES[parts.scheme], **given}
 
 
 def login_hint(host: str) -> str:
-    """Return what the service behind a host wants of a login; "" for a host that isn't known."""
+    """Return what the mail service at a host says about its logins; "" for an unknown host."""
     host = host.removesuffix(".").lower()
     for provider in PROVIDERS.values():
         before, _, after = provider.host.partition("{region}")

@@ -1,4 +1,4 @@
-"""What SMTP needs of a message: who sends it, to whom, and its bytes."""
+"""Envelopes: the sender, the recipients and the bytes of a message, as SMTP needs them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import email.message
 import re
 from dataclasses import dataclass, field
 from email.headerregistry import Address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tocsin.mail.address import one_line, prepare_address
 from tocsin.mail.message import Message, stamps
@@ -30,16 +30,16 @@ _HIDDEN = ("bcc", "resent-bcc")
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Envelope:
-    """A message and where it goes.
+    """A message, its sender and its recipients.
 
     Attributes:
-        message: as it was given; it is not changed.
-        sender: the address of the reverse path.
-        recipients: bare addresses of To, Cc and Bcc, without duplicates, in order.
-        invalid: what can't be sent to, with the reason.
-        message_id: the message's own, or a new one.
-        stamp: the headers that the message lacks: From, Date, Message-ID.
-        international: whether an address in it goes beyond ASCII before the '@'.
+        message: the message as it was given; it is not changed.
+        sender: the address of the reverse path (RFC 5321 §3.3).
+        recipients: the bare addresses of To, Cc and Bcc, without duplicates, in order.
+        invalid: text that is no address → the reason.
+        message_id: the message's own Message-ID, or a new one.
+        stamp: those of the headers From, Date and Message-ID that the message lacks.
+        international: whether an address has other than ASCII letters before the '@'.
     """
 
     message: AnyMessage
@@ -52,19 +52,19 @@ class Envelope:
     _made: dict[bool, bytes] = field(default_factory=dict, repr=False)
 
     def data(self, *, utf8: bool = False) -> bytes:
-        """Return the bytes that follow DATA: CRLF only, dots stuffed, the final dot included.
+        """Return the bytes that follow DATA, with the final dot. They are made once.
 
-        They are made once.
+        Every line ends in CRLF, and a dot at the start of a line is doubled (RFC 5321 §4.5.2).
 
         Args:
-            utf8: whether the server takes headers in UTF-8.
+            utf8: whether addresses may stand in headers in UTF-8 (RFC 6532).
         """
         if utf8 not in self._made:
             self._made[utf8] = self._data(utf8=utf8)
         return self._made[utf8]
 
     def forget(self) -> None:
-        """Let go of the bytes: nobody waits for them any more."""
+        """Free the bytes: no recipient waits for them any more."""
         self._made.clear()
 
     def _data(self, *, utf8: bool) -> bytes:
@@ -73,7 +73,7 @@ class Envelope:
             if isinstance(self.message, Message)
             else flatten(self.message, utf8=utf8, without=_HIDDEN)
         )
-        # A bare CR or LF is where servers disagree on what ends a message ("SMTP smuggling").
+        # Servers disagree on whether a bare CR or LF can end a message ("SMTP smuggling").
         content = _NEWLINE.sub(b"\r\n", content)
         if not content.endswith(b"\r\n"):
             content += b"\r\n"
@@ -88,66 +88,101 @@ def envelopes(
     """Make the envelopes of one message or many.
 
     Args:
-        messages: what to send.
-        default_from: who sends a message that doesn't say it.
+        messages: `Message` objects or the standard library's; one, or an iterable of them.
+        default_from: the sender of a message without one.
 
     Raises:
-        ValueError: a message without a sender or without recipients.
-        TypeError: something isn't a message.
+        ValueError: a message has no sender or no recipients.
+        TypeError: one of the objects is no message.
     """
     if isinstance(messages, Message | email.message.Message):
         messages = [messages]
     return [_envelope(message, default_from) for message in messages]
 
 
+@dataclass(frozen=True, slots=True)
+class _Headers:
+    """What the headers of a message say about its envelope.
+
+    Attributes:
+        sender: the sender; None if the message names none.
+        wanted: the addresses of all recipients, unchecked if they are text.
+        shown: the local parts of other addresses in the headers.
+        date: the Date; "" if the message has none.
+        message_id: the Message-ID; "" if the message has none.
+    """
+
+    sender: Address | None
+    wanted: list[str | Address]
+    shown: list[str]
+    date: str
+    message_id: str
+
+
+def _of_message(message: Message) -> _Headers:
+    present = {name.lower(): one_line(value) for name, value in message.headers.items()}
+    return _Headers(
+        sender=message.from_addr,
+        wanted=list(message.recipients),
+        shown=[one.username for one in (*message.to, *message.cc, *message.reply_to)],
+        date=present.get("date", ""),
+        message_id=present.get("message-id", ""),
+    )
+
+
+def _of_mime(message: email.message.Message[Any, Any]) -> _Headers:
+    """Read a message of the standard library. `Sender` wins over `From` (RFC 5322 §3.6.2)."""
+    check_header_names(message)
+    senders = header_addresses(message, "Sender") or header_addresses(message, "From")
+    date, message_id = (
+        "".join(one_line(text).strip() for text in header_texts(message, name)[:1])
+        for name in ("Date", "Message-ID")
+    )
+    return _Headers(
+        sender=prepare_address(senders[0]) if senders else None,
+        wanted=[item for name in ("To", "Cc", "Bcc") for item in header_addresses(message, name)],
+        shown=list(_recipients(header_addresses(message, "Reply-To"))[0]),
+        date=date,
+        message_id=message_id,
+    )
+
+
 def _envelope(message: AnyMessage, default_from: Address | None) -> Envelope:
     if isinstance(message, Message):
-        present = {name.lower(): one_line(value) for name, value in message.headers.items()}
-        sender = message.from_addr
-        wanted: list[str | Address] = list(message.recipients)
-        addresses = (*message.to, *message.cc, *message.reply_to)
-        shown = [address.username for address in addresses]
+        said = _of_message(message)
     elif isinstance(message, email.message.Message):
-        check_header_names(message)
-        present = {
-            name: one_line(text).strip()
-            for name in ("date", "message-id")
-            for text in header_texts(message, name)[:1]
-        }
-        senders = header_addresses(message, "Sender") or header_addresses(message, "From")
-        sender = prepare_address(senders[0]) if senders else None
-        wanted = [item for name in ("To", "Cc", "Bcc") for item in header_addresses(message, name)]
-        shown = list(_recipients(header_addresses(message, "Reply-To"))[0])
+        said = _of_mime(message)
     else:
         raise TypeError(f"expected a Message or an EmailMessage, got {type(message).__name__}")
-    stamp = ""
+    sender = said.sender or default_from
     if sender is None:
-        sender = default_from
-        if sender is None:
-            raise ValueError("from_addr: the message has none, and there is no default_from")
-        # Without SMTPUTF8 a sender beyond ASCII can't send at all.
-        stamp = address_header("From", [sender], utf8=True)
-    if not wanted:
+        raise ValueError("from_addr: the message has none, and there is no default_from")
+    if not said.wanted:
         raise ValueError("to: the message has no recipients")
+    recipients, invalid = _recipients(said.wanted)
     date, message_id = stamps(sender)
-    if not present.get("date"):
-        stamp += header("Date", date)
-    if not present.get("message-id"):
-        stamp += header("Message-ID", message_id)
-    recipients, invalid = _recipients(wanted)
+    # A sender beyond ASCII can't send without SMTPUTF8, so UTF-8 is right for it.
+    stamp = "" if said.sender else address_header("From", [sender], utf8=True)
+    stamp += "" if said.date else header("Date", date)
+    stamp += "" if said.message_id else header("Message-ID", message_id)
     return Envelope(
         message=message,
         sender=sender.addr_spec,
         recipients=recipients,
         invalid=invalid,
-        message_id=present.get("message-id") or message_id,
+        message_id=said.message_id or message_id,
         stamp=stamp,
-        international=not all(name.isascii() for name in (sender.username, *recipients, *shown)),
+        international=not all(
+            name.isascii() for name in (sender.username, *recipients, *said.shown)
+        ),
     )
 
 
 def _recipients(wanted: Iterable[str | Address]) -> tuple[tuple[str, ...], dict[str, Reply]]:
-    """Return the addresses without duplicates, and what isn't one (RFC 3463: X.1.3)."""
+    """Return the addresses without duplicates, and the text that is no address with the reason.
+
+    The reason has the enhanced status code X.1.3 (RFC 3463 §3.2).
+    """
     found: dict[tuple[str, str], str] = {}
     invalid: dict[str, Reply] = {}
     for item in wanted:

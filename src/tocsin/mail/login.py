@@ -1,7 +1,8 @@
-"""Logging in: which mechanism, and what is said (RFC 4954).
+"""Login mechanisms: which one is used, and what each of them sends (RFC 4954).
 
-A password is tried once. Another mechanism is taken only when the server says that it doesn't know
-the first one: a refused password would be refused again, and the account locked sooner.
+A password is tried once. The client tries another mechanism only if the server replies that it
+doesn't know the first one: the server would refuse a wrong password again, and lock the account
+sooner.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     Exchange = Callable[[str], Reply]
 
 _CONTINUE = 334
-_UNKNOWN = (500, 502, 504)  # the command or the mechanism; no password was looked at
+_UNKNOWN = (500, 502, 504)  # an unknown command or mechanism; the server has checked no password
 
 
 def log_in(
@@ -35,39 +36,43 @@ def log_in(
     """Log in with a password or an OAuth token.
 
     Args:
-        exchange: sends a line and returns the reply to it.
+        exchange: sends a line, and returns the reply to it.
         offered: the mechanisms that the server offers.
         username: the account.
-        password: for PLAIN (RFC 4616), LOGIN or, where it offers nothing else, CRAM-MD5 (RFC 2195).
+        password: for PLAIN (RFC 4616), LOGIN or, if the server offers neither, CRAM-MD5 (RFC 2195).
         access_token: for OAUTHBEARER (RFC 7628) or XOAUTH2
             (https://developers.google.com/workspace/gmail/imap/xoauth2-protocol).
-        mechanism: the one to use; by default the first of these that is offered.
+        mechanism: the mechanism to use; by default the first of these that the server offers.
 
     Raises:
-        LoginError: the server offers no such mechanism, or refuses.
+        LoginError: the server offers no such mechanism, or refuses the login.
     """
-    names = {name.upper() for name in offered}
-    wanted = PASSWORD_MECHANISMS if access_token is None else TOKEN_MECHANISMS
-    chosen = [name for name in wanted if mechanism in {None, name}]
-    usable = [name for name in chosen if name in names]
-    if not usable:
-        raise LoginError(
-            f"the server offers no login by {_listed(chosen)}"
-            + (f", only {' '.join(sorted(names))}" if names else ""),
-            reply=Reply(None, None, "no common login mechanism"),
-        )
-    secret = access_token if password is None else password
-    name, *others = usable
+    mechanisms = PASSWORD_MECHANISMS if access_token is None else TOKEN_MECHANISMS
+    secret = (access_token if password is None else password) or ""
+    name, *others = _usable([name for name in mechanisms if mechanism in {None, name}], offered)
     while True:
-        said: list[str] = []
-        reply = wanted[name](_recorded(exchange, name, said), username, secret or "")
+        sent: list[str] = []
+        reply = mechanisms[name](_recorded(exchange, name, sent), username, secret)
         if reply.positive:
             return
         if reply.code not in _UNKNOWN or not others:
             break
         name, *others = others
-    reply = _without(reply, secret or "", *said)
+    reply = _without(reply, secret, *sent)
     raise LoginError(f"login of {username!r} by {name} failed: {reply}", reply=reply)
+
+
+def _usable(wanted: list[str], offered: Iterable[str]) -> list[str]:
+    """Return the wanted mechanisms that the server offers; none is an error."""
+    names = {name.upper() for name in offered}
+    usable = [name for name in wanted if name in names]
+    if not usable:
+        raise LoginError(
+            f"the server offers no login by {_listed(wanted)}"
+            + (f", only {' '.join(sorted(names))}" if names else ""),
+            reply=Reply(None, None, "no common login mechanism"),
+        )
+    return usable
 
 
 def _listed(names: list[str]) -> str:
@@ -75,11 +80,11 @@ def _listed(names: list[str]) -> str:
     return f"{', '.join(most)} or {last}" if most else last
 
 
-def _recorded(exchange: Exchange, name: str, said: list[str]) -> Exchange:
-    """Return an exchange that notes what it was told, without the command."""
+def _recorded(exchange: Exchange, name: str, sent: list[str]) -> Exchange:
+    """Return an exchange that also adds the lines to a list, without the AUTH command."""
 
     def say(line: str) -> Reply:
-        said.append(line.removeprefix(f"AUTH {name}").strip())
+        sent.append(line.removeprefix(f"AUTH {name}").strip())
         return exchange(line)
 
     return say
@@ -88,7 +93,7 @@ def _recorded(exchange: Exchange, name: str, said: list[str]) -> Exchange:
 def _plain(exchange: Exchange, username: str, password: str) -> Reply:
     response = _encode(f"\0{username}\0{password}")
     reply = exchange(f"AUTH PLAIN {response}")
-    # Some servers don't look at what comes with the command, and ask for it (RFC 4954 §4).
+    # Some servers ignore the initial response in the command, and ask for it (RFC 4954 §4).
     return exchange(response) if reply.code == _CONTINUE else reply
 
 
@@ -107,14 +112,14 @@ def _cram_md5(exchange: Exchange, username: str, password: str) -> Reply:
     try:
         challenge = base64.b64decode(reply.text)
         digest = hmac.digest(password.encode("utf-8"), challenge, "md5").hex()
-    except ValueError as error:  # no base64; or no MD5 in this Python, as FIPS 140 wants it
+    except ValueError as error:  # no base64; or a Python without MD5, as FIPS 140 demands
         raise LoginError(f"login by CRAM-MD5 can't be made: {error}", reply=reply) from None
     return exchange(_encode(f"{username} {digest}"))
 
 
 def _xoauth2(exchange: Exchange, username: str, token: str) -> Reply:
     reply = exchange("AUTH XOAUTH2 " + _encode(f"user={username}\1auth=Bearer {token}\1\1"))
-    # The challenge is the error; the reply comes when it has been acknowledged.
+    # The challenge holds the error; the server sends its reply after an empty response.
     return exchange("") if reply.code == _CONTINUE else reply
 
 
@@ -125,23 +130,23 @@ def _oauthbearer(exchange: Exchange, username: str, token: str) -> Reply:
     return exchange("AQ==") if reply.code == _CONTINUE else reply  # as above
 
 
-# In the order in which they are taken.
+# In the order of preference.
 PASSWORD_MECHANISMS = {"PLAIN": _plain, "LOGIN": _login, "CRAM-MD5": _cram_md5}
 TOKEN_MECHANISMS = {"XOAUTH2": _xoauth2, "OAUTHBEARER": _oauthbearer}
 
 
 def _without(reply: Reply, *secrets: str) -> Reply:
-    """Return a reply without secrets: some servers repeat what they were told."""
+    """Return a reply without the secrets: some servers repeat what the client has sent."""
     text = reply.text
     for secret in filter(None, secrets):
-        # As a word: a short one would be found in the middle of others.
+        # Whole words only: a short secret would be found in the middle of ordinary words.
         word = rf"(?<!\w)(?:{re.escape(_encode(secret))}|{re.escape(secret)})(?!\w)"
         text = re.sub(word, "***", text)
     return Reply(reply.code, reply.enhanced, text)
 
 
 def has_separator(text: str) -> bool:
-    """Whether a text has NUL or ^A in it, which stand between the parts of a login."""
+    """Return whether a text contains NUL or ^A, which separate the parts of a login."""
     return "\0" in text or "\1" in text
 
 

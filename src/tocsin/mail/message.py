@@ -1,4 +1,4 @@
-"""A message: what to say, to whom. Built from values, made into MIME, and read back from it."""
+"""Messages: made from values, turned into the standard library's messages, and made from them."""
 
 from __future__ import annotations
 
@@ -29,20 +29,22 @@ class Message:
         subject: the subject; control characters become blanks.
         text: the content as plain text; made from `html` where only that is given.
         html: the content as HTML.
-        from_addr: who sends it; the email handler's `default_from` if absent.
-        reply_to: where answers go.
-        to: recipients, as `"a@x"`, `"Name <a@x>"`, several in one string separated by commas, an
-            `Address`, or a list of these; always an `AddressList` afterwards. The same holds for
-            `reply_to`, `cc` and `bcc`.
-        cc: recipients of a copy.
-        bcc: recipients whom the others don't see; they never leave in the message.
-        attachments: files that go with it.
-        inline_attachments: pictures in `html`, named there by their `cid`.
-        recipients: who gets it, where that isn't everybody in `to`, `cc` and `bcc`.
-        headers: further headers. `Date` and `Message-ID` are set when it is sent, if absent.
+        from_addr: the sender; by default the email handler's `default_from`.
+        reply_to: the addresses for answers.
+        to: the recipients: `"a@x"`, `"Name <a@x>"`, several in one text separated by commas, an
+            `Address`, or a list of these. The attribute is always an `AddressList`. The same holds
+            for `reply_to`, `cc`, `bcc` and `recipients`.
+        cc: the recipients of a copy.
+        bcc: the recipients of a hidden copy; they are never in the message that is sent.
+        attachments: the attached files.
+        inline_attachments: the pictures in `html`, which names them by their `cid`.
+        recipients: the addresses to which the message is sent; by default all of `to`, `cc` and
+            `bcc`.
+        headers: further headers. `Date` and `Message-ID` are added when the message is sent, if
+            they are absent.
 
     Raises:
-        ValueError: an address or a header's name isn't one, or a header has its own argument.
+        ValueError: an address or a header's name is wrong, or a header has an argument of its own.
     """
 
     __slots__ = (
@@ -91,7 +93,7 @@ class Message:
 
     @property
     def from_addr(self) -> Address | None:
-        """Who sends it."""
+        """The sender; None for the email handler's default."""
         return self._from_addr
 
     @from_addr.setter
@@ -100,7 +102,7 @@ class Message:
 
     @property
     def reply_to(self) -> AddressList:
-        """Where answers go."""
+        """The addresses for answers."""
         return self._reply_to
 
     @reply_to.setter
@@ -127,7 +129,7 @@ class Message:
 
     @property
     def bcc(self) -> AddressList:
-        """The recipients whom the others don't see."""
+        """The recipients of a hidden copy."""
         return self._bcc
 
     @bcc.setter
@@ -136,7 +138,7 @@ class Message:
 
     @property
     def recipients(self) -> AddressList:
-        """Who gets it: everybody in `to`, `cc` and `bcc`, unless it was set."""
+        """The addresses to which it is sent: all of `to`, `cc` and `bcc`, unless it was set."""
         if self._recipients is not None:
             return self._recipients
         return AddressList([*self.to, *self.cc, *self.bcc])
@@ -157,9 +159,9 @@ class Message:
         self._headers = dict(value)
 
     def to_mime(self) -> email.message.EmailMessage:
-        """Return the message as the standard library's `EmailMessage`, Bcc included.
+        """Return the message as the standard library's `EmailMessage`, with its Bcc.
 
-        Its policy has `utf8` (RFC 6532) where an address goes beyond ASCII before the '@'.
+        Its policy has `utf8` set (RFC 6532) if an address has letters beyond ASCII before the '@'.
         """
         data = render(self, utf8=True)
         if self.bcc:
@@ -167,58 +169,66 @@ class Message:
         policy = email.policy.default
         if not data.isascii():
             policy = policy.clone(utf8=True)
-        # The standard library's messages have its own line ends until they are sent.
+        # Inside the standard library's messages, lines end in LF.
         return email.message_from_string(data.decode().replace("\r\n", "\n"), policy=policy)
 
     @classmethod
     def from_mime(cls, mime: email.message.Message[Any, Any]) -> Self:
-        """Make a message from the standard library's one.
+        """Make a message from one of the standard library's.
 
-        Text, HTML, attachments, addresses, subject and all other headers are taken over. What the
-        standard structure (mixed, alternative, related) doesn't hold becomes an attachment.
+        Text, HTML, attachments, addresses, subject and all other headers are kept. A part that is
+        in no place of the usual structure (mixed, alternative, related) becomes an attachment.
+
+        Raises:
+            ValueError: an address in a header can't be used.
         """
         if isinstance(mime, email.message.EmailMessage):
             parsed = mime
         else:
             parsed = email.message_from_bytes(flatten(mime, utf8=True), policy=email.policy.SMTP)
-        message = cls(subject=str(parsed.get("Subject", "")))
-        senders = header_addresses(parsed, "From")
-        message.from_addr = next(iter(senders), None)
-        message.reply_to = header_addresses(parsed, "Reply-To")
-        message.to = header_addresses(parsed, "To")
-        message.cc = header_addresses(parsed, "Cc")
-        message.bcc = header_addresses(parsed, "Bcc")
-        message.headers = {
-            name: one_line(str(value))
-            for name, value in parsed.items()
-            if HEADER_NAME.fullmatch(name) and is_further(name)
-        }
+        message = cls(
+            subject=str(parsed.get("Subject", "")),
+            from_addr=next(iter(header_addresses(parsed, "From")), None),
+            reply_to=header_addresses(parsed, "Reply-To"),
+            to=header_addresses(parsed, "To"),
+            cc=header_addresses(parsed, "Cc"),
+            bcc=header_addresses(parsed, "Bcc"),
+            headers={
+                name: one_line(str(value))
+                for name, value in parsed.items()
+                if HEADER_NAME.fullmatch(name) and is_further(name)
+            },
+        )
+        message._read_content(parsed)
+        return message
+
+    def _read_content(self, parsed: email.message.EmailMessage) -> None:
+        """Take text, HTML and files from a message of the standard library."""
         text = parsed.get_body(("plain",))
         html = parsed.get_body(("html",))
-        message.text = None if text is None else _text_of(text)
-        message.html = None if html is None else _text_of(html)
+        self.text = None if text is None else _text_of(text)
+        self.html = None if html is None else _text_of(html)
         for part in _leaves(parsed):
             if part is text or part is html:
                 continue
             file = _attachment(part)
             if part.get("Content-ID") and part.get_content_disposition() != "attachment":
-                message.inline_attachments.append(file)
+                self.inline_attachments.append(file)
             else:
-                message.attachments.append(file)
-        return message
+                self.attachments.append(file)
 
     def __repr__(self) -> str:
         return f"<Message {self.subject!r} to {len(self.recipients)} recipients>"
 
 
 def stamps(sender: Address) -> tuple[str, str]:
-    """Return a Date of now and a new Message-ID in the sender's domain (RFC 5322 §3.6)."""
+    """Return a Date (now) and a new Message-ID in the sender's domain (RFC 5322 §3.6)."""
     unique = f"{time.time_ns():x}.{secrets.token_hex(8)}"
     return email.utils.formatdate(localtime=True), f"<{unique}@{sender.domain.strip('[]')}>"
 
 
 def _leaves(part: email.message.EmailMessage) -> Iterator[email.message.EmailMessage]:
-    """Yield the parts that hold content; an attached message is one of them."""
+    """Yield the parts that have content; an attached message counts as one part."""
     if part.is_multipart() and part.get_content_maintype() == "multipart":
         for inner in part.iter_parts():
             yield from _leaves(cast("email.message.EmailMessage", inner))
@@ -236,7 +246,9 @@ def _text_of(part: email.message.Message[Any, Any]) -> str:
 
 
 def _content_of(part: email.message.Message[Any, Any]) -> bytes:
-    return cast("bytes | None", part.get_payload(decode=True)) or b""  # a message may have none
+    return (
+        cast("bytes | None", part.get_payload(decode=True)) or b""
+    )  # a message may have no content
 
 
 def _attachment(part: email.message.EmailMessage) -> Attachment:
@@ -249,6 +261,6 @@ def _attachment(part: email.message.EmailMessage) -> Attachment:
             mimetype += f"; charset={charset}"
         file = Attachment(_content_of(part), filename=part.get_filename(), mimetype=mimetype)
     if cid := part.get("Content-ID"):
-        with contextlib.suppress(ValueError):  # it is the sender's; nothing depends on it
+        with contextlib.suppress(ValueError):  # a wrong identifier does no harm
             file.cid = str(cid).strip()
     return file

@@ -1,7 +1,9 @@
-"""A message as bytes, in time that is linear in its size.
+"""MIME: a message as bytes (RFC 5322, RFC 2045), in time that is linear in its size.
 
-Everything is 7-bit with lines of at most 900 characters that end in CRLF, so that any server takes
-it. What stands in a header was made one line before: nothing injects another one.
+- The bytes are ASCII, in lines of at most 900 characters that end in CRLF: every server accepts
+  them. Only addresses may be in UTF-8, and only for a server with SMTPUTF8.
+- Every value is made one line before it is put into a header, so that none can add a header.
+- The same message always gives the same bytes, so that a retry sends the same message.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from tocsin.mail.attachment import Attachment
 
 _FOLD = 76
-# Without CRLF. RFC 5322 §2.1.1 allows 998, but Sendmail breaks lines at 990, and Haraka at 992.
+# Without CRLF. RFC 5322 §2.1.1 allows 998, but Sendmail breaks lines at 990 and Haraka at 992.
 LINE_LIMIT = 900
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*")
 _NEWLINE = re.compile(r"\r\n|\r|\n")
@@ -37,7 +39,7 @@ _OWN_HEADERS = frozenset(
 
 
 class _Content(Protocol):
-    """What is rendered; a `Message` has it."""
+    """What `render` reads of a message; `Message` has it."""
 
     @property
     def from_addr(self) -> Address | None: ...
@@ -71,27 +73,26 @@ class _Content(Protocol):
 
 
 def render(message: _Content, *, utf8: bool = False) -> bytes:
-    """Return the message's bytes, without Bcc and without what it doesn't say.
+    """Return a message's bytes, without its Bcc.
 
     Args:
-        message: what to render.
+        message: the message.
         utf8: whether addresses may stand in headers in UTF-8 (RFC 6532).
 
     Raises:
-        ValueError: a further header that isn't one, or that would stand there twice.
+        ValueError: a key of `headers` is no header's name, or the message makes this header itself.
     """
     for name in message.headers:
         check_header_name(name)
-    lines: list[str] = []
-    if message.from_addr is not None:
-        lines.append(address_header("From", [message.from_addr], utf8=utf8))
-    for name, addresses in (
-        ("Reply-To", message.reply_to),
-        ("To", message.to),
-        ("Cc", message.cc),
-    ):
-        if addresses:
-            lines.append(address_header(name, addresses, utf8=utf8))
+    addresses = {
+        "From": [] if message.from_addr is None else [message.from_addr],
+        "Reply-To": message.reply_to,
+        "To": message.to,
+        "Cc": message.cc,
+    }
+    lines = [
+        address_header(name, addresses[name], utf8=utf8) for name in addresses if addresses[name]
+    ]
     if message.subject:
         lines.append(header("Subject", message.subject))
     lines.extend(header(name, value) for name, value in message.headers.items())
@@ -100,7 +101,7 @@ def render(message: _Content, *, utf8: bool = False) -> bytes:
 
 
 def check_header_name(name: str) -> None:
-    """Raise a ValueError if this can't be a header, or has an argument of its own."""
+    """Raise a ValueError for a name that is no header's, or whose header has its own argument."""
     if not HEADER_NAME.fullmatch(name):
         raise ValueError(f"headers: {name!r} is not a header's name")
     if not is_further(name):
@@ -108,12 +109,15 @@ def check_header_name(name: str) -> None:
 
 
 def is_further(name: str) -> bool:
-    """Whether a header is none of those that a message makes from its other arguments."""
+    """Return whether a header is none of those that a message makes from its other arguments."""
     return name.lower() not in _OWN_HEADERS and not name.lower().startswith("content-")
 
 
 def header(name: str, value: str) -> str:
-    """Return one header, folded (RFC 5322 §2.2.3), other than ASCII as encoded words (RFC 2047)."""
+    """Return one header with its line end, folded (RFC 5322 §2.2.3).
+
+    Letters beyond ASCII become encoded words (RFC 2047).
+    """
     value = one_line(value).strip()
     plain = value.isascii() and "=?" not in value
     if plain and len(name) + 2 + len(value) <= _FOLD:
@@ -124,12 +128,12 @@ def header(name: str, value: str) -> str:
 
 
 def address_header(name: str, addresses: Iterable[Address], *, utf8: bool = False) -> str:
-    """Return a header with addresses, folded between them."""
+    """Return a header of addresses with its line end, folded between the addresses."""
     return address_items(name, (format_address(address, utf8=utf8) for address in addresses))
 
 
 def address_items(name: str, items: Iterable[str]) -> str:
-    """Return a header of items that are separated by commas, folded between them."""
+    """Return a header of items, separated by commas and folded between them, with its line end."""
     lines: list[str] = []
     line = f"{name}:"
     for position, text in enumerate(items):
@@ -144,10 +148,10 @@ def address_items(name: str, items: Iterable[str]) -> str:
 
 
 def format_address(address: Address, *, utf8: bool = False) -> str:
-    """Return `name <a@x>` as it stands in a header (RFC 5322 §3.4, RFC 2047 §5).
+    """Return an address as it is written in a header (RFC 5322 §3.4, RFC 2047 §5).
 
-    An address beyond ASCII that can't stand there as it is becomes the name of an empty group, so
-    that readers see it (RFC 6857 §3.2.2).
+    An address with letters beyond ASCII before the '@', if UTF-8 isn't allowed, becomes the name of
+    an empty group, so that readers still see it (RFC 6857 §3.2.2).
     """
     name = address.display_name
     if not (utf8 or address.username.isascii()):
@@ -157,11 +161,12 @@ def format_address(address: Address, *, utf8: bool = False) -> str:
 
 
 def format_phrase(text: str, *, quote: bool = True) -> str:
-    """Return a name as it stands before an address or a group: quoted, or as encoded words.
+    """Return the name of an address or a group as it is written in a header.
 
     Args:
         text: the name.
-        quote: whether it may be put in quotes; an address that isn't one stands as it is.
+        quote: whether an ASCII name with special characters is put in quotes; else it is written
+            as it is. A name with letters beyond ASCII becomes encoded words in any case.
     """
     if text.isascii() and "=?" not in text and len(text) <= _FOLD - 2:
         if not quote or _ATOMS.fullmatch(text):
@@ -171,10 +176,10 @@ def format_phrase(text: str, *, quote: bool = True) -> str:
 
 
 def _content(message: _Content) -> bytes:
-    """Return the content's headers and body.
+    """Return the headers of the content, and the body.
 
-    The standard structure: mixed(alternative(text, related(html, inline…)), attachments…), without
-    the levels that would hold a single part.
+    The structure is mixed(alternative(text, related(html, pictures…)), attachments…). A level with
+    a single part is left out.
     """
     parts: list[bytes] = []
     if message.text is not None:
@@ -195,8 +200,8 @@ def _content(message: _Content) -> bytes:
 def _multipart(subtype: str, parts: Sequence[bytes]) -> bytes:
     if len(parts) == 1:
         return parts[0]
-    # "=_" can't occur in quoted-printable (RFC 2045 §6.7), and no text holds its own hash. The same
-    # message always has the same bytes, as a retry wants it.
+    # The boundary occurs in no part: "=_" can't occur in quoted-printable (RFC 2045 §6.7), and no
+    # text contains its own hash.
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
         digest.update(part)
@@ -220,7 +225,7 @@ def _text(subtype: str, text: str) -> bytes:
 
 
 def is_raw(data: bytes) -> bool:
-    """Whether a server might change or refuse it: other than printable ASCII, or a long line."""
+    """Return whether a server may change or refuse bytes: not printable ASCII, or long lines."""
     if data.translate(None, _PRINTABLE) or _has_bare_cr(data):
         return True
     lines = data.replace(b"\r", b"").split(b"\n") if len(data) > LINE_LIMIT else [b""]
@@ -232,11 +237,14 @@ def _has_bare_cr(data: bytes) -> bool:
 
 
 def transfer(data: bytes, *, text: bool = True) -> tuple[str, bytes]:
-    """Return the transfer encoding in which data is best sent, and the data in it (RFC 2045 §6).
+    """Choose a transfer encoding (RFC 2045 §6) for some content.
 
     Args:
         data: the content.
-        text: whether it consists of lines, which end in CRLF.
+        text: whether it consists of lines that end in CRLF.
+
+    Returns:
+        The name of the shortest encoding that is safe, and the encoded content.
     """
     if not is_raw(data):
         return "7bit", data
@@ -253,7 +261,7 @@ def _base64(data: bytes) -> bytes:
 def _file(attachment: Attachment, *, inline: bool) -> bytes:
     mimetype = attachment.mimetype
     if mimetype.lower().startswith(("message/", "multipart/")):
-        mimetype = "application/octet-stream"  # base64 isn't for these: RFC 2045 §6.4
+        mimetype = "application/octet-stream"  # these types don't allow base64: RFC 2045 §6.4
     lines = [
         f"Content-Type: {mimetype}\r\n",
         "Content-Transfer-Encoding: base64\r\n",
@@ -268,13 +276,13 @@ def _file(attachment: Attachment, *, inline: bool) -> bytes:
 
 
 def _filename(name: str) -> str:
-    """Return the parameter: quoted, or with other than ASCII or when long as RFC 2231 has it."""
+    """Return the parameter `filename`: quoted, or by RFC 2231 if it is long or not ASCII."""
     if name.isascii() and len(name) < _FOLD - 12:
         return 'filename="' + re.sub(r'(["\\])', r"\\\1", name) + '"'
     encoded = quote(name, safe="", errors="replace")
     if len(encoded) < _FOLD - 20:
         return f"filename*=utf-8''{encoded}"
-    # Continuations (RFC 2231 §3), cut so that no escape is divided.
+    # Continuations (RFC 2231 §3), cut between the escapes.
     pieces = re.findall(r"(?:%..|[^%]){1,18}", encoded)
     first = f"filename*0*=utf-8''{pieces[0]}"
     rest = (f"filename*{number}*={piece}" for number, piece in enumerate(pieces[1:], 1))

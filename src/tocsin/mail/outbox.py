@@ -1,4 +1,4 @@
-"""An email handler for tests: nothing is sent, everything can be looked at."""
+"""The email handler for tests: it keeps messages instead of sending them."""
 
 from __future__ import annotations
 
@@ -24,13 +24,16 @@ class TestEmailHandler(EmailHandler):
     """Keep messages instead of sending them.
 
     Args:
-        default_from: who sends a message without `from_addr`.
+        default_from: the sender of a message without `from_addr`.
 
     Attributes:
-        outbox: what was sent, the oldest first, as it was given to `send`.
+        outbox: the messages that were given to `send`, the oldest first.
+
+    Raises:
+        ConfigError: an option is wrong.
     """
 
-    __test__ = False  # pytest collects classes called Test…
+    __test__ = False  # otherwise pytest collects it as a test
 
     def __init__(self, *, default_from: str | Address | None = None, **unknown: Never) -> None:
         self._reject_unknown(unknown)
@@ -69,7 +72,7 @@ class TestEmailHandler(EmailHandler):
                 on_transaction(receipt)
             receipts.append(dataclasses.replace(receipt, refused=envelope.invalid))
         if not all(receipt.complete for receipt in receipts):
-            raise SendError("not all recipients have an address", receipts=receipts)
+            raise SendError("some recipients are no addresses", receipts=receipts)
         return receipts
 
     def __repr__(self) -> str:

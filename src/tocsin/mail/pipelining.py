@@ -1,37 +1,37 @@
-"""What a server bears of PIPELINING (RFC 2920): which commands may leave ahead of replies.
+"""The use of PIPELINING (RFC 2920): which commands may be sent before earlier ones are answered.
 
-A transaction's own commands leave in one flight wherever PIPELINING is offered. If the server loses
-them, it has no message yet, and they are sent again.
+A transaction's own commands are sent together wherever the server offers PIPELINING. If the server
+loses them, it has no message yet, and the client sends them again.
 
-The next transaction's commands may ride behind the final dot of this one (RFC 2920 §3.1), but not
-every server that offers PIPELINING bears that: Haraka refuses such commands (GHSA-rp4q-8m6x-c43c),
-and Dovecot 2.3's submission proxy crashes at them before it has answered the dot, which leaves the
-message's outcome unknown. Trying it out could cost just that. So commands ride only where the
-greeting names a server that bears it, or where the user says so, and never again with a handler
-that has seen it go wrong.
+The commands of the next transaction may "ride", that is, be sent together with the final dot of
+this one (RFC 2920 §3.1). Not every server that offers PIPELINING copes with that: Haraka refuses
+such commands (GHSA-rp4q-8m6x-c43c), and the submission proxy of Dovecot 2.3 crashes before it has
+answered the final dot, so that the client can't know whether the message was accepted. A trial
+could cost exactly this. So commands ride only if the server's greeting names a program that copes
+with it, or if the user asks for it. After the first failure, the handler never does it again.
 """
 
 from __future__ import annotations
 
 import re
 
-# Each greets with its own name, unless an administrator or a proxy in front has chosen another one,
-# and takes the next transaction's commands behind the final dot.
+# Each of these programs names itself in its greeting (unless an administrator, or a proxy in front
+# of it, has changed the greeting), and accepts the next transaction's commands with the final dot.
 #   Postfix: https://www.postfix.org/postconf.5.html#smtpd_banner
 #   Exim: https://www.exim.org/exim-html-current/doc/html/spec_html/ch-main_configuration.html
 #     (smtp_banner; its test suite sends MAIL behind the dot)
 #   Sendmail: SmtpGreetingMessage in doc/op/op.me of its sources; "ESMTP" is put behind the host
-_BEARS_RIDES = re.compile(r"\S+ ESMTP (?:Postfix|Exim|Sendmail)\b")
+_ALLOWS_RIDES = re.compile(r"\S+ ESMTP (?:Postfix|Exim|Sendmail)\b")
 
 
 class Pipelining:
-    """What a handler has learned of its server; shared by its sessions.
+    """What a handler has learned about its server's PIPELINING. All its sessions share it.
 
     Attributes:
-        flights: whether a transaction's commands leave together; until the server turns out to
-            offer PIPELINING and to lose what comes early.
-        rides: whether the next transaction's commands may leave with a final dot; until the server
-            refuses such commands, or is lost while they are on their way.
+        flights: whether a transaction's commands are sent together; false once a connection was
+            lost while such commands were unanswered.
+        rides: whether the next transaction's commands may be sent with a final dot; false once the
+            server has refused such commands, or the connection was lost while they were unanswered.
     """
 
     def __init__(self) -> None:
@@ -39,6 +39,10 @@ class Pipelining:
         self.rides: bool = True
 
 
-def bears_rides(greeting: str) -> bool:
-    """Return whether a server's greeting names one that takes commands behind the final dot."""
-    return _BEARS_RIDES.match(greeting) is not None
+def allows_rides(greeting: str) -> bool:
+    """Return whether a server's greeting names a program that accepts commands behind a final dot.
+
+    Args:
+        greeting: the text of the server's 220 reply.
+    """
+    return _ALLOWS_RIDES.match(greeting) is not None

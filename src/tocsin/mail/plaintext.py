@@ -1,4 +1,4 @@
-"""The text of an HTML page, for the part of a message that every client can show."""
+"""Plain text made from HTML, for the part of a message that every mail client can show."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HIDDEN = frozenset(("head", "script", "style", "template", "title"))
 
 
 def html_to_text(html: str) -> str:
-    """Return the readable text of HTML: a line a block, links with their address in brackets."""
+    """Return the readable text of HTML: a line for each block, and each link with its URL."""
     parser = _Reader()
     parser.feed(html)
     parser.close()
@@ -37,7 +37,7 @@ class _Reader(HTMLParser):
     @override
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "body":
-            self._hidden = 0  # the end of the head may be left out
+            self._hidden = 0  # the tag that ends the head is optional
         elif tag in _HIDDEN:
             self._hidden += 1
         elif tag == "pre":
@@ -74,7 +74,7 @@ class _Reader(HTMLParser):
             self._add(data if self._preformatted else re.sub(r"\s+", " ", data))
 
     def _add(self, text: str) -> None:
-        """Add text; a blank at the start of a line counts only where blanks are kept."""
+        """Add text; blanks at the start of a line count only inside `pre`."""
         at_start = not self.parts or self.parts[-1].endswith("\n")
         if at_start and not self._preformatted:
             text = text.lstrip(" ")

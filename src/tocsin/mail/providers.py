@@ -1,8 +1,8 @@
-"""The mail services that are known by name, and what their vendors say of them.
+"""Mail services by name: a table of hosts, ports, limits and advice.
 
-The rule of this file: a row, and every number in it, is on a page of the vendor, and `source` says
-on which one. A limit that the vendor doesn't document is None; nothing is guessed or measured.
-Implicit TLS (port 465) is taken where the vendor documents it (RFC 8314 §3), else STARTTLS.
+Every value in a row comes from a page of the vendor; `source` names the pages. A limit that the
+vendor doesn't document is None: nothing is guessed or measured. TLS from the start (port 465) is
+used where the vendor documents it (RFC 8314 §3), else STARTTLS.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ _REGION = "{region}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """A mail service: where it listens, and what it wants.
+    """A mail service.
 
     Attributes:
-        name: the key in a configuration, as in `provider: gmail`.
-        host: the server; `{region}` in it stands for a region that only the user knows.
-        port: the port that goes with `tls`.
-        tls: "tls" from the first byte, "starttls" by the STARTTLS command.
-        recipients_per_message: how many recipients the vendor admits to one message, None if it
-            doesn't say. The lowest number where it depends on the plan.
-        login_hint: what to look at when a login is refused, as a sentence for the user.
-        source: the vendor's pages that say so.
+        name: the name in a configuration, as in `provider: gmail`.
+        host: the server's name; `{region}` in it stands for the region that the user gives.
+        port: the port that belongs to `tls`.
+        tls: "tls" if TLS starts with the connection, "starttls" if by the STARTTLS command.
+        recipients_per_message: how many recipients the vendor allows in one message; None if it
+            isn't documented. If the number depends on the plan, it is the lowest one.
+        login_hint: advice for the user when a login is refused, as sentences.
+        source: the vendor's pages that document this row.
     """
 
     name: str
@@ -50,22 +50,22 @@ class Provider:
         return _REGION in self.host
 
     def host_in(self, region: str | None = None) -> str:
-        """Return the host.
+        """Return the server's name.
 
         Args:
-            region: the vendor's name of the region, such as "eu-west-1"; needed by a service that
-                has regions, and by no other.
+            region: the vendor's name of the region, such as "eu-west-1". A service with regions
+                needs one; other services allow none.
 
         Raises:
-            ConfigError: it is missing, not wanted, or no region's name.
+            ConfigError: the region is missing, not allowed, or no region's name.
         """
         if not self.regional:
             if region is not None:
-                options.fail("region", f"{self.name!r} has none")
+                options.fail("region", f"{self.name!r} has no regions")
             return self.host
         if region is None:
             options.fail("region", f"{self.name!r} needs one, such as 'eu-west-1'")
-        # It becomes a part of a host name that gets a password: one label, and nothing but one.
+        # It becomes a part of the host to which the password is sent, so it must be one label.
         if not re.fullmatch(r"[a-z0-9]+(?:-[a-z0-9]+)*", options.text("region", region)):
             options.fail("region", f"expected a name such as 'eu-west-1', got {region!r}")
         return self.host.replace(_REGION, region)
@@ -132,7 +132,7 @@ _ROWS = (
         host="smtp.sendgrid.net",
         port=465,
         tls="tls",
-        recipients_per_message=1000,  # what it advises for a transaction; the hard limit is 10,000
+        recipients_per_message=1000,  # advised by the vendor; the hard limit is 10,000
         login_hint="The user name is the word 'apikey', and the password an API key that may send "
         "mail.",
         source=(
@@ -242,7 +242,7 @@ _ROWS = (
         host="smtp.resend.com",
         port=465,
         tls="tls",
-        recipients_per_message=50,  # said of a message's To, for the API
+        recipients_per_message=50,  # documented for the API, for the To of a message
         login_hint="The user name is the word 'resend', and the password an API key.",
         source=(
             "https://resend.com/docs/send-with-smtp",
@@ -267,7 +267,7 @@ _ROWS = (
         host="smtp.mail.yahoo.com",
         port=465,
         tls="tls",
-        recipients_per_message=100,  # said of business mail
+        recipients_per_message=100,  # documented for business mail
         login_hint="Yahoo takes an app password, made in the security settings of the account.",
         source=(
             "https://help.yahoo.com/kb/SLN4075.html",
@@ -331,15 +331,15 @@ ALIASES: Mapping[str, str] = MappingProxyType(
         "ses": "amazon-ses",
     }
 )
-"""Other names of some services."""
-_PERSONAL = {"hotmail", "live", "msn", "outlook.com"}  # accounts of people, on a host of their own
+"""Alias → name."""
+_PERSONAL = {"hotmail", "live", "msn", "outlook.com"}  # personal accounts have another host
 
 
 def find(name: str) -> Provider:
-    """Return the service of this name, or of this other name.
+    """Return the mail service with a name, or with an alias.
 
     Raises:
-        ConfigError: there is none; names the nearest one, or else all of them.
+        ConfigError: the name is unknown. The error names a similar service, or else all of them.
     """
     provider = PROVIDERS.get(ALIASES.get(options.text("provider", name), name))
     if name.lower() in _PERSONAL:

@@ -1,4 +1,4 @@
-"""What became of a message, recipient by recipient."""
+"""Receipts: the result of sending a message, recipient by recipient."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An SMTP reply, or our own words where no server spoke.
+    """An SMTP reply, or the client's own reason if no server has replied.
 
     Attributes:
-        code: the three digits (RFC 5321 §4.2); None where no server spoke.
-        enhanced: the enhanced status code such as "5.1.1" (RFC 3463), or None.
-        text: the text without the codes, a line for each of the reply's.
+        code: the three digits (RFC 5321 §4.2); None if no server has replied.
+        enhanced: the enhanced status code such as "5.1.1" (RFC 3463); None if there is none.
+        text: the text without the codes; it has as many lines as the reply.
     """
 
     code: int | None
@@ -27,42 +27,43 @@ class Reply:
 
     @property
     def positive(self) -> bool:
-        """Whether the server did what it was asked for: any 2yz."""
+        """Whether the server has done what the command asked for: any 2yz."""
         return self.code is not None and self.code // 100 == 2  # noqa: PLR2004 - the digit
 
     @property
     def intermediate(self) -> bool:
-        """Whether the server waits for more: any 3yz."""
+        """Whether the server waits for more from the client: any 3yz."""
         return self.code is not None and self.code // 100 == 3  # noqa: PLR2004 - the digit
 
     @property
     def final(self) -> bool:
-        """Whether another try is of no use: a 5yz that is neither a quota nor about the options.
+        """Whether another try would be refused again: any 5yz, with two exceptions.
 
-        Gmail answers `550 5.4.5` when the day's quota is used up, which clears by itself
-        (https://support.google.com/a/answer/3726730). 530 wants STARTTLS (RFC 3207 §4) or a login
-        (RFC 4954 §6) first.
+        Gmail replies `550 5.4.5` when the quota of the day is used up, which ends by itself
+        (https://support.google.com/a/answer/3726730). A 530 asks for STARTTLS (RFC 3207 §4) or a
+        login (RFC 4954 §6) first: the options are wrong, and not the message.
         """
         if self.code is None or self.code // 100 != 5:  # noqa: PLR2004 - the digit
             return False
         return self.code != 530 and self.enhanced != "5.4.5"  # noqa: PLR2004 - as above
 
     def __str__(self) -> str:
-        """Return the reply in one line, fit for a terminal."""
+        """Return the reply in one line, without control characters."""
         words = (self.code, self.enhanced, " ".join(one_line(self.text).split()))
         return " ".join(str(word) for word in words if word)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """What became of one message. Every recipient is in exactly one of the four parts.
+    """The result of sending one message. Every recipient is in exactly one of the four parts.
 
     Attributes:
         message_id: the message's `Message-ID`, with its angle brackets.
-        accepted: addresses that a server took responsibility for.
-        refused: address → reply that is final.
-        deferred: address → reply, or our own words, after which another try makes sense.
-        unknown: addresses of which it can't be said: the connection died after the final dot.
+        accepted: the addresses for which a server has taken responsibility.
+        refused: address → reply; another try would be refused again.
+        deferred: address → reply, or the client's own reason; another try makes sense.
+        unknown: the addresses for which the client can't know it, because the connection was lost
+            after the final dot. Another try may deliver the message twice.
     """
 
     message_id: str

@@ -1,10 +1,10 @@
-"""The standard library's messages: what their headers say, and their bytes.
+"""The standard library's messages: the text of their headers, and their bytes.
 
-They are written by the same code as a `Message`. The library's own writer loses blanks between
-encoded words, encodes the comma between two addresses (CVE-2025-1795), takes the quotes from a name
-with a comma, and lets a body with NUL or with a line of any length leave as it is.
+Their headers are written by the same code as those of a `Message`. The library's own writer loses
+blanks between encoded words, encodes the comma between two addresses (CVE-2025-1795), removes the
+quotes from a name with a comma, and doesn't encode a body with NUL or with very long lines.
 
-Nothing in a `multipart/signed` is changed: a signature is about these very bytes (RFC 1847 §2.1).
+Nothing inside a `multipart/signed` is changed: its signature covers these bytes (RFC 1847 §2.1).
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ from tocsin.mail.mime import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-_BREAK = re.compile(r"(?:\r\n|\r(?!\n)|\n)(?![ \t])")  # what would begin another header
+_BREAK = re.compile(r"(?:\r\n|\r(?!\n)|\n)(?![ \t])")  # would begin another header
 _FOLD = re.compile(r"\r\n|\r|\n")
 _LINE_FEED = re.compile(rb"(?<!\r)\n")
 _STRUCTURED = re.compile(r"[(:]")  # comments and groups in a list of addresses
-_ESCAPED = re.compile(r"[\udc80-\udcff]+")  # bytes that a parser has read (PEP 383)
+_ESCAPED = re.compile(r"[\udc80-\udcff]+")  # bytes as a parser keeps them (PEP 383)
 _CODED = frozenset(["quoted-printable", "base64", "x-uuencode", "uuencode", "uue", "x-uue"])
 
 
 def check_header_names(mime: email.message.Message[Any, Any]) -> None:
-    """Raise a ValueError if a header's name would begin another header."""
+    """Raise a ValueError if the name of a header contains control characters."""
     for name in mime.keys():  # noqa: SIM118 - a message isn't iterable
         if CONTROL.search(name):
             raise ValueError(f"{name!r} is not a header's name")
 
 
 def header_texts(mime: email.message.Message[Any, Any], name: str) -> list[str]:
-    """Return the values of all headers of a name, as text; raw bytes are read as UTF-8."""
+    """Return the values of all headers with a name, as text; raw bytes are decoded as UTF-8."""
     found: list[str] = []
     for key, value in mime.raw_items():
         if key.lower() == name.lower():
@@ -62,10 +62,10 @@ def header_texts(mime: email.message.Message[Any, Any], name: str) -> list[str]:
 
 
 def header_addresses(mime: email.message.Message[Any, Any], name: str) -> list[str]:
-    """Return the addresses in all headers of a name, as text and unchecked."""
+    """Return the addresses in all headers with a name, as unchecked text."""
     found: list[str] = []
     for text in header_texts(mime, name):
-        addresses = split_addresses(text)  # the parser keeps little of what it can't read
+        addresses = split_addresses(text)  # the library's parser loses addresses that it can't read
         if _STRUCTURED.search(text):
             with contextlib.suppress(Exception):  # as in `_written`
                 parsed = email.policy.default.header_factory(name, text).addresses
@@ -77,15 +77,15 @@ def header_addresses(mime: email.message.Message[Any, Any], name: str) -> list[s
 def flatten(
     mime: email.message.Message[Any, Any], *, utf8: bool = False, without: Collection[str] = ()
 ) -> bytes:
-    """Return a message's bytes; the caller's message is not changed.
+    """Return a message's bytes.
 
     Args:
-        mime: the message.
+        mime: the message; it is not changed.
         utf8: whether addresses may stand in headers in UTF-8 (RFC 6532).
-        without: names of headers to leave out.
+        without: the names of headers to leave out.
 
     Raises:
-        ValueError: a header's name can't be one.
+        ValueError: the name of a header contains control characters.
     """
     out = BytesIO()
     policy = _Wire(linesep="\r\n", cte_type="8bit", utf8=utf8)
@@ -94,23 +94,23 @@ def flatten(
 
 
 class _Wire(email.policy.EmailPolicy):
-    """How the standard library's generator is to write headers."""
+    """The policy by which the standard library's generator writes headers as this module does."""
 
     @override
     def fold_binary(self, name: str, value: Any) -> bytes:
         if isinstance(value, str) and not hasattr(value, "name"):
-            # As a parser has read it or, in an older message, as it was set.
+            # The header as a parser has read it, or as it was set in a message of the old API.
             text = f"{name}: {_BREAK.sub(' ', value)}"
             with contextlib.suppress(UnicodeEncodeError):
                 data = "\r\n".join(_FOLD.split(text)).encode("ascii", "surrogateescape")
-                signed = not self.max_line_length  # so the generator says it
+                signed = not self.max_line_length  # the generator's sign for a signed part
                 if signed or not is_raw(data):
                     return data + b"\r\n"
         return _written(name, value, utf8=self.utf8).encode("utf-8")
 
 
 def _text(value: str) -> str:
-    """Return text without surrogates: the bytes that a parser has read are characters."""
+    """Return text without surrogates; bytes that a parser has kept are decoded as UTF-8."""
     text = _ESCAPED.sub(
         lambda found: found[0].encode("utf-8", "surrogateescape").decode("utf-8", "replace"), value
     )
@@ -118,9 +118,9 @@ def _text(value: str) -> str:
 
 
 def _written(name: str, value: Any, *, utf8: bool) -> str:
-    """Return a header as `Message` writes it; parameters as the standard library writes them."""
+    """Return a header as `Message` writes it; one with parameters as the library writes it."""
     text = one_line(_FOLD.sub("", _BREAK.sub(" ", _text(str(value)))))
-    # The library's parser raises IndexError and AttributeError for some text that isn't a header.
+    # The library's parser raises IndexError and AttributeError for some texts.
     with contextlib.suppress(Exception):
         if not hasattr(value, "name"):
             value = email.policy.default.header_factory(name, text)
@@ -135,7 +135,7 @@ def _written(name: str, value: Any, *, utf8: bool) -> str:
 
 
 def _items(value: Any, *, utf8: bool) -> Iterator[str]:
-    """Yield what stands between the commas of a header with addresses."""
+    """Yield the items between the commas of a header with addresses; groups keep their names."""
     if all(group.display_name is None for group in value.groups):
         for text in split_addresses(str(value)):
             yield _item(text, utf8=utf8)
@@ -158,30 +158,30 @@ def _item(text: str, *, utf8: bool) -> str:
 def _copy(
     part: email.message.Message[Any, Any], without: Collection[str] = (), *, signed: bool = False
 ) -> email.message.Message[Any, Any]:
-    """Return a copy, with its parts, in which nothing but what is signed is raw."""
+    """Return a copy of a message and its parts that is safe to send; signed parts are unchanged."""
     clone = copy.copy(part)
     for name in (*without, ""):
-        del clone[name]  # which also gives the copy a list of headers of its own
+        del clone[name]  # this also gives the copy its own list of headers
     check_header_names(clone)
     signed = signed or part.get_content_type() == "multipart/signed"
     payload = part._payload  # type: ignore[attr-defined] # noqa: SLF001 - `get_payload` decodes it
     if isinstance(payload, list):
         clone.set_payload([_copy(inner, signed=signed) for inner in payload])
         if not signed:
-            clone.preamble = clone.epilogue = None  # readers ignore these: RFC 2046 §5.1.1
+            clone.preamble = clone.epilogue = None  # no reader shows them: RFC 2046 §5.1.1
     elif isinstance(payload, str) and not signed:
         _encode(clone, payload)
     return clone
 
 
 def _encode(part: email.message.Message[Any, Any], payload: str) -> None:
-    """Give a part an encoding in which any server takes it, if it hasn't one."""
+    """Give a part an encoding that every server accepts, if it hasn't one."""
     encoding = str(part.get("Content-Transfer-Encoding", "")).strip().lower()
     if not is_raw(payload.encode("utf-8", "surrogatepass")):
         return
     if encoding in _CODED:
         content = cast("bytes", part.get_payload(decode=True))
-    else:  # none, one that changes nothing, or an unknown one
+    else:  # no encoding, 7bit, 8bit, binary, or an unknown one
         content = _bytes(part, payload)
     text = part.get_content_maintype() == "text"
     if text:
@@ -193,7 +193,7 @@ def _encode(part: email.message.Message[Any, Any], payload: str) -> None:
 
 
 def _bytes(part: email.message.Message[Any, Any], payload: str) -> bytes:
-    """Return a payload that isn't encoded: what a parser has read, or text that was set."""
+    """Return a payload without an encoding as bytes, whether it was parsed or set."""
     with contextlib.suppress(UnicodeEncodeError):
         return payload.encode("ascii", "surrogateescape")
     with contextlib.suppress(UnicodeEncodeError, LookupError):

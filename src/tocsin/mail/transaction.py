@@ -1,4 +1,14 @@
-"""One SMTP transaction: what is said in it, and what the replies mean for each recipient. Pure."""
+"""One SMTP transaction: the replies to its commands, and what they mean for each recipient. Pure.
+
+What follows from a reply is decided here:
+
+- 2yz accepts, 5yz refuses for good, and 4yz defers: another call of `send` may try again.
+- A reply to RCPT is about one recipient, unless it says that there are too many of them. Then the
+  remaining ones are sent in another transaction of the same call.
+- A reply to MAIL, to DATA or to the message is about all recipients.
+- A 503 in a place where no other refusal explains it means that a command came too early: nothing
+  is decided, and the commands are sent again.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +26,9 @@ if TYPE_CHECKING:
 
 _MANY = re.compile(r"too many recipients|recipient count|recipients exceed", re.IGNORECASE)
 _SEQUENCE = re.compile(r"pipelin|synchroni", re.IGNORECASE)
-_SIZE = re.compile(r"[0-9]{1,20}")  # RFC 1870 §4
 _GO_AHEAD = 354
 _BAD_SEQUENCE = 503
-_TOO_MANY_CODES = (452, 552)  # 552 is an old way of saying 452: RFC 5321 §4.5.3.1.10
+_TOO_MANY_CODES = (452, 552)  # 552 is an old form of 452: RFC 5321 §4.5.3.1.10
 
 
 class Fate(enum.Enum):
@@ -30,12 +39,12 @@ class Fate(enum.Enum):
     DEFERRED = "deferred"
     UNKNOWN = "unknown"
     TOO_MANY = "too many"
-    """The server takes no more recipients in this transaction; another one will do."""
+    """The server accepts no more recipients in this transaction; another one will do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A recipient's fate and the reply that decided it."""
+    """A recipient's fate, and the reply that decided it."""
 
     fate: Fate
     reply: Reply
@@ -49,32 +58,13 @@ class Transaction:
     recipients: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Plan:
-    """What a transaction says to a server with certain features.
-
-    Attributes:
-        transaction: what it is for.
-        recipients: whom it can name.
-        commands: MAIL, a RCPT for each of the recipients, and DATA; empty if there is none.
-        data: what follows DATA, with the final dot.
-        verdicts: about those whom this server can't serve.
-    """
-
-    transaction: Transaction
-    recipients: Sequence[str]
-    commands: Sequence[str]
-    data: bytes
-    verdicts: Mapping[str, Verdict]
-
-
 @dataclass(slots=True)
 class Answers:
-    """The replies to a transaction's commands, as far as they have come.
+    """The replies to a transaction's commands that have arrived so far.
 
     Attributes:
         sender: the reply to MAIL.
-        recipients: recipient → the reply to RCPT, in the order in which they were named.
+        recipients: recipient → the reply to its RCPT, in the order of the commands.
         go_ahead: the reply to DATA.
     """
 
@@ -84,7 +74,7 @@ class Answers:
 
     @property
     def named(self) -> bool:
-        """Whether the sender was accepted, so that recipients can be named."""
+        """Whether the server has accepted the sender, so that recipients can follow."""
         return self.sender is not None and self.sender.positive
 
     @property
@@ -94,10 +84,10 @@ class Answers:
 
     @property
     def too_early(self) -> bool:
-        """Whether a command was refused for the moment at which it came.
+        """Whether the server has refused a command because it came too early.
 
-        503 is to be expected after a refused sender, and at DATA where nobody was accepted, or
-        where the recipients are too many.
+        A 503 doesn't say so after a refused sender, nor at DATA if no recipient was accepted or
+        there are too many of them: there it only repeats the earlier refusal.
         """
         if self.sender is None or not self.sender.positive:
             return self.sender is not None and out_of_sequence(self.sender)
@@ -107,77 +97,30 @@ class Answers:
             replies.append(self.go_ahead)
         return any(map(out_of_sequence, replies))
 
-    def verdicts(self, script: Plan) -> dict[str, Verdict]:
-        """Return what the replies to MAIL and RCPT mean."""
+    def verdicts(self, recipients: Sequence[str]) -> dict[str, Verdict]:
+        """Return what the replies to MAIL and RCPT mean.
+
+        Args:
+            recipients: all recipients of the transaction; a refused sender refuses them all.
+        """
         if self.sender is None or self.sender.positive:
             return of_recipients(self.recipients)
-        return dict.fromkeys(script.recipients, refused(self.sender))
-
-
-def plan(transaction: Transaction, features: Mapping[str, str]) -> Plan:
-    """Decide what to say, as the server's features allow."""
-    envelope = transaction.envelope
-    utf8 = envelope.international and "SMTPUTF8" in features
-    parameters = ""
-    local: dict[str, Verdict] = {}
-    problem: Reply | None = None
-    data = b""
-    try:
-        data = envelope.data(utf8=utf8)
-    except Exception as error:  # noqa: BLE001 - a message of the caller's making may raise anything
-        text = f"the message can't be written: {type(error).__name__}: {error}"
-        problem = Reply(None, "5.6.0", text)
-    if not utf8:
-        plain = Reply(None, "5.6.7", "the server doesn't take addresses beyond ASCII (SMTPUTF8)")
-        problem = problem if envelope.sender.isascii() else plain
-        local = {
-            recipient: Verdict(Fate.REFUSED, plain)
-            for recipient in transaction.recipients
-            if not recipient.isascii()
-        }
-    if not data.isascii():
-        if "8BITMIME" in features:
-            parameters += " BODY=8BITMIME"  # RFC 6152
-        else:
-            problem = problem or Reply(None, "5.6.3", "the server takes 7-bit messages only")
-    if utf8:
-        parameters += " SMTPUTF8"  # RFC 6531
-    if "SIZE" in features:  # RFC 1870
-        # What makes the end of the message known doesn't count, nor do dots that are doubled.
-        size = len(data) - len(b".\r\n") - data.count(b"\r\n..")
-        parameters += f" SIZE={size}"
-        limit = features["SIZE"]
-        if _SIZE.fullmatch(limit) and 0 < int(limit) < size:
-            text = f"the message has {size:,} bytes; the server takes {int(limit):,}"
-            problem = problem or Reply(None, "5.3.4", text)
-    if problem is not None:
-        local = dict.fromkeys(transaction.recipients, Verdict(Fate.REFUSED, problem))
-    recipients = [one for one in transaction.recipients if one not in local]
-    commands: list[str] = []
-    if recipients:
-        commands = [
-            f"MAIL FROM:<{envelope.sender}>{parameters}",
-            *(f"RCPT TO:<{recipient}>" for recipient in recipients),
-            "DATA",
-        ]
-    return Plan(
-        transaction=transaction,
-        recipients=recipients,
-        commands=commands,
-        data=data,
-        verdicts=local,
-    )
+        return dict.fromkeys(recipients, refused(self.sender))
 
 
 def refused(reply: Reply) -> Verdict:
-    """Return what a negative reply means: 5yz is final, 4yz may be tried again."""
+    """Return what a negative reply means: 5yz refuses for good, and 4yz may be tried again.
+
+    See `Reply.final` for the two exceptions.
+    """
     return Verdict(Fate.REFUSED if reply.final else Fate.DEFERRED, reply)
 
 
 def out_of_sequence(reply: Reply) -> bool:
-    """Whether a negative reply says that a command came at a wrong moment.
+    """Return whether a negative reply says that a command came at the wrong moment.
 
-    By its code (RFC 5321 §4.2.2: 503), its enhanced code (RFC 3463 §3.6: X.5.1), or its words.
+    It says so by its code (503: RFC 5321 §4.2.2), by its enhanced code (X.5.1: RFC 3463 §3.6), or
+    by its words.
     """
     return not (reply.positive or reply.intermediate) and (
         reply.code == _BAD_SEQUENCE
@@ -187,19 +130,22 @@ def out_of_sequence(reply: Reply) -> bool:
 
 
 def of_recipients(replies: Mapping[str, Reply]) -> dict[str, Verdict]:
-    """Return what the replies to RCPT mean.
+    """Return what the replies to RCPT mean, recipient by recipient.
 
-    A limit on their number is said by a reply (see `says_too_many`), or shows in 452 for all that
-    come after the last one that was accepted. A full mailbox (RFC 3463: X.2.2) is its owner's
-    alone. The first recipient is never one too many, so that each transaction decides about one
-    recipient at least.
+    A 4yz defers its recipient, with two exceptions that mean "too many recipients" instead:
+
+    - the reply says so (see `says_too_many`);
+    - the reply is 452 (or 552, its old form), and so are all replies after the last recipient that
+      was accepted. A full mailbox (RFC 3463: X.2.2) concerns its owner alone.
+
+    The first recipient is never one too many, so that each transaction decides about at least one.
 
     Args:
-        replies: recipient → reply, in the order in which they were named.
+        replies: recipient → reply, in the order of the commands.
     """
     verdicts: dict[str, Verdict] = {}
-    full: dict[str, Verdict] = {}
-    others = False  # whether a recipient before was answered otherwise
+    full: dict[str, Verdict] = {}  # since the last recipient that was accepted
+    others = False  # whether an earlier recipient got another answer than "too many"
     for recipient, reply in replies.items():
         if reply.positive:
             verdicts[recipient] = Verdict(Fate.ACCEPTED, reply)
@@ -221,8 +167,8 @@ def of_all(reply: Reply, recipients: Sequence[str], *, full: bool = False) -> di
 
     Args:
         reply: the reply.
-        recipients: for whom it is; a limit on their number isn't what refuses a single one.
-        full: whether the server said before that they are too many.
+        recipients: the recipients that the server had accepted. A single one isn't too many.
+        full: whether a reply to RCPT has said before that there are too many recipients.
     """
     many = full or (len(recipients) > 1 and says_too_many(reply))
     verdict = Verdict(Fate.TOO_MANY, reply) if many else refused(reply)
@@ -230,9 +176,9 @@ def of_all(reply: Reply, recipients: Sequence[str], *, full: bool = False) -> di
 
 
 def says_too_many(reply: Reply) -> bool:
-    """Whether a reply says that a transaction has too many recipients.
+    """Return whether a reply says that a transaction has too many recipients.
 
-    By its enhanced code (RFC 3463: X.5.3), or by its words: Amazon SES says it after the message,
-    by 554 alone.
+    It says so by its enhanced code (X.5.3: RFC 3463 §3.6), or by its words: Amazon SES says it
+    after the message, with code 554 and without an enhanced code.
     """
     return (reply.enhanced or "").endswith(".5.3") or _MANY.search(reply.text) is not None

@@ -1,1 +1,1 @@
-"""What runs: records are taken in, handed over to the store, and sent as digests."""
+"""The pipeline: takes records, hands their events over to the store, and sends digests."""

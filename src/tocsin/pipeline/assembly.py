@@ -1,4 +1,4 @@
-"""What runs for one handler, put together from its parts, anew in each process."""
+"""The assembly: builds the worker of a handler from its parts, anew in each process."""
 
 from __future__ import annotations
 
@@ -92,22 +92,27 @@ def assemble(
         host: the machine's name, if it is another one.
     """
     host = host or platform.node() or "localhost"
-    policy = parts.sender.policy
     owner = f"{host}-{os.getpid()}-{secrets.token_hex(4)}"
     complaints = Complaints(parts.redactor.text)
+    policy = parts.sender.policy
     failover = FailoverStore(
         store, spare=spare, policy=policy, owner=owner, failed=complaints.store_failed, ticks=ticks
     )
-    intake = Intake(
-        own=parts.own,
-        host=host,
-        version=parts.version,
-        limit=policy.max_groups,
-        urgent_level=policy.urgent_level,
-        redact=parts.redactor,
-        context=parts.context,
-    )
     journal = Journal(failover, owner=owner, place=place, ticks=ticks)
+    round_ = _round(parts, journal, complaints, host=host, inherited=inherited, clock=clock)
+    return Worker(round_, exit_timeout=parts.exit_timeout)
+
+
+def _round(
+    parts: Parts,
+    journal: Journal,
+    complaints: Complaints,
+    *,
+    host: str,
+    inherited: bool,
+    clock: Callable[[], float],
+) -> Round:
+    intake = _intake(parts, host)
     thread = SendingThread()
     messages = Messages(parts.sender, parts.templates)
     claims = Claims(journal, domain=parts.sender.domain, clock=clock)
@@ -123,17 +128,29 @@ def assemble(
         undelivered=undelivered,
         thread=thread,
     )
-    round_ = Round(
+    has_unmailed = inherited or journal.store.durable
+    return Round(
         intake=intake,
         journal=journal,
         hand_over=HandOver(intake, journal, complaints),
         claims=claims,
         attempts=attempts,
         undelivered=undelivered,
-        ledger=Ledger(intake, journal, attempts, has_unmailed=inherited or store.durable),
+        ledger=Ledger(intake, journal, attempts, has_unmailed=has_unmailed),
         complaints=complaints,
         thread=thread,
         audience=parts.audience,
         clock=clock,
     )
-    return Worker(round_, exit_timeout=parts.exit_timeout)
+
+
+def _intake(parts: Parts, host: str) -> Intake:
+    return Intake(
+        own=parts.own,
+        host=host,
+        version=parts.version,
+        limit=parts.sender.policy.max_groups,
+        urgent_level=parts.sender.policy.urgent_level,
+        redact=parts.redactor,
+        context=parts.context,
+    )

@@ -1,15 +1,14 @@
 """Attempts to send a digest: each is made in the sending thread, and its result is reported.
 
 The report is appended to the store as events are, after each transaction with the mail server. So
-the store always knows which recipients have a digest, and a process that comes after one that died
-sends it only to the others.
+the store always knows which recipients have a digest. If a process dies, the next one sends the
+digest only to the remaining recipients.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tocsin.alerts.outgoing import Report
@@ -104,11 +103,9 @@ class Attempts:
         recipients, counted = outgoing.owed, outgoing.counted  # they change as reports are merged
         self.retries += outgoing.frozen
         problem = self._attempt(outgoing, until)
-        found = problem.receipts if isinstance(problem, SendError) else ()
-        receipts = [one for one in found if isinstance(one, Receipt)]  # an email handler's word
-        report = _report(outgoing, self._journal.owner, recipients, problem, receipts)
-        if problem is not None:
-            report = replace(report, problem=self._complaints.text_of(problem))
+        receipts = _receipts(problem)
+        text = "" if problem is None else self._complaints.text_of(problem)
+        report = _report(outgoing, self._journal.owner, recipients, problem, text)
         owed = {*recipients} - {*report.accepted, *report.refused}
         self._journal.append(report=report)
         if report.accepted:
@@ -125,11 +122,10 @@ class Attempts:
 
     def _attempt(self, outgoing: Outgoing, until: float) -> BaseException | None:
         """Send a digest in the sending thread; return the error, or None."""
-        owner = self._journal.owner
         claimed = self._claims.end(outgoing)
 
         def note(receipt: Receipt) -> None:
-            self._journal.append(report=_interim(outgoing, owner, receipt))
+            self._journal.append(report=_interim(outgoing, self._journal.owner, receipt))
 
         def send() -> None:
             with silent():
@@ -188,12 +184,13 @@ def _report(
     owner: str,
     recipients: tuple[str, ...],
     problem: BaseException | None,
-    receipts: Sequence[Receipt],
+    text: str,
 ) -> Report:
     """Return the report about an attempt.
 
     An error without receipts is about all recipients, and not final.
     """
+    receipts = _receipts(problem)
     login = problem is not None and isinstance(problem.__cause__ or problem, LoginError)
     return Report(
         message_id=outgoing.digest.message_id,
@@ -204,7 +201,14 @@ def _report(
         refused=_texts(one for receipt in receipts for one in receipt.refused),
         unknown=_texts(one for receipt in receipts for one in receipt.unknown),
         pause=_LOGIN_PAUSE if login else 0,
+        problem=text,
     )
+
+
+def _receipts(problem: BaseException | None) -> list[Receipt]:
+    """Return the receipts of an error: an email handler may have put anything there."""
+    found = problem.receipts if isinstance(problem, SendError) else ()
+    return [one for one in found if isinstance(one, Receipt)]
 
 
 def _texts(addresses: Iterable[str]) -> tuple[str, ...]:

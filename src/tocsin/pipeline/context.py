@@ -1,7 +1,7 @@
 """The context: the last records before an error, of the same thread or task.
 
-It takes no lock, so that a signal handler or a finalizer may log in the middle of it: each step is
-one operation of a built-in container, which is whole in itself.
+This module takes no lock, because a signal handler or a finalizer may interrupt it and log. Each
+step is one atomic operation of a built-in container.
 """
 
 from __future__ import annotations
@@ -30,25 +30,26 @@ _UNSET = object()
 
 
 class Context:
-    """The last records before an error, of the same thread or task.
+    """Keep the last records of each owner, in a ring of limited size.
 
-    A record belongs to the value of `key`, if that is given and set; else to the running asyncio
-    task; else to the thread. One that another thread or process has logged, and a queue or a
-    socket has brought here, belongs to that one.
+    The owner of a record is the value of `key`, if this context variable is set; else the running
+    asyncio task; else the thread. If a record arrived through a queue or a socket, its owner is the
+    thread or task that logged it.
 
     Args:
-        size: how many records are kept of each.
-        key: says what a record belongs to, such as a request.
+        size: how many records are kept for each owner.
+        key: a context variable whose value is the owner, for instance the number of a request.
     """
 
     def __init__(self, size: int, key: ContextVar[Any] | None = None) -> None:
         self._size = size
         self._key = key
-        self._here = threading.local()  # a thread's own token, as its number is used again
+        # A token for each thread: the number of a thread that has ended is used again.
+        self._local = threading.local()
         self._rings: OrderedDict[object, deque[tuple[float, str, str, str, int]]] = OrderedDict()
 
     def note(self, record: logging.LogRecord) -> None:
-        """Keep a record's text: nothing holds on to its arguments."""
+        """Keep the text of a record, and no reference to its arguments."""
         text = message_of(record, None)
         length = len(text)
         if length > _MAX_TEXT:
@@ -56,21 +57,21 @@ class Context:
         owner = self._owner(record)
         ring = self._rings.get(owner)
         if ring is None:
-            ring = self._new(owner)
+            ring = self._add_ring(owner)
         else:
             try:
                 self._rings.move_to_end(owner)
-            except KeyError:  # another thread has needed its place just now
+            except KeyError:  # another thread has just removed it
                 self._rings[owner] = ring
         ring.append((record.created, record.levelname, record.name, text, length))
 
     def before(self, record: logging.LogRecord) -> tuple[CapturedRecord, ...]:
-        """Return what came before a record, the oldest first."""
+        """Return the kept records of a record's owner, the oldest first."""
         ring = self._rings.get(self._owner(record), ())
         for _ in range(_TRIES):
             try:
                 kept = tuple(ring)
-            except RuntimeError:  # another thread has changed it meanwhile
+            except RuntimeError:  # another thread changed it during the copy
                 continue
             return tuple(
                 CapturedRecord(_seconds(time), _name(level), _name(logger), Excerpt(text, length))
@@ -78,15 +79,15 @@ class Context:
             )
         return ()
 
-    def _new(self, owner: object) -> deque[tuple[float, str, str, str, int]]:
-        """Return a ring for somebody new, in the place of the one that is longest unused."""
+    def _add_ring(self, owner: object) -> deque[tuple[float, str, str, str, int]]:
+        """Return a ring for a new owner; if there are too many, remove the longest unused one."""
         ring = self._rings.setdefault(owner, deque(maxlen=self._size))
         while len(self._rings) > _MAX_RINGS:
             self._rings.popitem(last=False)
         return ring
 
     def _owner(self, record: logging.LogRecord) -> object:
-        """Return what a record belongs to."""
+        """Return the owner of a record: a value that can be a key of a dictionary."""
         ident = record.thread
         if (ident is not None and ident != threading.get_ident()) or (
             record.process is not None and record.process != os.getpid()
@@ -97,24 +98,24 @@ class Context:
             value = self._key.get(_UNSET)
             if value is not _UNSET:
                 return _hashable(value)
-        # Where asyncio isn't loaded nothing runs in it; importing it would take 60 ms.
+        # Without asyncio loaded, there is no task; to import asyncio would take 60 ms.
         running = getattr(sys.modules.get("asyncio.events"), "_get_running_loop", None)
         if running is not None and running() is not None:
             task = sys.modules["asyncio"].current_task()
             if task is not None:
-                return weakref.ref(task)  # one that has ended equals no other one
+                return weakref.ref(task)  # a task that has ended equals no other task
         try:
-            return self._here.token
+            return self._local.token
         except AttributeError:
-            token = self._here.token = object()
+            token = self._local.token = object()
             return token
 
 
 def _hashable(value: object) -> object:
-    """Return what stands for a key's value in a dictionary."""
+    """Return a hashable value that is equal for equal values of the context variable."""
     try:
         if type(value).__hash__ is object.__hash__:
-            return weakref.ref(value)  # it isn't kept alive, and no other one is taken for it
+            return weakref.ref(value)  # doesn't keep the value alive, and equals no other value
         hash(value)
     except Exception:  # noqa: BLE001 - whatever a class of the application raises
         return "text", attempt(value)[:_MAX_NAME]

@@ -1,4 +1,4 @@
-"""The engine of a handler: what runs for it in a process, and anew in the child of a fork."""
+"""The engine of a handler: its worker and its intake, begun once, and anew after a fork."""
 
 from __future__ import annotations
 

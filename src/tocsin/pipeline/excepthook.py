@@ -1,4 +1,4 @@
-"""What nobody catches: it reaches a handler before the program, or the thread, ends of it."""
+"""Uncaught exceptions, as records: of the program, and of its threads."""
 
 from __future__ import annotations
 
@@ -16,29 +16,34 @@ _LOGGER = "uncaught"
 
 
 class ExceptHook:
-    """Hand what reaches `sys.excepthook` and `threading.excepthook` to a handler, then go on.
+    """Pass uncaught exceptions to a handler, then call the earlier hooks.
 
-    What was there before is still called. The handler is held weakly: hooks outlive what set them.
+    The hooks are `sys.excepthook` and `threading.excepthook`. They have only a weak reference to
+    the handler, because a hook may exist longer than its handler.
 
     Args:
-        handle: takes a record.
+        handle: the method of the handler that takes a record.
     """
 
     def __init__(self, handle: Callable[[logging.LogRecord], object]) -> None:
         self._handle = weakref.WeakMethod(handle)
-        self._program = sys.excepthook
-        self._thread = threading.excepthook
+        self._earlier_in_program = sys.excepthook
+        self._earlier_in_thread = threading.excepthook
         self._on = True
         sys.excepthook = self._in_program
         threading.excepthook = self._in_thread
 
     def stop(self) -> None:
-        """Take the hooks back; where somebody has set others since, only do nothing any more."""
+        """Restore the earlier hooks.
+
+        If another hook was installed since, it stays: it may call this one, which then passes
+        nothing to the handler.
+        """
         self._on = False
         if sys.excepthook == self._in_program:
-            sys.excepthook = self._program
+            sys.excepthook = self._earlier_in_program
         if threading.excepthook == self._in_thread:
-            threading.excepthook = self._thread
+            threading.excepthook = self._earlier_in_thread
 
     def _in_program(
         self,
@@ -47,7 +52,7 @@ class ExceptHook:
         trace: TracebackType | None,
     ) -> None:
         self._log("Uncaught exception", kind, error, trace)
-        self._program(kind, error, trace)
+        self._earlier_in_program(kind, error, trace)
 
     def _in_thread(self, args: threading.ExceptHookArgs) -> None:
         if args.exc_value is not None:
@@ -55,7 +60,7 @@ class ExceptHook:
             self._log(
                 f"Uncaught exception in {name}", args.exc_type, args.exc_value, args.exc_traceback
             )
-        self._thread(args)
+        self._earlier_in_thread(args)
 
     def _log(
         self,
@@ -66,7 +71,7 @@ class ExceptHook:
     ) -> None:
         handle = self._handle()
         if handle is None or not self._on or not issubclass(kind, Exception):
-            return  # KeyboardInterrupt and the like are how somebody ends it
+            return  # KeyboardInterrupt and SystemExit end a program on purpose
         code = None if trace is None else trace.tb_frame.f_code
         record = logging.LogRecord(
             _LOGGER,

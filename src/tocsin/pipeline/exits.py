@@ -1,8 +1,11 @@
-"""The ends of a process: what is unmailed is sent before it ends, whichever way it ends.
+"""The ends of a process: everything unmailed is sent before the process ends.
 
-A process ends by `atexit`; a child of `multiprocessing` by a finalizer, as it runs no `atexit`;
-Celery's worker process by a signal of Celery; a child that a thread has forked with its last
-thread that is no daemon. What is logged after the end was seen to is sent by the thread that logs.
+- An ordinary process: by a hook of `atexit`.
+- A child of `multiprocessing`: by a finalizer of that module, as such a child runs no `atexit`.
+- A worker process of Celery: by Celery's signal.
+- A child that was forked by a thread: when only daemon threads are left.
+
+After the hook has run, a thread that logs an error sends it itself.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ class Member(Protocol):
         """Ask for a round, and return its number."""
         ...
 
-    def leave(self, asked: int, until: float) -> None:
+    def leave(self, number: int, until: float) -> None:
         """Wait for a round until then; if it is not over, give up what is unmailed."""
         ...
 

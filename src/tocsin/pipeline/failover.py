@@ -1,12 +1,12 @@
-"""Fail-over: while the usual store cannot be used, this process goes on alone, in memory.
+"""Fail-over: while the usual store cannot be used, this process works alone, in memory.
 
-It goes alone when a call of the usual store fails. Events that the store did not take are counted
-in memory then, and the policy is that of a lonely process. Reports about digests that are in the
-usual store are kept for it.
+A process starts to work alone when a call of the usual store fails. Then it counts in memory the
+events that the store did not take, and uses the policy for a process that works alone. Reports
+about digests that are in the usual store are kept until that store works.
 
-It comes back when the usual store can be led and read again, which is tried each minute, and no
-digest of its own is being sent. The unmailed events and the reports are appended to the usual store
-then. A digest that some of its recipients still do not have is left behind: it is given up.
+Each minute the process tries to come back. It comes back when the usual store can be led and read,
+and no digest of its own is being sent. Then it appends the unmailed events and the reports to the
+usual store. A digest that some recipients still do not have is given up.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import contextlib
 import hashlib
 import threading
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tocsin.alerts.batch import Batch, receive
+from tocsin.alerts.batch import Batch
 from tocsin.alerts.codec import dump, load
 from tocsin.alerts.settings import alone
 from tocsin.alerts.state import State
 from tocsin.exceptions import LeaseLost, StoreError
+from tocsin.pipeline.alone import Alone
 from tocsin.text import attempt
 
 if TYPE_CHECKING:
@@ -37,25 +37,24 @@ _LEASE = 10.0  # seconds for coming back
 _RETRY = 60.0  # seconds until the usual store is tried again
 _AGAIN = 1.0  # seconds in which an append that failed is repeated once
 _LOOK = 200  # batches of the usual store that have to be readable
-_ALL = 1_000_000
 
 
 class FailoverStore:
-    """A store that goes on in memory while the usual one fails.
+    """A store that works in memory while the usual one fails.
 
     Args:
         usual: the usual store.
         spare: a store in memory.
         policy: the usual policy.
-        owner: this process's name for the leases of coming back; it spreads the mails of processes
-            that go alone together.
-        failed: called with the error when the process goes alone; returns its text.
+        owner: this process's name. The mails of processes that start to work alone together are
+            spread by it.
+        failed: called with the error when the process starts to work alone; returns its text.
         ticks: returns seconds that pass steadily.
 
     Attributes:
         usual: the usual store.
-        trouble: why the process goes on alone; "" if it does not.
-        left_behind: digests of this process alone that were given up when it came back.
+        trouble: why the process works alone; "" if it does not.
+        left_behind: digests that were given up when the process came back.
     """
 
     def __init__(
@@ -71,12 +70,12 @@ class FailoverStore:
         self.usual: Store = usual
         self.trouble: str = ""
         self.left_behind: list[Outgoing] = []
-        self._memory = _Memory(spare, owner)
+        self._alone = Alone(spare, owner)
         self._failed = failed
         self._ticks = ticks
         spread = hashlib.blake2b(owner.encode(), digest_size=2).digest()
         self._policies = policy, alone(policy, int.from_bytes(spread) / 0xFFFF)
-        self._lock = threading.RLock()  # held while the process goes alone, and comes back
+        self._lock = threading.RLock()  # held while `trouble` changes
         self._try_at = 0.0
         self._owner = owner
         self._returns = 0
@@ -95,7 +94,7 @@ class FailoverStore:
     @property
     def owes(self) -> bool:
         """Whether there are reports that the usual store does not have."""
-        return bool(self._memory.reports_for_store)
+        return bool(self._alone.reports_for_store)
 
     @property
     def retry_in(self) -> float:
@@ -113,7 +112,7 @@ class FailoverStore:
                 return
         with self._lock:
             if self.trouble:
-                self._memory.append(batch)
+                self._alone.append(batch)
                 return
         self.append(batch)  # it has come back meanwhile
 
@@ -127,22 +126,22 @@ class FailoverStore:
                 self.go_alone(error)
             else:
                 return None if lease is None else _Lease(lease, self.go_alone, _forget)
-        lease = self._memory.store.lead(owner, ttl)
-        return None if lease is None else _Lease(lease, self.go_alone, self._memory.note)
+        lease = self._alone.store.lead(owner, ttl)
+        return None if lease is None else _Lease(lease, self.go_alone, self._alone.note)
 
     def close(self) -> None:
         """Close both stores."""
-        self._memory.store.close()
+        self._alone.store.close()
         with _store_errors():
             self.usual.close()
 
     def __repr__(self) -> str:
         return f"<FailoverStore {self.usual!r}{', alone: ' if self.trouble else ''}{self.trouble}>"
 
-    # Going alone
+    # Working alone
 
     def go_alone(self, error: StoreError) -> None:
-        """Go on in memory, as the usual store fails."""
+        """Work in memory from now on, as the usual store fails."""
         with self._lock:
             if not self.trouble:
                 self._try_at = self._ticks() + _RETRY
@@ -176,15 +175,15 @@ class FailoverStore:
     def _return(self) -> None:
         if not self._is_usable():
             return
-        state = self._memory.state(self._policies[True])
+        state = self._alone.state(self._policies[True])
         if state is None or any(not one.counted for one in state.outgoing.values()):
             return  # a digest of this process alone is being sent
-        for batch in self._memory.reports_for_store:
+        for batch in self._alone.reports_for_store:
             self._append_to_usual(dump(batch))
         if state.unmailed or state.lost:
             self._hand_back(state.unmailed, state.lost)
         self.left_behind += state.outgoing.values()
-        self._memory.forget(state)
+        self._alone.forget(state)
         self.trouble = ""
 
     def _is_usable(self) -> bool:
@@ -214,62 +213,8 @@ class FailoverStore:
         self._returned = None
 
 
-class _Memory:
-    """What a process that goes on alone keeps: a store in memory, and reports for the usual one."""
-
-    def __init__(self, store: Store, owner: str) -> None:
-        self.store = store
-        self.reports_for_store: list[Batch] = []
-        self._owner = owner
-        self._latest: bytes | None = None  # the latest state that was committed
-
-    def append(self, raw: bytes) -> None:
-        """Append a batch, without its reports about digests that are in the usual store."""
-        try:
-            batch = load(Batch, raw)
-        except StoreError:
-            self.store.append(raw)
-            return
-        digests = load(State, self._latest).outgoing if self._latest else {}
-        reports = [one for one in batch.reports if one.message_id not in digests]
-        if reports:
-            elsewhere = replace(batch, groups=(), dropped=0, reports=tuple(reports))
-            self.reports_for_store.append(elsewhere)
-            here = tuple(one for one in batch.reports if one not in reports)
-            batch = replace(batch, reports=here)
-        if batch.groups or batch.reports or batch.dropped:
-            self.store.append(dump(batch))
-
-    def note(self, state: bytes) -> None:
-        """Note a state that was committed."""
-        self._latest = state
-
-    def state(self, policy: Policy) -> State | None:
-        """Return the state with every batch merged; None while another thread leads."""
-        lease = self.store.lead(self._owner, _LEASE)
-        if lease is None:
-            return None
-        raw, entries = lease.read(_ALL)
-        state = State() if raw is None else load(State, raw)
-        for entry in entries:
-            receive(state, load(Batch, entry.batch), policy, lease.now)
-        lease.commit(dump(state), entries)
-        lease.release()
-        return state
-
-    def forget(self, state: State) -> None:
-        """Forget the digests, the unmailed events, and the reports: the usual store has them."""
-        state.outgoing.clear()
-        state.withdraw()
-        lease = self.store.lead(self._owner, _LEASE)  # a new one, as the usual store may be slow
-        if lease is not None:
-            lease.commit(dump(state), ())
-            lease.release()
-        self.reports_for_store, self._latest = [], None
-
-
 class _Lease:
-    """A lease: where it fails, the process goes alone; a state that is committed is noted."""
+    """A lease. If it fails, the process starts to work alone. A committed state is noted."""
 
     def __init__(
         self, lease: Lease, failed: Callable[[StoreError], None], note: Callable[[bytes], None]

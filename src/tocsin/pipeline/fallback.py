@@ -1,4 +1,4 @@
-"""Where an alert goes that can't be mailed: standard error, or a folder of `.eml` files."""
+"""The fallback for alerts that can't be mailed: standard error, or a folder of `.eml` files."""
 
 from __future__ import annotations
 
@@ -21,60 +21,63 @@ if TYPE_CHECKING:
     from tocsin.mail.message import Message
 
 
-_PATIENCE = 2.0  # seconds for a reader of standard error that takes nothing
-_CHUNK = getattr(select, "PIPE_BUF", 512)  # bytes that never block where there is room at all
+_PATIENCE = 2.0  # seconds to wait for a reader of standard error that reads nothing
+_CHUNK = getattr(select, "PIPE_BUF", 512)  # bytes; if `poll` reports room, they fit
 _writing: threading.Thread | None = None
-_unread = False  # whether the reader took nothing, when there was last something to say
+_unread = False  # whether the reader read nothing of the latest line in time
 
 
 def say(text: str) -> None:
     """Write a line to standard error, if there is one.
 
-    A reader that takes nothing for two seconds loses the rest: the program must be able to end.
+    If the reader reads nothing for two seconds, the rest of the line is dropped, so that the
+    program can end.
     """
     stream = sys.stderr
     if stream is None:
         return
     line = f"tocsin: {text}\n"
     with contextlib.suppress(OSError, ValueError):  # it may be closed
-        descriptor = _read_by_another(stream)
+        descriptor = _descriptor_of(stream)
         if descriptor is not None:
-            _write(descriptor, line.encode(stream.encoding, stream.errors or "backslashreplace"))
+            _write_to_descriptor(
+                descriptor, line.encode(stream.encoding, stream.errors or "backslashreplace")
+            )
         elif type(stream) in {io.TextIOWrapper, io.StringIO}:
-            _write_to(stream, line)
+            _write_to_stream(stream, line)
         else:
-            _write_beside(stream, line)
+            _write_in_thread(stream, line)
 
 
-def _write_to(stream: TextIO, line: str) -> None:
+def _write_to_stream(stream: TextIO, line: str) -> None:
     with contextlib.suppress(OSError, ValueError):
         stream.write(line)
         stream.flush()
 
 
-def _write_beside(stream: TextIO, line: str) -> None:
-    """Write to an object of the application's, which may wait for what it likes."""
-    global _writing  # noqa: PLW0603 - the next line has to know
+def _write_in_thread(stream: TextIO, line: str) -> None:
+    """Write in a thread of its own: a stream of the application may wait without end."""
+    global _writing  # noqa: PLW0603 - the next call looks at it
 
     def write() -> None:
-        with silent():  # it may be a logger
-            _write_to(stream, line)
+        with silent():  # the stream may log
+            _write_to_stream(stream, line)
 
     if _writing is not None and _writing.is_alive():
         return
     _writing = threading.Thread(target=write, name="tocsin-stderr", daemon=True)
     try:
         _writing.start()
-    except RuntimeError:  # since 3.12 none starts as the interpreter ends
+    except RuntimeError:  # since Python 3.12, no thread starts while the interpreter ends
         write()
         return
     _writing.join(_PATIENCE)
 
 
-def _read_by_another(stream: object) -> int | None:
+def _descriptor_of(stream: object) -> int | None:
     """Return the descriptor of a pipe, a socket or a terminal; None for anything else.
 
-    It is written to directly: a flush of the stream would wait for a lock, or for the reader.
+    `say` writes to it directly: to flush the stream could mean to wait for a lock or the reader.
     """
     if type(stream) is not io.TextIOWrapper or not hasattr(select, "poll"):
         return None
@@ -85,10 +88,10 @@ def _read_by_another(stream: object) -> int | None:
         return None
 
 
-def _write(descriptor: int, data: bytes) -> None:
-    """Write, as long as the reader goes on to read."""
-    global _unread  # noqa: PLW0603 - the next line has to know
-    own = _opened_anew(descriptor)
+def _write_to_descriptor(descriptor: int, data: bytes) -> None:
+    """Write as long as the reader continues to read."""
+    global _unread  # noqa: PLW0603 - the next call looks at it
+    own = _reopened(descriptor)
     target = descriptor if own is None else own
     ready = select.poll()
     ready.register(target, select.POLLOUT)
@@ -97,7 +100,7 @@ def _write(descriptor: int, data: bytes) -> None:
             if not ready.poll(0 if _unread else _PATIENCE * 1000):
                 _unread = True
                 return
-            with contextlib.suppress(BlockingIOError):  # another process was faster
+            with contextlib.suppress(BlockingIOError):  # another process has filled the room
                 data = data[os.write(target, data[:_CHUNK]) :]
                 _unread = False
     finally:
@@ -105,10 +108,11 @@ def _write(descriptor: int, data: bytes) -> None:
             os.close(own)
 
 
-def _opened_anew(descriptor: int) -> int | None:
-    """Return another descriptor of a pipe or a terminal, whose writes never block; None without.
+def _reopened(descriptor: int) -> int | None:
+    """Return a second descriptor of a pipe or a terminal, whose writes don't block; None if none.
 
-    Whether they block belongs to the opened file, which other processes share.
+    The flag O_NONBLOCK can't be set on the first descriptor: it would change the writes of all
+    processes that share it.
     """
     with contextlib.suppress(OSError):
         if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
@@ -117,29 +121,29 @@ def _opened_anew(descriptor: int) -> int | None:
 
 
 class Fallback(Protocol):
-    """Take what can't be mailed. Any thread may call it; nothing is raised."""
+    """The place for alerts that can't be mailed. Any thread may call it; it never raises."""
 
     def keep(self, why: str, message: Message, plain: Callable[[], str]) -> None:
         """Keep an alert.
 
         Args:
-            why: what became of it, in a few words.
-            message: the alert, with the recipients who don't get it.
-            plain: makes its text.
+            why: why it was not mailed, as the start of a sentence.
+            message: the alert, addressed to the recipients that don't get it.
+            plain: returns the text of the alert.
         """
         ...
 
 
 class StandardError:
-    """Tell the alert on standard error."""
+    """Write alerts to standard error."""
 
-    def keep(self, why: str, message: Message, plain: Callable[[], str]) -> None:  # noqa: ARG002 - as the protocol has it
-        """Write it there."""
+    def keep(self, why: str, message: Message, plain: Callable[[], str]) -> None:  # noqa: ARG002 - the protocol's
+        """Write the alert's text to standard error."""
         say(f"{why}:\n\n{plain()}")
 
 
 class Folder:
-    """Keep the alert as a file that mail programs open.
+    """Keep each alert in a folder, as a file that mail programs can open.
 
     Args:
         path: the folder.
@@ -149,12 +153,12 @@ class Folder:
         self._path = path
 
     def keep(self, why: str, message: Message, plain: Callable[[], str]) -> None:
-        """Write the file, as a whole or not at all; where that fails, tell it on standard error."""
+        """Write the file, whole or not at all; if that fails, write to standard error instead."""
         name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{os.urandom(4).hex()}"
         final, part = self._path / f"{name}.eml", self._path / f".{name}.part"
         try:
             data = message.to_mime().as_bytes()
-            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123 - it has to be the owner's alone from the start
+            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123 - `Path.open` can't set the mode
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())

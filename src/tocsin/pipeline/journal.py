@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _LEASE = 10.0  # seconds for merging and deciding, never for a send
 _MERGE = 3.0  # seconds of it for merging; then another lease is taken for the rest
+_TURN = 0.02  # seconds between two tries
 _BATCHES = 200  # batches merged at once; each may have a megabyte of samples
 
 
@@ -95,6 +96,11 @@ class Journal:
         return self.store.owes or bool(self._unsent)
 
     @property
+    def may_give_way(self) -> bool:
+        """Whether another handler of the same store can go on with everything that waits."""
+        return not (self.store.trouble or self.owes)
+
+    @property
     def unsent(self) -> list[Batch]:
         """The batches that the store does not have."""
         return [batch for batch, _ in list(self._unsent)]
@@ -132,35 +138,41 @@ class Journal:
         """
         with self._sending:
             if groups or dropped or report is not None:
-                self._number += 1
-                batch = Batch(
-                    source=self.owner,
-                    number=self._number,
-                    groups=groups,
-                    reports=() if report is None else (report,),
-                    dropped=dropped,
-                )
-                written, raw = _written(batch)
-                self.dropped += written.dropped - dropped
-                self._unsent.append((written, raw))
+                self._number_batch(groups, dropped, () if report is None else (report,))
             while self._unsent:
                 batch, raw = self._unsent[0]
                 self.store.append(raw)
                 self.taken += sum(group.count for group in batch.groups)
                 del self._unsent[0]
 
+    def _number_batch(
+        self, groups: tuple[Group, ...], dropped: int, reports: tuple[Report, ...]
+    ) -> None:
+        self._number += 1
+        batch = Batch(
+            source=self.owner, number=self._number, groups=groups, reports=reports, dropped=dropped
+        )
+        written, raw = _written(batch)
+        self.dropped += written.dropped - dropped
+        self._unsent.append((written, raw))
+
     # Leading
 
     @contextlib.contextmanager
-    def lead(self) -> Generator[Leadership | None]:
+    def lead(self, *, until: float = 0) -> Generator[Leadership | None]:
         """Lead for a moment: every batch is merged in the state. None if another process leads.
+
+        Args:
+            until: while another process leads, it is waited for until then, as a point of
+                `time.monotonic`.
 
         Raises:
             LeaseLost: it took too long, and another process leads.
             StoreError: the store fails, or another release has written to it.
         """
         with self._leading:
-            led = self._lead()
+            while (led := self._lead()) is None and time.monotonic() + _TURN < until:
+                time.sleep(_TURN)
             if led is None:
                 yield None
                 return
@@ -226,7 +238,7 @@ class Journal:
 
     @contextlib.contextmanager
     def _until_released(self, lease: Lease, *, only_if_it_fails: bool = False) -> Generator[None]:
-        """Release a lease in the end. What cannot be read makes this process go alone."""
+        """Release a lease in the end. What cannot be read makes this process work alone."""
         failed = True
         try:
             yield

@@ -1,4 +1,4 @@
-"""The ledger: a handler's accounts, and whether something is left to do."""
+"""The ledger: a handler's accounts, and whether events still wait."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 class Ledger:
-    """Keep the accounts.
+    """Keep the accounts of a handler in this process.
 
     Args:
-        intake: counts what was seen.
-        journal: counts what was handed over.
+        intake: counts the records that were seen.
+        journal: counts the events that were handed over.
         attempts: counts the mails.
-        has_unmailed: whether something may be in the store.
+        has_unmailed: whether the store may have unmailed events from before.
     """
 
     def __init__(
@@ -29,31 +29,31 @@ class Ledger:
         self._intake = intake
         self._journal = journal
         self._attempts = attempts
-        self._in_store = has_unmailed  # as last seen
-        self._done = 0  # events handed over when nothing was left to do
-        self._next_at: float | None = None
+        self._in_store = has_unmailed  # whether the store has unmailed events, as last read
+        self._done = 0  # events handed over up to the time when the store last had none unmailed
+        self._next_at: float | None = None  # when the next mail is due, by the store's clock
         self._ahead = 0.0  # seconds that the store's clock is ahead
         self._store: StoreStats | None = None
 
     @property
     def pending(self) -> int:
-        """Events that were not handed over."""
+        """How many events were not handed over yet."""
         return self._intake.seen - self._journal.taken - self._dropped
 
     @property
     def has_unmailed(self) -> bool:
-        """Whether something is unmailed, as last seen."""
+        """Whether events are unmailed, as far as this process knows."""
         return self._in_store or self._journal.taken > self._done
 
     @property
     def settled(self) -> bool:
-        """Whether there is nothing to hand over, to send, or to wait for."""
+        """Whether this process has nothing to hand over, to send or to wait for."""
         waits = self.has_unmailed and not self._journal.store.durable
         handed_over = self._intake.seen - self._dropped == self._done
         return handed_over and not waits and not self._journal.owes
 
     def note(self, state: State) -> None:
-        """Note the accounts of the store."""
+        """Note the accounts of the store, from its state."""
         self._in_store = bool(state.pending or state.outgoing)
         if not self._in_store:
             self._done = self._journal.taken
@@ -65,21 +65,26 @@ class Ledger:
         )
 
     def note_next(self, at: float | None, *, ahead: float) -> None:
-        """Note when the next mail is due, by the store's clock, which is `ahead` seconds ahead."""
+        """Note when the next mail is due.
+
+        Args:
+            at: the time by the store's clock; None if no mail is due.
+            ahead: how many seconds the store's clock is ahead of this process's clock.
+        """
         self._next_at, self._ahead = at, ahead
 
     def pause(self, now: float) -> float | None:
-        """Return the seconds until the next mail is due; None if none is."""
+        """Return the seconds until the next mail is due; None if no mail is due."""
         return None if self._next_at is None else max(0.0, self._next_at - now)
 
     @property
     def nothing_left(self) -> bool:
-        """Whether nothing is unmailed; a store that cannot be used may have something."""
+        """Whether no event is unmailed. It is false while the store can't be used."""
         return not (self.has_unmailed or self._journal.store.trouble or self.pending)
 
     @property
     def stats(self) -> Stats:
-        """The accounts, now."""
+        """The accounts now."""
         return Stats(
             seen=self._intake.seen,
             handed_over=self._journal.taken,

@@ -1,7 +1,7 @@
-"""Leftovers: the memory stores of named handlers that were closed.
+"""The leftovers: the memory stores of closed handlers, for the next handler of the same name.
 
-The next handler of the same name, as after another `dictConfig`, goes on with such a store: it
-knows which groups were told, and how many mails may still be sent.
+After a new `dictConfig`, a handler continues with the store of the handler before it. So it knows
+which groups were told, and how many mails may still be sent.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from tocsin.forks import on_fork
 if TYPE_CHECKING:
     from tocsin.stores.base import Store
 
-_MAX = 20  # the oldest are forgotten
+_MAX = 20  # stores; if there are more, the oldest are forgotten
 _left: list[tuple[object, Store]] = []
 _generation = 0
 
 
 def generation() -> int:
-    """Return a number that grows with each `forget_alerts`."""
+    """Return how often `forget_alerts` was called."""
     return _generation
 
 
@@ -27,9 +27,10 @@ def leave(place: object, store: Store, since: int) -> None:
     """Keep a store for the next handler at the same place.
 
     Args:
-        place: equal for two handlers that share events.
-        store: the store.
-        since: the generation in which its handler was built; an earlier one is ignored.
+        place: a value that is equal for two handlers that share events.
+        store: the store of the closed handler.
+        since: the generation in which the handler was built; if `forget_alerts` was called after
+            that, the store is not kept.
     """
     if since == _generation:
         _left.append((place, store))
@@ -37,7 +38,7 @@ def leave(place: object, store: Store, since: int) -> None:
 
 
 def take(place: object) -> Store | None:
-    """Return the store that was left at a place, once; None if there is none."""
+    """Remove and return the store that was kept for a place; None if there is none."""
     for index, (left, store) in enumerate(_left):
         if left == place:
             del _left[index]
@@ -46,11 +47,11 @@ def take(place: object) -> Store | None:
 
 
 def forget_alerts() -> None:
-    """Let each handler that is built from now on begin anew, whatever handlers there were before.
+    """Forget the alerts of earlier handlers: each handler built from now on starts from nothing.
 
-    For tests. In a program, a new configuration must not mail again what was told.
+    This is for tests. In a program, it would mail groups again that were already told.
     """
-    global _generation  # noqa: PLW0603 - it grows
+    global _generation  # noqa: PLW0603 - a counter
     _generation += 1
     _left.clear()
 

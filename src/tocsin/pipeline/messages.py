@@ -1,4 +1,4 @@
-"""The messages of digests: what rendering needs is loaded with the first one."""
+"""The messages of digests; the first one loads the templates."""
 
 from __future__ import annotations
 

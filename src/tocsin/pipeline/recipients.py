@@ -1,6 +1,7 @@
-"""Who gets an alert: asked each time one is sent, by the thread that sends.
+"""The recipients of an alert: a fixed list, a file, or a callable, asked again for each mail.
 
-A source that fails hands out its last good list, and says so. No lock is held while it is asked.
+If a file or a callable fails, its last good list is used, with a note that the mail shows. No lock
+is held while a callable runs.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ from tocsin.text import attempt, short
 if TYPE_CHECKING:
     from tocsin.alerts.digest import Audience
 
-_TIMEOUT = 5.0  # seconds that the application has to answer
+_TIMEOUT = 5.0  # seconds to wait for the application's callable
 _MAX_BYTES = 1_000_000
 _MAX_ANSWER = 100_000  # addresses: a generator may have no end
 _THREAD = "tocsin-recipients"
-_MAX_ERROR = 2_000  # characters that are looked at
+_MAX_ERROR = 2_000  # characters of an error that are read
 _ASYNC = (inspect.iscoroutinefunction, inspect.isasyncgenfunction)
 _LINE_END = re.compile(rb"\r\n?|\n")
-_PATH = re.compile(r"[^@,;\s]*(?:[/\\][^@,;\s]*|\.txt)")  # an address has an @
+_PATH = re.compile(r"[^@,;\s]*(?:[/\\][^@,;\s]*|\.txt)")  # text like a path, without an @
 _QUOTED_OR_COMMENT = re.compile(r'("(?:[^"\\]|\\.?)*"?)|#.*')
 
 
@@ -48,8 +49,8 @@ class Current:
     """The recipients as they are now.
 
     Attributes:
-        addresses: a copy, to keep. Empty only where nothing good is known yet.
-        note: one line that says what is wrong, "" when all is well.
+        addresses: a list of the caller's own. It is empty only if there was no good list so far.
+        note: what is wrong with the source, as one line; "" if it is in order.
     """
 
     addresses: AddressList
@@ -57,10 +58,10 @@ class Current:
 
 
 class Recipients(Protocol):
-    """Know who gets an alert. Any thread may ask, several at once, and in a forked child too."""
+    """A source of recipients. Threads may call it at the same time, also in a forked child."""
 
     def current(self) -> Current:
-        """Return the recipients as they are now, within seconds; nothing is raised."""
+        """Return the recipients as they are now, within seconds. It never raises."""
         ...
 
 
@@ -68,13 +69,13 @@ def build_recipients(key: str, value: object) -> Recipients:
     """Return a source of recipients.
 
     Args:
-        key: the option, for errors.
-        value: text with commas, an `Address`, or a list of them; `{"file": path}`, one address a
-            line, where `#` outside of quotes starts a comment; or a callable, not called yet, that
-            returns what stands first here.
+        key: the option's name, for error messages.
+        value: text with commas, an `Address`, or a list of them; `{"file": path}`, a file with one
+            address on each line, where `#` outside of quotes starts a comment; or a callable that
+            returns addresses. It isn't called yet.
 
     Raises:
-        ConfigError: nobody, no address, a file that can't be used, an async callable.
+        ConfigError: no recipient, no address, a file that can't be used, or an async callable.
     """
     if isinstance(value, Mapping):
         return _FromFile(f"{key}.file", options.section(key, value, ["file"]).get("file"))
@@ -84,7 +85,7 @@ def build_recipients(key: str, value: object) -> Recipients:
         return _FromCallable(value)
     if isinstance(value, str | os.PathLike) and _PATH.fullmatch(str(value)):
         options.fail(
-            key, f"expected an address or a list of them; a file of them is {{file: {value}}}"
+            key, f"expected an address or a list of them; for a file, write {{file: {value}}}"
         )
     addresses = build_addresses(key, value)
     if not addresses:
@@ -94,20 +95,20 @@ def build_recipients(key: str, value: object) -> Recipients:
 
 def bare_addresses(audience: Audience) -> tuple[str, ...]:
     """Return the bare addresses of all recipients of a digest, each once."""
-    everybody = AddressList((*audience.to, *audience.cc, *audience.bcc))
-    return tuple(address.addr_spec for address in everybody)
+    recipients = AddressList((*audience.to, *audience.cc, *audience.bcc))
+    return tuple(address.addr_spec for address in recipients)
 
 
 def build_addresses(key: str, value: object) -> AddressList:
-    """Return a list of addresses: from text with commas, from a list, or from one address.
+    """Return the addresses of an option: text with commas between them, a list, or one address.
 
     Raises:
-        ConfigError: something isn't an address.
+        ConfigError: the value, or an item of the list, isn't an address.
     """
     expected = "expected an address or a list of them"
-    if isinstance(value, Mapping):  # else it were a list of its keys
+    if isinstance(value, Mapping):  # it would be read as a list of its keys
         options.fail(key, f"{expected}, got {options.kind(value)}")
-    if isinstance(value, list | tuple):  # dictConfig's resolves `ext://` by index only
+    if isinstance(value, list | tuple):  # dictConfig's lists resolve `ext://` only by index
         value = [value[index] for index in range(len(value))]
         for index, item in enumerate(value):
             if not isinstance(item, str | Address):
@@ -137,7 +138,7 @@ class _Fixed:
 
 
 class _Reading(NamedTuple):
-    version: tuple[int, ...] | None = None  # None: read again in any case
+    version: tuple[int, ...] | None = None  # of the file; None: read it again in any case
     addresses: tuple[Address, ...] = ()
     problem: str = ""
 
@@ -147,7 +148,7 @@ class _FromFile:
         path = options.file_path(key, value)
         self._name = short(str(path), 200)
         self._path = path.absolute()  # a daemon changes its directory
-        # Replaced as a whole: what a slower thread puts here is only read once more.
+        # A slower thread may replace this by an older reading: then the next call reads again.
         self._reading = self._read(_Reading())
         if self._reading.problem:
             options.fail(key, self._reading.problem)
@@ -159,12 +160,12 @@ class _FromFile:
     def _read(self, last: _Reading) -> _Reading:
         version = None
         try:
-            # Looked at before it is read: a change in between makes for one more reading.
+            # The version is read first: if the file changes then, the next call reads it again.
             found = self._path.stat()
             version = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
             if version == last.version:
                 return last
-            if not stat.S_ISREG(found.st_mode):  # to open a pipe may take for ever
+            if not stat.S_ISREG(found.st_mode):  # to open a pipe could wait without end
                 return _Reading(version, last.addresses, f"{self._name}: not a regular file")
             with self._path.open("rb") as file:
                 return _Reading(version, _parse(self._name, file.read(_MAX_BYTES + 1)))
@@ -181,13 +182,13 @@ class _FromFile:
 @dataclass(slots=True)
 class _Call:
     over: threading.Event = field(default_factory=threading.Event)
-    late: bool = False  # somebody has waited in vain
+    late: bool = False  # whether it has exceeded the time limit
     addresses: tuple[Address, ...] = ()
     problem: str = ""
 
 
 class _FromCallable:
-    """Ask in a thread, as the application may hang: one call at a time, whose answer all share."""
+    """Call the application's callable in a thread: it may hang. Calls at one time share one."""
 
     def __init__(self, ask: Callable[[], object], timeout: float = _TIMEOUT) -> None:
         self._ask = ask
@@ -204,12 +205,12 @@ class _FromCallable:
         self._process = os.getpid()
 
     def current(self) -> Current:
-        if self._process != os.getpid():  # forked: the call, and who holds the lock, aren't here
+        if self._process != os.getpid():  # a fork: the thread that has the lock is gone
             self._begin()
         with self._lock:
             new = self._call.over.is_set()
             call = self._call = _Call() if new else self._call
-        # While the interpreter ends, a thread would never run; since 3.12 its start raises.
+        # While the interpreter ends, a new thread never runs; since Python 3.12, its start raises.
         if new and (sys.is_finalizing() or not self._start(call)):
             if self._good:
                 call.problem = "no thread can be started to ask it"
@@ -237,9 +238,9 @@ class _FromCallable:
                 call.addresses = self._good = _checked(self._ask())
         except ConfigError as error:
             call.problem = short(str(error), 150)
-        except BaseException as error:  # noqa: BLE001 - the application's, and `sys.exit()` too
-            # It is mailed, and an application's errors say with which password it asked.
-            from tocsin.redact.redactor import Redactor  # noqa: PLC0415 - it is large, and rarely used
+        except BaseException as error:  # noqa: BLE001 - the application may raise anything
+            # The text is mailed, and an error of the application may contain a password.
+            from tocsin.redact.redactor import Redactor  # noqa: PLC0415 - large and rarely used
 
             text = Redactor().text(attempt(error)[:_MAX_ERROR])
             call.problem = f"{type(error).__name__}: {short(text, 150)}"
@@ -256,12 +257,12 @@ class _FromCallable:
 
 def _current(addresses: Iterable[Address], problem: str = "", tail: str = "") -> Current:
     copy = AddressList()
-    list.extend(copy, addresses)  # they have been checked
+    list.extend(copy, addresses)  # without the check of `AddressList`: it was done before
     return Current(copy, short(f"{problem}; {tail}", 500) if problem else "")
 
 
 def _checked(answer: object) -> tuple[Address, ...]:
-    """Return the addresses of an answer; a `ConfigError` says what is wrong with it."""
+    """Return the addresses in a callable's answer, or raise a `ConfigError`."""
     if isinstance(answer, Iterable) and not isinstance(answer, str | bytes | list | Mapping):
         answer = list(islice(answer, _MAX_ANSWER + 1))
     addresses = build_addresses("answer", answer)
@@ -273,7 +274,7 @@ def _checked(answer: object) -> tuple[Address, ...]:
 
 
 def _parse(name: str, data: bytes) -> tuple[Address, ...]:
-    """Return the addresses of a file; a `ValueError` says file, line and problem."""
+    """Return the addresses in a file, or raise a `ValueError` with the name and the line."""
     if len(data) > _MAX_BYTES:
         raise ValueError(f"{name}: larger than {_MAX_BYTES:,} bytes")
     addresses: list[Address] = []

@@ -6,8 +6,8 @@
 - Claim: the digest is taken and claimed, and that is committed before it is sent.
 - Send and report: the email handler sends it, and each result is appended to the store.
 
-A send never holds up the rest. While the sending thread is at it, events are handed over and merged
-as always, and other processes decide.
+A send never holds up the rest. While the sending thread works, events are handed over and merged as
+always, and other processes decide.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tocsin.exceptions import LeaseLost, StoreError
 from tocsin.pipeline.recipients import bare_addresses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
 
     from tocsin.alerts.outgoing import Outgoing
     from tocsin.pipeline.attempts import Attempts
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 _BUSY = 1.0  # seconds until the next try to lead, while another process leads
 _NO_RECIPIENT = 60.0  # seconds until the lists are asked again, when there is no recipient
-_TURN = 0.02  # seconds until the next try to lead, while a caller waits
 _INSTANT = 0.5  # seconds that a lock is waited for once the time is over
 
 
@@ -84,16 +83,11 @@ class Round:
         self._claims = claims
         self._attempts = attempts
         self._undelivered = undelivered
-        self._thread = thread
+        self.thread: SendingThread = thread
         self._audience = audience
         self._clock = clock
         self._asked = Audience()  # the recipients of the latest digest
         thread.meanwhile = self._meanwhile
-
-    @property
-    def may_give_way(self) -> bool:
-        """Whether another handler of the same store can go on with everything that waits."""
-        return not (self._store.trouble or self.journal.owes)
 
     def load(self) -> None:
         """Load what a mail needs, before it is needed."""
@@ -101,10 +95,6 @@ class Round:
             with contextlib.suppress(StoreError):  # the round that follows meets it again
                 self._hand_over()
         self._attempts.load()
-
-    def hurry(self) -> None:
-        """Hand over at once, while a mail is being sent."""
-        self._thread.hurry()
 
     def run(self, urgency: Urgency = Urgency.NONE, until: float = float("inf")) -> float | None:
         """Run one round.
@@ -117,14 +107,7 @@ class Round:
             Seconds until there is something to do, if nothing happens before; None for never.
         """
         self.journal.come_back()
-        try:
-            pause = self._run(urgency, until)
-        except LeaseLost:
-            if urgency is not Urgency.EXIT:
-                return _BUSY
-            pause = self._run(urgency, until)  # there is no later round
-        except StoreError:  # this process goes on alone now
-            pause = self._run(urgency, until)
+        pause = self._try(urgency, until)
         if self.journal.owes and urgency is Urgency.EXIT and time.monotonic() < until:
             self.journal.come_back(now=True)
         for outgoing in self.journal.left_behind():
@@ -132,6 +115,19 @@ class Round:
         if self._store.trouble and (self.ledger.has_unmailed or self.journal.owes):
             pause = min(self._store.retry_in, float("inf") if pause is None else pause)
         return pause
+
+    def _try(self, urgency: Urgency, until: float) -> float | None:
+        """Run the steps; again if the store fails, or if the lead is lost in the last round."""
+        for last in (False, False, True):
+            try:
+                return self._run(urgency, until)
+            except LeaseLost:
+                if urgency is not Urgency.EXIT:
+                    break  # there is a later round
+            except StoreError:  # this process works alone now
+                if last:
+                    raise
+        return _BUSY
 
     def _run(self, urgency: Urgency, until: float) -> float | None:
         self._hand_over(urgency)
@@ -142,7 +138,7 @@ class Round:
             return None
         audience: Audience | None = None
         while True:
-            with self._lead(urgency, until) as lead:
+            with self.journal.lead(until=until if urgency else 0) as lead:
                 if lead is None:
                     return _BUSY
                 self._undelivered.give_up_overdue(lead, self._asked)
@@ -152,22 +148,11 @@ class Round:
             if isinstance(due, Decision):  # the recipients are asked without holding the lease
                 audience = self._ask()
                 if not bare_addresses(audience):
-                    notes = "; ".join(audience.notes)
-                    self.complaints.tell("nobody", f"no recipient is known; {notes}")
+                    self.complaints.no_recipient(audience.notes)
                     return _NO_RECIPIENT
             else:
                 self._attempts.send(due, until)
                 audience = None
-
-    @contextlib.contextmanager
-    def _lead(self, urgency: Urgency, until: float) -> Generator[Leadership | None]:
-        """Lead; while another process does, wait for it if a caller waits for this round."""
-        while True:
-            with self.journal.lead() as lead:
-                if lead is not None or urgency is Urgency.NONE or time.monotonic() + _TURN > until:
-                    yield lead
-                    return
-            time.sleep(_TURN)
 
     def _decide(
         self, lead: Leadership, urgency: Urgency, audience: Audience | None, until: float
@@ -197,7 +182,7 @@ class Round:
         again = True
         audience = self._ask()
         while True:
-            with self._lead(urgency, until) as lead:
+            with self.journal.lead(until=until if urgency else 0) as lead:
                 if lead is None:
                     return
                 if again and (urgency is Urgency.EXIT or not lead.state.full):
@@ -223,7 +208,7 @@ class Round:
 
     def _ask(self) -> Audience:
         """Return the recipients of a digest now, and notes about the alerts themselves."""
-        self._asked = audience = self._thread.run(self._audience)
+        self._asked = audience = self.thread.run(self._audience)
         if not self._store.trouble:
             return audience
         note = f"The store can't be used; these counts are one process's: {self._store.trouble}"
@@ -239,7 +224,7 @@ class Round:
                 if lead is not None:
                     self.ledger.note(lead.state)
         except StoreError:
-            pass  # another process leads, or this one goes on alone: the next call meets it again
+            pass  # another process leads, or this one works alone: the next call meets it again
         except Exception as error:  # noqa: BLE001 - the mail on its way must not be forgotten
             self.complaints.unexpected(error)
 

@@ -1,7 +1,7 @@
-"""The sending thread: a call that may take long runs in it, while the worker goes on.
+"""The sending thread: a call that may take long runs in it, while the worker continues.
 
-Each call has a thread of its own, as mails are rare: there is none while nothing is sent. Where no
-thread can be started any more, as the interpreter ends, the call runs in the thread that makes it.
+Each call has a thread of its own, which ends with the call. If the interpreter is ending, no thread
+can start: then the call runs in the thread that makes it.
 """
 
 from __future__ import annotations

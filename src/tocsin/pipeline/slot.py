@@ -1,4 +1,4 @@
-"""A slot of the intake: one group's count and first record; and the group that is made of it."""
+"""A slot of the intake: one group's count and first record, and how it becomes a group."""
 
 from __future__ import annotations
 

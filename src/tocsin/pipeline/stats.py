@@ -1,4 +1,4 @@
-"""The accounts: what a handler has seen, sent and lost."""
+"""The accounts of a handler and of a store: events and mails, counted."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ class StoreStats:
     """The accounts of a store: received = mailed + pending + undelivered.
 
     Attributes:
-        received: events that were handed over, by all processes.
+        received: events that all processes have handed over.
         mailed: events in a mail that at least one recipient's server accepted.
-        pending: events that wait.
+        pending: events that wait in the store for a mail.
         undelivered: events that were given up.
     """
 
@@ -28,15 +28,16 @@ class Stats:
 
     Attributes:
         seen: records that reached the handler.
-        handed_over: records that the store has.
-        pending: records on the way there.
-        dropped: records that were lost on the way.
+        handed_over: records that were handed over to the store.
+        pending: records that were not handed over yet.
+        dropped: records that were lost before they reached the store.
         mails_sent: mails that at least one recipient's server accepted.
-        mails_failed: attempts after which a mail is still owed to somebody, or was given up.
-        retries: attempts to send a mail again to whom it is owed.
-        last_error: why the latest attempt failed; None if it didn't.
+        mails_failed: attempts to send a mail that failed for at least one recipient.
+        retries: further attempts to send a mail to the recipients that don't have it.
+        last_error: why the latest attempt failed; None if it succeeded.
         next_mail_at: when the next mail is due, in seconds since the epoch; None if none is.
-        store: the store's accounts as last seen; None until this process has led.
+        store: the store's accounts, as this process last read them; None if it was never the
+            leader.
     """
 
     seen: int

@@ -146,7 +146,7 @@ class WorkerThread:
                     return self._end()
                 if exits.only_daemons_left():
                     return self._end_process()
-                heir = self.heir if self._round.may_give_way else None
+                heir = self.heir if self._round.journal.may_give_way else None
                 ends = [] if due is None or heir else [due]
                 if self._requests.work:
                     ends.append(next_hand_over)
@@ -156,14 +156,13 @@ class WorkerThread:
                 elif ends:
                     break
                 else:
-                    self._end()
-                    if heir and due is not None:
-                        heir()
-                    return False
+                    return self._end(heir if due is not None else None)
         return True
 
-    def _end(self) -> bool:
+    def _end(self, heir: Callable[[], None] | None = None) -> bool:
         self.current = None
+        if heir is not None:
+            heir()
         return False
 
     def _end_process(self) -> bool:

@@ -1,4 +1,4 @@
-"""Undelivered alerts: digests that are given up go to the fallback, and are told there."""
+"""Undelivered alerts: a digest that is given up is written to the fallback."""
 
 from __future__ import annotations
 

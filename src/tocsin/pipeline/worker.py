@@ -1,7 +1,6 @@
 """The worker of a handler: it wakes the thread in which rounds run, and waits for rounds.
 
-Where no thread can be started any more, as the interpreter ends, a round runs in the thread that
-asks for it.
+If the interpreter is ending, no thread can start: then a round runs in the thread that asks for it.
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ class Worker:
         """Wake the worker: events wait to be handed over, within a second or at once."""
         self._requests.note_work(urgent=urgent)
         if urgent:
-            self.round.hurry()
+            self.round.thread.hurry()
         started = self.thread.start()
         exits.watch()
         if started:
@@ -89,7 +88,7 @@ class Worker:
         """
         until = time.monotonic() + (self.exit_timeout if timeout is None else timeout)
         number = self._requests.ask(urgency, self._in_time(until))
-        self.round.hurry()
+        self.round.thread.hurry()
         self.thread.start()
         return number
 

@@ -1,4 +1,4 @@
-r"""The redactor: takes secrets out of text, and keeps the rest, which helps to find the bug.
+r"""The redactor: takes secrets out of text, and keeps all other text, which helps to find the bug.
 
 A secret is recognized by its name (`password=`, `"apiKey":`, `Cookie:`), by its form (`ghp_…`, a
 JWT, a private key, a card number) or by its place (`scheme://user:HERE@host`). The last words of a

@@ -2,7 +2,7 @@
 
 A name is found with its separator: `password=`, `"apiKey":`, `--token `, `Cookie:`. The value
 behind it may be quoted, in brackets, a word, or the rest of the line. Patterns take linear time:
-repetitions are possessive or bounded, and a value that was read is not read again.
+repetitions are possessive or bounded, and no text is scanned twice.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From a digest to a message: subject, headers, text and HTML.
+"""The rendering: makes a message of a digest, with subject, headers, text and HTML.
 
 The modules are pure, except that templates are read from files.
 """

@@ -1,1 +1,1 @@
-"""Where groups and undelivered digests wait. A store is atomicity and nothing else."""
+"""Stores: where groups and undelivered digests wait. A store gives atomicity and nothing else."""

@@ -1,4 +1,7 @@
-"""What a store is."""
+"""The interface of a store: batches, one state, and the lease of the leader.
+
+A store gives atomicity and nothing else: it knows no group, no digest and no policy.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ class Entry:
     """A batch that was appended.
 
     Attributes:
-        key: its place in the store's order, which no other batch gets later.
+        key: its place in the order of the store. No later batch gets the same key.
         batch: its bytes.
     """
 
@@ -23,81 +26,96 @@ class Entry:
 
 
 class Lease(Protocol):
-    """The right to merge and decide for a store, for a short time.
+    """The right to lead a store, that is, to merge and decide, for a short time.
 
     Attributes:
-        now: the store's time when the lease was taken, in seconds since the epoch; from one lease
-            to the next it never goes back.
+        now: the store's time when the lease was taken, in seconds since the epoch. It never goes
+            back from one lease to the next.
     """
 
     now: float
 
     def read(self, limit: int) -> tuple[bytes | None, list[Entry]]:
-        """Return the state, None if there is none yet, and the oldest `limit` batches.
+        """Return the state and the oldest batches.
 
-        Whether the lease is still good is not asked: `commit` says so.
+        It doesn't check whether the lease is lost: `commit` does.
+
+        Args:
+            limit: how many batches to return at most.
+
+        Returns:
+            The state, None if there is none yet; and the batches, the oldest first.
 
         Raises:
-            StoreError: it can't be read.
+            StoreError: the store can't be read.
         """
         ...
 
     def commit(self, state: bytes, consumed: Sequence[Entry]) -> None:
-        """Replace the state and remove these batches, both or neither.
+        """Replace the state and remove batches: both or neither. A lease allows several commits.
 
-        Batches that are gone already are no error. It may be done several times with a lease.
+        Args:
+            state: the new state.
+            consumed: the batches to remove. Batches that are removed already are no error.
 
         Raises:
-            LeaseLost: somebody has led since, or the time is up; nothing was changed.
-            StoreError: it isn't known whether it was done.
+            LeaseLost: another lease was taken since, or the time is up; nothing was changed.
+            StoreError: the commit may or may not have happened.
         """
         ...
 
     def release(self) -> None:
-        """Let somebody else lead. Doing it twice, or late, does nothing.
+        """Let another process lead. A second or late call does nothing.
 
         Raises:
-            StoreError: it can't be done; the lease ends when its time is up.
+            StoreError: the release failed; the lease ends when its time is up.
         """
         ...
 
 
 @runtime_checkable
 class Store(Protocol):
-    """Keeps batches and one state. Any method may be called from any thread, and in a fork's child.
+    """Keep batches and one state.
 
-    What it finds wrong when it is built is a `ConfigError`, and a `StoreError` after that. Nothing
-    waits for long: for others a few seconds at most. `tocsin.testing.StoreContract` has the rules
-    as tests.
+    Any method may be called from any thread, and in the child of a fork. The constructor raises
+    `ConfigError`, the methods raise `StoreError`. A method waits for other processes for a few
+    seconds at most. `tocsin.testing.StoreContract` holds these rules as tests.
 
     Attributes:
-        durable: whether what it keeps outlives the process.
+        durable: whether the batches and the state outlive the process.
     """
 
     @property
     def durable(self) -> bool:
-        """Whether what it keeps outlives the process."""
+        """Whether the batches and the state outlive the process."""
         ...
 
     def append(self, batch: bytes) -> None:
-        """Keep a batch until a leader has merged it. It returns soon, and nobody has to lead.
+        """Keep a batch until a leader has merged it. No process needs to lead at this moment.
 
         Raises:
-            StoreError: it isn't known to be kept. It may be appended again: a batch says which one
-                it is, and counts once.
+            StoreError: the batch may or may not be kept. The caller may append it again: a batch
+                holds its own identity, and is counted once.
         """
         ...
 
     def lead(self, owner: str, ttl: float) -> Lease | None:
-        """Become the leader for `ttl` seconds; None while somebody else is.
+        """Become the leader.
 
-        Who leads already gets a new lease, and the older one is lost.
+        An owner that leads already gets a new lease, and its older one is lost.
+
+        Args:
+            owner: the name of the process that wants to lead.
+            ttl: the seconds that the lease lasts.
+
+        Returns:
+            The lease; None while another owner leads.
 
         Raises:
-            StoreError: it isn't known who leads.
+            StoreError: the lease may or may not have been taken.
         """
         ...
 
     def close(self) -> None:
-        """Give back what is held open. It is the last call, or done twice."""
+        """Release what the store holds open. Only further calls of `close` may follow."""
         ...

@@ -1,4 +1,4 @@
-"""The store of one process: it ends with it."""
+"""The store of one process: its content ends with the process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 
 def steady_clock() -> Callable[[], float]:
-    """Return a clock that follows `time.time` forward, and never stands still nor goes back."""
+    """Return a clock that never goes back: it runs on where `time.time` is set back.
+
+    Returns:
+        A function that returns seconds since the epoch.
+    """
     now, ticks = time.time(), time.monotonic()
 
     def read() -> float:
@@ -27,11 +31,13 @@ def steady_clock() -> Callable[[], float]:
 
 
 class MemoryStore:
-    """Keep everything in this process's memory.
+    """Keep batches and the state in the memory of this process.
 
     Args:
-        clock: returns the time in seconds since the epoch; by default `time.time`, but it goes on
-            where that is set back.
+        clock: returns the time, in seconds since the epoch; by default `steady_clock()`.
+
+    Attributes:
+        durable: False.
     """
 
     durable = False
@@ -48,13 +54,13 @@ class MemoryStore:
         self._ends = 0.0
 
     def append(self, batch: bytes) -> None:
-        """Keep a batch."""
+        """Keep a batch until a leader has merged it. See `Store.append`."""
         with self._lock:
             self._appended += 1
             self._entries.append(Entry(self._appended, batch))
 
     def lead(self, owner: str, ttl: float) -> MemoryLease | None:
-        """Become the leader; None while somebody else is."""
+        """Become the leader; return None while another owner leads. See `Store.lead`."""
         with self._lock:
             now = self._time()
             if self._owner not in {"", owner} and now < self._ends:
@@ -64,7 +70,7 @@ class MemoryStore:
             return MemoryLease(self, self._leases, now)
 
     def close(self) -> None:
-        """Do nothing: there is nothing to give back."""
+        """Do nothing: the store holds nothing open."""
 
     def _time(self) -> float:
         self._now = max(self._now, self._clock())
@@ -78,7 +84,7 @@ class MemoryStore:
         keys = {entry.key for entry in consumed}
         with self._lock:
             if lease != self._leases or self._time() >= self._ends:
-                raise LeaseLost("another one leads")
+                raise LeaseLost("another owner leads")
             self._state = state
             self._entries = [entry for entry in self._entries if entry.key not in keys]
 
@@ -89,7 +95,13 @@ class MemoryStore:
 
 
 class MemoryLease:
-    """The lease of a `MemoryStore`."""
+    """The lease of a `MemoryStore`.
+
+    Args:
+        store: the store.
+        lease: the number of this lease.
+        now: the store's time.
+    """
 
     def __init__(self, store: MemoryStore, lease: int, now: float) -> None:
         self._store = store
@@ -97,13 +109,13 @@ class MemoryLease:
         self.now = now
 
     def read(self, limit: int) -> tuple[bytes | None, list[Entry]]:
-        """Return the state and the oldest batches."""
+        """Return the state and the oldest batches. See `Lease.read`."""
         return self._store._read(limit)  # noqa: SLF001 - two halves of one thing
 
     def commit(self, state: bytes, consumed: Sequence[Entry]) -> None:
-        """Replace the state and remove the batches."""
+        """Replace the state and remove the batches. See `Lease.commit`."""
         self._store._commit(self._lease, state, consumed)  # noqa: SLF001 - as above
 
     def release(self) -> None:
-        """Let somebody else lead."""
+        """Let another owner lead. See `Lease.release`."""
         self._store._release(self._lease)  # noqa: SLF001 - as above

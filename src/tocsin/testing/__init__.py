@@ -1,10 +1,10 @@
-"""For tests: a scripted SMTP server, what a policy would have sent, the rules of a store."""
+"""Tools for tests: a scripted SMTP server, the simulation of a policy, the contract of a store."""
 
 from __future__ import annotations
 
 import sys
 
-if "pytest" in sys.modules:  # a rule that is broken shows the values
+if "pytest" in sys.modules:  # so that a failed rule shows its values
     sys.modules["pytest"].register_assert_rewrite("tocsin.testing.store_contract")
 
 from tocsin.pipeline.leftovers import forget_alerts

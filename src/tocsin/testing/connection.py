@@ -1,4 +1,4 @@
-"""A connection from the server's side: buffered reading, and the things that a script can do."""
+"""A connection of the scripted server: it reads lines and messages, and carries out steps."""
 
 from __future__ import annotations
 
@@ -18,11 +18,16 @@ if TYPE_CHECKING:
 
 
 class EndedError(Exception):
-    """The ordinary end of a connection."""
+    """The connection ends as planned: the client, the script or a QUIT has closed it."""
 
 
 class ServerConnection:
-    """A socket with buffered reading, and the things that a script can do with it."""
+    """A connection from the server's side.
+
+    Args:
+        sock: the connected socket.
+        stopped: set when the server stops, so that no step waits any longer.
+    """
 
     def __init__(self, sock: socket.socket, stopped: threading.Event) -> None:
         self._sock = sock
@@ -31,12 +36,12 @@ class ServerConnection:
         self._mute = False
 
     def read_line(self) -> str:
-        """Return the next line, without its end."""
+        """Wait for a line; return it without its end."""
         return self._read(b"\r\n").decode("utf-8", "surrogateescape")
 
     def read_message(self) -> bytes:
-        """Return what comes up to the final dot, as it was before dots were stuffed."""
-        # A message may be empty: then the dot comes first.
+        """Wait for a message; return it without the final dot and without doubled dots."""
+        # A message may be empty: then the final dot is on the first line.
         self._buffer[:0] = b"\r\n"
         data = self._read(b"\r\n.\r\n") + b"\r\n"
         return data.replace(b"\r\n.", b"\r\n")[2:]
@@ -54,7 +59,7 @@ class ServerConnection:
         return content
 
     def do(self, step: Step) -> None:
-        """Do one thing."""
+        """Carry out one step of a script."""
         match step:
             case str():
                 self._say(step.replace("\n", "\r\n").encode() + b"\r\n")
@@ -73,7 +78,7 @@ class ServerConnection:
             case Act.CLOSE | Act.RESET:
                 self._hang_up(reset=step is Act.RESET)
             case Act.ACCEPT:
-                pass  # the message is kept; nothing is said
+                pass  # the server keeps the message, and sends no reply
 
     def _say(self, data: bytes) -> None:
         if not self._mute:
@@ -86,15 +91,18 @@ class ServerConnection:
                 self._stopped.wait(drip.interval)
 
     def _hang_up(self, *, reset: bool) -> None:
-        if reset:  # lingering for no time at all makes close() send RST
+        if reset:  # with a linger time of 0, close() sends RST
             linger = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         raise EndedError
 
     def secure(self, context: ssl.SSLContext) -> ssl.SSLSocket:
-        """Begin with TLS; what was already read in the clear is dropped, as it should be.
+        """Turn on TLS; bytes that came before it are dropped (RFC 3207 §6).
 
-        The handshake is still to be made: who stalls in it can be interrupted by then.
+        The caller makes the handshake, and can interrupt a client that stalls in it.
+
+        Args:
+            context: the server's context.
         """
         self._buffer.clear()
         self._sock = secured = context.wrap_socket(
@@ -103,6 +111,6 @@ class ServerConnection:
         return secured
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         with contextlib.suppress(OSError):
             self._sock.close()

@@ -1,4 +1,4 @@
-"""What a scripted server does and what it has seen, as values."""
+"""Scripts: the steps of a scripted server, and the messages and connections that it has seen."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Any, TypeAlias
 
 
 class Act(enum.Enum):
-    """What a server can do but reply."""
+    """A step other than a reply."""
 
-    SILENCE = "say nothing more, but go on reading"
-    STOP_READING = "say nothing more, and read nothing more"
+    SILENCE = "send nothing more, but go on reading"
+    STOP_READING = "send nothing more, and read nothing more"
     CLOSE = "close the connection"
-    RESET = "close the connection so that the other side gets an error (TCP RST)"
-    ACCEPT = "at the final dot: keep the message without saying so"
+    RESET = "close the connection so that the client gets an error (TCP RST)"
+    ACCEPT = "at the final dot: keep the message without a reply"
 
 
 @dataclass(frozen=True, slots=True)
 class Drip:
-    """Send bytes one at a time, and begin again at the end; until the other side hangs up.
+    """Send bytes one at a time, over and over, until the client closes the connection.
 
     Attributes:
         data: the bytes.
-        interval: seconds between two of them.
+        interval: seconds between two bytes.
     """
 
     data: bytes
@@ -33,27 +33,27 @@ class Drip:
 
 
 Step: TypeAlias = str | bytes | Act | Drip | threading.Event
-"""A reply (without its line end; several lines are separated by newlines), raw bytes, an act, bytes
-that drip, or an event that is waited for."""
+"""One of: a reply (without its line end; newlines between its lines), raw bytes, an act, bytes that
+drip, or an event that the server waits for."""
 Action: TypeAlias = Step | tuple[Step, ...]
-"""A step, or several that make up one action."""
+"""One step, or several steps in order."""
 Script: TypeAlias = Mapping[
     str, Action | list[Any] | Callable[[str, "SMTPConnection"], Action | None]
 ]
-"""Stage → an action, a list of `Action | None`, or what returns one."""
+"""Stage → an action, a list of `Action | None`, or a callable that returns one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedMessage:
-    """A message that the server has taken.
+    """A message that the server has accepted.
 
     Attributes:
         sender: the reverse path, without angle brackets.
         recipients: the forward paths that were accepted.
-        parameters: what stood behind the reverse path: `"SIZE=312 BODY=8BITMIME"`.
-        data: the message, without dot-stuffing and without the final dot.
-        tls: whether it came under TLS.
-        username: who was logged in, or None.
+        parameters: the parameters of MAIL, such as `"SIZE=312 BODY=8BITMIME"`.
+        data: the message, without doubled dots and without the final dot.
+        tls: whether the connection used TLS.
+        username: the account that was logged in; None without a login.
     """
 
     sender: str
@@ -66,16 +66,16 @@ class ReceivedMessage:
 
 @dataclass(kw_only=True)
 class SMTPConnection:
-    """A connection, as it was seen from the server.
+    """A connection, as the server sees it.
 
     Attributes:
-        commands: the command lines, in order; with what was said to a challenge.
+        commands: the command lines in order, with the client's answers to challenges.
         tls: whether TLS is on.
-        client_certificate: what the client showed, as `ssl.SSLSocket.getpeercert` has it.
-        username: who is logged in, or None.
-        sender: the reverse path of the transaction, or None.
-        parameters: what stood behind it.
-        recipients: the forward paths that were accepted.
+        client_certificate: the client's certificate, as `ssl.SSLSocket.getpeercert` returns it.
+        username: the account that is logged in; None without a login.
+        sender: the reverse path of the open transaction; None without one.
+        parameters: the parameters of its MAIL.
+        recipients: its forward paths that were accepted.
     """
 
     commands: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What a policy would have sent: records with their times in, mails out, and no waiting."""
+"""The simulation: the mails that a policy would have sent for records, without any waiting."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class SimulatedMail:
     """A mail that would have been sent.
 
     Attributes:
-        time: when, in seconds, as the records' times are.
-        reason: why: "new", "worse", "still", "quiet", or "exit".
-        counts: fingerprint → events that it tells for the first time.
-        subject: its subject.
+        time: when it is sent, in seconds, on the same scale as the times of the records.
+        reason: why it is sent: "new", "worse", "still", "quiet", or "exit".
+        counts: fingerprint of a group → how many unmailed events of the group the mail tells.
+        subject: the mail's subject.
         message: the whole mail.
     """
 
@@ -63,19 +63,20 @@ def simulate(
 ) -> list[SimulatedMail]:
     """Return the mails that a policy would have sent.
 
-    Times are those of the decisions: in a program, the worker adds up to two seconds, and the mail
-    server its own.
+    The time of a mail is the time of its decision. In a program, a mail arrives later: the worker
+    takes up to two seconds, and the mail server takes its own time.
 
     Args:
-        records: pairs of a time, in seconds, and what was logged then; earlier ones first.
-        policy: when mails go; by default `Policy()`.
-        until: when to stop, in seconds; by default, when nothing more can be due. Nothing is sent
-            for being the end, but where the policy has `at_exit`.
+        records: pairs of a time in seconds, of 0 or more, and the record logged at that time;
+            earlier ones first.
+        policy: the policy; by default `Policy()`.
+        until: when the simulation stops, in seconds; by default, when no further mail can be due.
+            The stop itself causes no mail, unless the policy has `at_exit`.
         app: the application's name, for subjects.
         environment: such as "production".
 
     Raises:
-        ValueError: a time is below zero, or before the one that precedes it.
+        ValueError: a time is negative, or earlier than the time before it.
     """
     sender = Sender(
         app=app,
@@ -90,9 +91,9 @@ def simulate(
             break
         if not run.now <= time < _EVER:
             raise ValueError(f"a record's time must be {run.now} or later, got {time}")
-        run.go_on(time)
+        run.run_until(time)
         run.log(time, record)
-    run.go_on(end)
+    run.run_until(end)
     if run.policy.at_exit:
         run.now = max(run.now, until or 0)
         run.send(decide(run.state, run.policy, run.now, Urgency.EXIT))
@@ -100,7 +101,7 @@ def simulate(
 
 
 class _Run:
-    """A handler's middle, and a clock that jumps to where something happens."""
+    """One simulation: a state, its policy, and a clock that jumps to the next event or decision."""
 
     def __init__(self, sender: Sender) -> None:
         self.policy = sender.policy
@@ -113,8 +114,8 @@ class _Run:
         self._groups: dict[str, Group] = {}
         self._next = _EVER
 
-    def go_on(self, until: float) -> None:
-        """Send what is due until then."""
+    def run_until(self, until: float) -> None:
+        """Send all mails that are due up to a time."""
         while self._next <= until and self._next < _EVER:
             self.now = max(self.now, self._next)
             decision = decide(self.state, self.policy, self.now)
@@ -122,17 +123,17 @@ class _Run:
             self.send(decision)
 
     def log(self, time: float, record: logging.LogRecord) -> None:
-        """Let a record reach the handler."""
+        """Merge the event of a record in the state, and send the mails that are due."""
         self.now = time
         group = replace(self._group(record), first=time, last=time)
         receive(self.state, Batch(groups=(group,)), self.policy, time)
         name = group.fingerprint if group.fingerprint in self.state.groups else OTHER
         found = causes(self.state, self.state.groups[name], self.policy, time)
         self._next = min(self._next, *(cause.at for cause in found), _EVER)
-        self.go_on(time)
+        self.run_until(time)
 
     def _group(self, record: logging.LogRecord) -> Group:
-        """Return the group of one record; with its text where nothing of its kind waits."""
+        """Return the group of one record; without samples if events of its group are unmailed."""
         fingerprint = self._fingerprints.of(record).fingerprint
         known = self.state.groups.get(fingerprint)
         if fingerprint in self._groups and known is not None and known.pending is not None:
@@ -143,7 +144,7 @@ class _Run:
         return group
 
     def send(self, decision: Decision) -> None:
-        """Note the mail that a decision asks for, and let a server accept it."""
+        """Note the mail that was decided, as if a server had accepted it."""
         if decision.reason is None:
             return
         name = f"<{len(self.mails) + 1}@simulated>"
@@ -159,7 +160,7 @@ class _Run:
         report = Report(message_id=name, accepted=outgoing.owed)
         outcome.report(self.state, report, self.policy, self.now)
         self.mails.append(_mail(outgoing.digest, self._sender))
-        self._next = self.now  # what the budgets allow now has changed
+        self._next = self.now  # decide again: the budgets have changed
 
 
 def _mail(digest: Digest, sender: Sender) -> SimulatedMail:

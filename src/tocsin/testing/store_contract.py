@@ -1,13 +1,13 @@
-"""The rules that every store keeps, as tests: for a store of your own, and for the built-in ones.
+"""The contract of a store, as tests: for a store of your own, and for the built-in ones.
 
-A test module has a class that inherits from `StoreContract` and says how its store is opened:
+In a test module, a class inherits from `StoreContract` and says how its store is opened:
 
     class TestMyStore(StoreContract):
         def open(self, scope="one"):
             return MyStore(self.url, scope)
 
-pytest finds the tests in it; each of them begins with an empty store. A store that waits for real
-time is tested as it is; where the clock can be set, `pass_time` sets it.
+pytest finds the tests in it. Each test must begin with an empty store. By default, the tests wait
+for real time; if the store's clock can be set, override `pass_time` to set it.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ if TYPE_CHECKING:
 
     from tocsin.stores.base import Lease, Store
 
-_EPOCH = 1e9, 1e11  # what seconds since 1970 can be: neither milliseconds nor time since the start
+_EPOCH = 1e9, 1e11  # bounds for seconds since 1970; milliseconds and uptimes are outside
 
 
 class StoreContract:
-    """Say what a store has to do; one rule a test.
+    """The rules that a store must keep; each test is one rule.
 
     Attributes:
-        ttl: seconds that a short lease lasts; more where the store answers slowly.
-        patience: seconds that a test waits for something that should happen at once.
+        ttl: the seconds that a short lease lasts; make it longer for a slow store.
+        patience: the seconds that a test waits for something that should happen at once.
     """
 
     ttl: ClassVar[float] = 0.2
     patience: ClassVar[float] = 10.0
 
     def open(self, scope: str = "one") -> Store:
-        """Return a store at the place of this test, as one more process would open it.
+        """Return a store at the place of this test, as another process would open it.
 
         Args:
-            scope: whose batches, state and lease they are.
+            scope: the name under which batches, state and lease are kept.
         """
         raise NotImplementedError
 
     def pass_time(self, seconds: float) -> None:
-        """Let time go by for the store; override it where the clock can be set."""
+        """Wait until the store's time has advanced by this many seconds, or set its clock."""
         end = time.monotonic() + seconds
         waiter = threading.Event()
         while (left := end - time.monotonic()) > 0:
@@ -56,11 +56,11 @@ class StoreContract:
     # Batches
 
     def test_a_new_store_has_no_state_and_no_batches(self) -> None:
-        """The first leader finds nothing, and begins with a state of its own."""
+        """The first leader finds nothing, and begins with a new state."""
         assert _lead(self.open()).read(10) == (None, [])
 
     def test_batches_are_read_in_the_order_in_which_they_were_appended(self) -> None:
-        """A report must not overtake the events that it is about, whoever appends it."""
+        """A report must not overtake the events that it is about, whichever process appends it."""
         stores = self.open(), self.open()
         for number in range(20):
             stores[number % 2].append(b"%d" % number)
@@ -87,7 +87,7 @@ class StoreContract:
         assert found == [b"%d" % number for number in range(250)]
 
     def test_any_bytes_come_back_as_they_were(self) -> None:
-        """What a store keeps is not its business."""
+        """A store doesn't interpret what it keeps."""
         store = self.open()
         batches = [b"", b"\0\xff\r\n ", bytes(range(256)) * 4096]
         for batch in batches:
@@ -97,10 +97,10 @@ class StoreContract:
         assert [entry.batch for entry in entries] == batches
         for state in batches:
             lease.commit(state, entries)
-            assert lease.read(10) == (state, []), "an empty state is one, too"
+            assert lease.read(10) == (state, []), "an empty state is a state"
 
     def test_much_may_wait(self) -> None:
-        """After an outage; what is read at once may be consumed at once."""
+        """Many batches wait after an outage; one commit may consume all batches of one read."""
         store = self.open()
         for number in range(1500):
             store.append(b"%d" % number)
@@ -111,7 +111,7 @@ class StoreContract:
         assert _batches(lease, 1000)[-1] == b"1499"
 
     def test_what_is_large_comes_back(self) -> None:
-        """A state may have some megabytes on a bad day."""
+        """A state and a batch may have some megabytes on a bad day."""
         large = bytes(range(256)) * (1 << 14)
         store = self.open()
         store.append(large)
@@ -132,7 +132,7 @@ class StoreContract:
         assert _lead(store).read(10) == first
 
     def test_many_may_append_at_once(self) -> None:
-        """Each batch is there once, and each process's are in its order, whoever appends beside."""
+        """Each batch is kept once, and the batches of one process stay in their order."""
         stores = [self.open() for _ in range(8)]
 
         def append(name: int) -> None:
@@ -147,7 +147,7 @@ class StoreContract:
         assert len(found) == 20 * len(stores)
 
     def test_threads_may_share_a_store(self) -> None:
-        """The worker uses it, and at a program's end so does another thread."""
+        """The worker uses the store, and at the end of the program another thread does too."""
         store = self.open()
         _at_once(lambda _: store.append(b"x"), 8)
         assert _batches(_lead(store), 100) == [b"x"] * 8
@@ -155,7 +155,7 @@ class StoreContract:
     # The state
 
     def test_a_commit_replaces_the_state_and_removes_what_it_consumed(self) -> None:
-        """Both or neither: else an event is counted twice, or never."""
+        """Both or neither happens: otherwise an event is counted twice, or never."""
         store = self.open()
         for batch in (b"a", b"b", b"c"):
             store.append(batch)
@@ -167,8 +167,8 @@ class StoreContract:
         lease.commit(b"a, b and c", left)
         assert lease.read(10) == (b"a, b and c", [])
 
-    def test_a_commit_removes_what_it_is_told_and_nothing_else(self) -> None:
-        """What a leader can't read yet, it leaves."""
+    def test_a_commit_removes_what_it_is_given_and_nothing_else(self) -> None:
+        """A leader leaves batches of a newer version that it can't read."""
         store = self.open()
         for batch in (b"a", b"b", b"c"):
             store.append(batch)
@@ -178,7 +178,7 @@ class StoreContract:
         assert _batches(lease, 10) == [b"a", b"c"]
 
     def test_a_commit_may_consume_nothing(self) -> None:
-        """A digest is taken into the state without a new batch."""
+        """A leader may take a digest into the state when no new batch waits."""
         store = self.open()
         store.append(b"a")
         lease = _lead(store)
@@ -187,7 +187,7 @@ class StoreContract:
         assert (state, len(left)) == (b"state", 1)
 
     def test_a_commit_may_be_repeated(self) -> None:
-        """Its answer may have been lost. What was appended since has a place of its own."""
+        """The answer to the first one may be lost. A batch that was appended since stays."""
         store = self.open()
         store.append(b"a")
         lease = _lead(store)
@@ -199,7 +199,7 @@ class StoreContract:
         assert (state, [entry.batch for entry in left]) == (b"a", [b"b"])
 
     def test_what_is_appended_meanwhile_is_not_consumed(self) -> None:
-        """Whoever appends doesn't wait for the leader, and loses nothing by it."""
+        """A process appends without waiting for the leader, and its batch isn't lost."""
         store, other = self.open(), self.open()
         store.append(b"a")
         lease = _lead(store)
@@ -210,7 +210,7 @@ class StoreContract:
         assert (state, [entry.batch for entry in left]) == (b"a", [b"b"])
 
     def test_everything_is_merged_once(self) -> None:
-        """Some append, others take turns to lead: the state is all that was appended."""
+        """Some processes append, others lead in turn: the final state has every batch once."""
         stores = [self.open() for _ in range(6)]
         writers = range(4)
         wanted = sorted(b"%d-%d" % (name, number) for name in writers for number in range(25))
@@ -238,7 +238,7 @@ class StoreContract:
     # The lease
 
     def test_there_is_one_leader_at_a_time(self) -> None:
-        """Two would decide twice about the same events."""
+        """Two leaders would decide twice about the same events."""
         store, other = self.open(), self.open()
         lease = _lead(store, "one")
         assert other.lead("two", 60) is None
@@ -246,15 +246,15 @@ class StoreContract:
         assert other.lead("two", 60) is not None
         assert store.lead("one", 60) is None
 
-    def test_of_many_who_want_to_lead_at_once_one_does(self) -> None:
-        """All processes wake at the same moment, when a leader's time is up."""
+    def test_only_one_of_many_at_once_becomes_the_leader(self) -> None:
+        """All processes may try at the same moment, when a lease has ended."""
         stores = [self.open() for _ in range(8)]
         leases: list[Lease | None] = []
         _at_once(lambda name: leases.append(stores[name].lead(str(name), 60)), 8)
         assert [lease is None for lease in leases].count(False) == 1
 
     def test_the_leader_may_lead_again(self) -> None:
-        """A process isn't kept out by a lease of its own that it has lost sight of."""
+        """A process that has lost track of its own lease doesn't have to wait for its end."""
         store, other = self.open(), self.open()
         first = _lead(store, "one")
         second = _lead(store, "one")
@@ -262,11 +262,11 @@ class StoreContract:
         with _raises_lease_lost():
             first.commit(b"first", ())
         first.release()
-        assert other.lead("two", 60) is None, "the second lease goes on"
+        assert other.lead("two", 60) is None, "the second lease is still held"
         assert second.read(1)[0] == b"second"
 
     def test_a_new_lease_has_its_whole_time(self) -> None:
-        """Who leads again has got as much time as it asked for."""
+        """An owner that leads again gets the full time that it asks for."""
         store, other = self.open(), self.open()
         _lead(store, "one", self.ttl)
         again = _lead(store, "one", 60)
@@ -274,8 +274,8 @@ class StoreContract:
         assert other.lead("two", 60) is None
         again.commit(b"in time", ())
 
-    def test_a_lease_of_ones_own_is_lost_also_when_it_had_ended(self) -> None:
-        """Two threads of a process, of which one slept, are two leaders."""
+    def test_an_own_lease_that_had_ended_is_lost_too(self) -> None:
+        """Two threads of one process would be two leaders, if one of them had slept."""
         store = self.open()
         first = _lead(store, "one", self.ttl)
         self.pass_time(2 * self.ttl)
@@ -286,7 +286,7 @@ class StoreContract:
         assert second.read(1)[0] == b"second"
 
     def test_no_commit_comes_after_the_next_leader_has_read(self) -> None:
-        """Whether a lease is lost is asked where the state is written, not before."""
+        """Whether the lease is lost is checked together with the write, not before it."""
         stores = [self.open() for _ in range(4)]
         taken: list[int] = []
 
@@ -303,8 +303,8 @@ class StoreContract:
         _at_once(count, 4)
         assert len(_lead(self.open(), "one").read(1)[0] or b"") == len(taken)
 
-    def test_nobody_waits_for_the_leader(self) -> None:
-        """What is logged is handed over while others decide."""
+    def test_no_process_waits_for_the_leader(self) -> None:
+        """A process hands over its batches while another one decides."""
         store, other = self.open(), self.open()
         lease = _lead(store, "one")
         began = time.monotonic()
@@ -314,7 +314,7 @@ class StoreContract:
         assert _batches(lease, 10) == [b"a"]
 
     def test_what_is_kept_outlives_the_lease(self) -> None:
-        """What has a time to live is the right to lead, and nothing else."""
+        """Only the right to lead has a time to live, not the batches and the state."""
         store = self.open()
         store.append(b"a")
         _lead(store, "one", self.ttl).commit(b"state", ())
@@ -324,14 +324,14 @@ class StoreContract:
         assert (state, [entry.batch for entry in entries]) == (b"state", [b"a"])
 
     def test_a_lease_ends_by_itself(self) -> None:
-        """A leader that was killed is followed by another one."""
+        """If the leader is killed, another process leads after the end of the lease."""
         store, other = self.open(), self.open()
         _lead(store, "one", self.ttl)
         self.pass_time(2 * self.ttl)
         assert other.lead("two", 60) is not None
 
     def test_a_late_leader_changes_nothing(self) -> None:
-        """It may have slept for an hour: what it was about to commit is history."""
+        """It may have slept for an hour: its state is out of date."""
         store, other = self.open(), self.open()
         store.append(b"a")
         late = _lead(store, "one", self.ttl)
@@ -343,8 +343,8 @@ class StoreContract:
         state, left = new.read(10)
         assert (state, [entry.batch for entry in left]) == (None, [b"a"])
 
-    def test_a_leader_is_late_although_nobody_leads_any_more(self) -> None:
-        """What others have decided since must not be overwritten, and not only while they lead."""
+    def test_a_leader_is_late_also_if_no_process_leads_any_more(self) -> None:
+        """A newer state must not be overwritten, also after its leader has released the lease."""
         store, other = self.open(), self.open()
         late = _lead(store, "one", self.ttl)
         self.pass_time(2 * self.ttl)
@@ -359,7 +359,7 @@ class StoreContract:
         assert again.read(1)[0] == b"new"
 
     def test_releasing_twice_or_late_does_nothing(self) -> None:
-        """The lease of who leads by then must not end."""
+        """It must not end the lease of the process that leads by then."""
         store, other = self.open(), self.open()
         late = _lead(store, "one", self.ttl)
         self.pass_time(2 * self.ttl)
@@ -370,8 +370,8 @@ class StoreContract:
 
     # Time
 
-    def test_the_clock_goes_on_and_never_back(self) -> None:
-        """Who leads next must not live before what was decided."""
+    def test_the_time_advances_and_never_goes_back(self) -> None:
+        """The next leader's time must not be before the decisions of the last one."""
         store, other = self.open(), self.open()
         lease = _lead(store, "one")
         before = lease.now
@@ -382,8 +382,8 @@ class StoreContract:
         lease.release()
         assert _lead(store, "one").now >= lease.now
 
-    def test_the_clock_counts_seconds_since_the_epoch(self) -> None:
-        """The policy's durations are seconds; and a store may outlive many starts of a machine."""
+    def test_the_time_is_in_seconds_since_the_epoch(self) -> None:
+        """A policy has durations in seconds, and a store may outlive many boots of its machine."""
         store = self.open()
         before = _lead(store, "one").now
         self.pass_time(self.ttl)
@@ -393,8 +393,8 @@ class StoreContract:
 
     # Places
 
-    def test_scopes_are_apart(self) -> None:
-        """Two handlers may share a place, and know nothing of each other."""
+    def test_scopes_are_separate(self) -> None:
+        """Two handlers may share a place without knowing of each other."""
         one, two = self.open("one"), self.open("two")
         one.append(b"a")
         two.append(b"b")
@@ -409,7 +409,7 @@ class StoreContract:
         assert first.read(10) == (b"state", [])
 
     def test_a_scope_is_any_text(self) -> None:
-        """It is made of names that people gave: no two of them are the same by their spelling."""
+        """Users choose the names in it. Different texts are different scopes, however similar."""
         scopes = [
             "shop",
             "Shop",
@@ -437,8 +437,8 @@ class StoreContract:
         for scope in scopes:
             assert _batches(_lead(self.open(scope)), 100) == [ascii(scope).encode()]
 
-    def test_closing_is_ones_own(self) -> None:
-        """A program's end is not always tidy, and the others go on."""
+    def test_closing_one_store_closes_no_other_one(self) -> None:
+        """A program may close its store twice, while other processes go on."""
         store, other = self.open(), self.open()
         store.append(b"a")
         store.close()
@@ -447,16 +447,16 @@ class StoreContract:
             other.append(b"b")
             assert _batches(_lead(other), 10) == [b"a", b"b"]
 
-    def test_closing_ends_nobody_elses_lease(self) -> None:
-        """One process ends while another one decides."""
+    def test_closing_ends_no_lease_of_another_process(self) -> None:
+        """One process may end while another one leads."""
         store, other = self.open(), self.open()
         if store is not other:
             _lead(other, "two")
             store.close()
             assert self.open().lead("three", 60) is None
 
-    def test_what_is_durable_outlives_who_kept_it(self) -> None:
-        """All processes may end, and the next one finds what they left."""
+    def test_a_durable_store_outlives_its_processes(self) -> None:
+        """All processes may end; the next one finds their batches and the state."""
         store = self.open()
         store.append(b"a")
         lease = _lead(store)
@@ -470,7 +470,7 @@ class StoreContract:
 
 def _lead(store: Store, owner: str = "one", ttl: float = 60) -> Lease:
     lease = store.lead(owner, ttl)
-    assert lease is not None, "somebody else leads"
+    assert lease is not None, "another owner leads"
     return lease
 
 
@@ -479,7 +479,7 @@ def _batches(lease: Lease, limit: int) -> list[bytes]:
 
 
 def _at_once(work: Callable[[int], object], times: int) -> None:
-    """Do it in so many threads that begin at the same moment; what one of them raises is raised."""
+    """Call a function in several threads at the same moment; raise what one of them raises."""
     together = threading.Barrier(times)
     errors: list[Exception] = []
 
@@ -487,7 +487,7 @@ def _at_once(work: Callable[[int], object], times: int) -> None:
         together.wait()
         try:
             work(number)
-        except Exception as error:  # noqa: BLE001 - it is raised by who waits
+        except Exception as error:  # noqa: BLE001 - the calling thread raises it
             errors.append(error)
 
     threads = [threading.Thread(target=run, args=(number,)) for number in range(times)]
@@ -499,7 +499,7 @@ def _at_once(work: Callable[[int], object], times: int) -> None:
         raise errors[0]
 
 
-class _raises_lease_lost:  # noqa: N801 - reads like pytest's own, which a program needn't have
+class _raises_lease_lost:  # noqa: N801 - reads like `pytest.raises`, which needs pytest
     def __enter__(self) -> None:
         """Begin."""
 

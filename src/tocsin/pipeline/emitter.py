@@ -1,0 +1,90 @@
+"""The emitter: the part of a logging handler that takes records. It neither waits nor raises."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+from tocsin.events.records import plain
+from tocsin.pipeline.intake import Wake
+from tocsin.pipeline.sending import sending_here
+
+if TYPE_CHECKING:
+    import threading
+
+    from tocsin.pipeline.context import Context
+    from tocsin.pipeline.engine import Engine
+
+
+class Emitter(logging.Handler):
+    """Take records: count them, and wake the worker."""
+
+    _engine: Engine
+    _enabled: bool
+    _context: Context | None  # keeps the records below the alert level
+    _alert_level: int
+
+    @override
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Filter and emit a record. The handler has no lock: the intake has its own."""
+        # Since 3.12 a filter may return another record.
+        passed: Any = self.filter(record)
+        if isinstance(passed, logging.LogRecord):
+            record = passed
+        if passed:
+            self.emit(record)
+        return passed  # type: ignore[no-any-return] # as logging.Handler.handle does
+
+    @override
+    def createLock(self) -> None:
+        """Have no lock, as a `logging.NullHandler`.
+
+        `logging.shutdown` holds it while a mail takes its time, and needs the module's lock then;
+        `dictConfig` holds that one, and would wait for this.
+        """
+        self.lock: threading.RLock | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a record. It does no I/O, and never raises."""
+        try:
+            try:
+                name = record.name
+                if type(record.created) is not float or type(name) is not str:
+                    record = plain(record, time.time())
+                    name = record.name
+                if not self._enabled or (name[:6] == "tocsin" and name[6:7] in {"", "."}):
+                    return
+                if sending_here():
+                    return
+                if self._context is not None and record.levelno < self._alert_level:
+                    self._context.note(record)
+                    return
+                engine = self._engine
+                if record.process != engine.process:  # it is new; or the record is another one's
+                    engine.check_process()
+                wake = engine.intake.add(record, self.formatter)
+            except Exception:  # noqa: BLE001 - raised again, if no field of it is unusual
+                self._emit_plain(record)
+                return
+            if wake or engine.thread.current is None:
+                engine.worker.wake(urgent=wake is Wake.NOW)
+        except Exception:  # noqa: BLE001 - the application comes first
+            with contextlib.suppress(Exception):  # while the interpreter ends it may raise itself
+                if sys.is_finalizing():
+                    self._engine.worker.complain_late()
+                else:
+                    self.handleError(record)
+
+    def _emit_plain(self, record: logging.LogRecord) -> None:
+        """Take what can be kept of a record that can't be taken as it is."""
+        usual = plain(record, time.time())
+        if usual is record:
+            self._engine.intake.drop()
+            raise  # noqa: PLE0704 - what is being handled
+        self.emit(usual)
