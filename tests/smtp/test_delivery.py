@@ -191,6 +191,8 @@ def test_the_error_says_why_there_is_no_connection() -> None:
     ):
         handler_for(server).send([message(A), message(B)])
     assert isinstance(caught.value.__cause__, ConnectError)
+    for receipt in caught.value.receipts:
+        assert set(receipt.deferred.values()) == {caught.value.__cause__.reply}
     assert str(caught.value) == f"2 of 2 recipients not accepted; {caught.value.__cause__}"
     assert f"127.0.0.1:{server.port}" in str(caught.value)
 
