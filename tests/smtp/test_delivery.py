@@ -87,6 +87,28 @@ def test_a_deadline_between_two_transactions(features: Sequence[str]) -> None:
     assert len(server.messages) == 1
 
 
+def test_a_connection_outlives_a_deadline_between_two_messages() -> None:
+    """Nothing is sent in vain: the next call can use it."""
+    over = threading.Event()
+
+    def wait(_: Receipt) -> None:
+        over.wait(0.3)
+
+    with ScriptedSMTPServer(features=PLAIN) as server:
+        handler = handler_for(server)
+        with handler.connect():
+            first, second = send(
+                handler,
+                [message(A), message(B)],
+                deadline=0.25,
+                on_transaction=wait,
+            )
+            handler.send(message(C))
+    assert (first.accepted, list(second.deferred)) == ((A,), [B])
+    assert len(server.connections) == 1
+    assert transactions(server) == [(A,), (C,)]
+
+
 # --- Losses -----------------------------------------------------------------------------------
 
 
