@@ -77,6 +77,7 @@ def test_nothing_can_be_told_where_nothing_is_unmailed() -> None:
 @pytest.mark.parametrize(("level", "urgent"), [(49, False), (50, True), (60, True)])
 def test_it_is_urgent_from_a_level_on(level: int, urgent: bool) -> None:
     made = known()
+    assert made.level == 0
     assert not is_urgent(made, POLICY)
     made.put(group(level=level), NOW)
     assert is_urgent(made, POLICY) is urgent
@@ -234,6 +235,11 @@ def test_it_is_quiet_after_three_times_its_mean_gap_if_that_is_longer() -> None:
     assert quiet_at(made, POLICY) == NOW + 2_800 + 2_100
     often = known(*((turn * 600, 1) for turn in range(5)))
     assert quiet_at(often, POLICY) == NOW + 2_400 + 1_800
+
+
+def test_two_events_have_one_gap() -> None:
+    assert known((0, 1), (700, 1)).mean_gap == 700
+    assert quiet_at(known((0, 1), (700, 1)), POLICY) == NOW + 700 + 2_100
 
 
 def test_one_event_has_no_gap() -> None:

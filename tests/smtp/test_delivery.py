@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from conversations import (
     LOSSES,
+    PLAIN,
     commands,
     deliveries,
     everybody_once,
@@ -86,6 +87,62 @@ def test_a_deadline_between_two_transactions(features: Sequence[str]) -> None:
     assert len(server.messages) == 1
 
 
+def test_a_connection_outlives_a_deadline_between_two_messages() -> None:
+    """Nothing is sent in vain: the next call can use it."""
+    over = threading.Event()
+
+    def wait(_: Receipt) -> None:
+        over.wait(0.3)
+
+    with ScriptedSMTPServer(features=PLAIN) as server:
+        handler = handler_for(server)
+        with handler.connect():
+            first, second = send(
+                handler,
+                [message(A), message(B)],
+                deadline=0.25,
+                on_transaction=wait,
+            )
+            handler.send(message(C))
+    assert (first.accepted, list(second.deferred)) == ((A,), [B])
+    assert len(server.connections) == 1
+    assert transactions(server) == [(A,), (C,)]
+
+
+# --- Losses -----------------------------------------------------------------------------------
+
+
+def outcomes(script: dict[str, Any], *names: str, **options: Any) -> list[str]:
+    """Return the messages that were accepted; the server loses what the script says."""
+    with ScriptedSMTPServer(script, features=PLAIN) as server:
+        receipts = send(handler_for(server, **options), [message(name) for name in names])
+    assert all(receipt.accepted or receipt.deferred for receipt in receipts)
+    return [name for receipt in receipts for name in receipt.accepted]
+
+
+LOST = LOSSES["421"]
+
+
+def test_a_message_that_loses_two_connections_in_a_row_waits_for_another_call() -> None:
+    assert outcomes({"MAIL": [LOST, None]}, A, B) == [A, B]
+    assert outcomes({"MAIL": [LOST, LOST, None]}, A, B) == [B]
+
+
+def test_the_loss_of_a_connection_that_was_of_use_does_not_count() -> None:
+    """Some servers take one message at a time, and close."""
+    assert outcomes({"MAIL": [None, LOST, LOST, None]}, A, B) == [A, B]
+
+
+def test_a_message_that_was_sent_begins_the_count_again() -> None:
+    """Three losses follow it that count, two of B and one of C; the fourth would end the call."""
+    assert outcomes({"MAIL": [None, LOST, LOST, LOST, LOST, None]}, A, B, C) == [A, C]
+    assert outcomes({"MAIL": [LOST, LOST, LOST, LOST, None]}, A, B, C) == []
+
+
+def test_losses_end_the_call_also_where_the_number_of_recipients_is_limited() -> None:
+    assert outcomes({"MAIL": LOST}, A, B, recipients_per_message=2) == []
+
+
 # --- Reports ----------------------------------------------------------------------------------
 
 
@@ -156,6 +213,8 @@ def test_the_error_says_why_there_is_no_connection() -> None:
     ):
         handler_for(server).send([message(A), message(B)])
     assert isinstance(caught.value.__cause__, ConnectError)
+    for receipt in caught.value.receipts:
+        assert set(receipt.deferred.values()) == {caught.value.__cause__.reply}
     assert str(caught.value) == f"2 of 2 recipients not accepted; {caught.value.__cause__}"
     assert f"127.0.0.1:{server.port}" in str(caught.value)
 

@@ -12,6 +12,7 @@ from tocsin.mail.envelope import envelopes
 from tocsin.mail.plan import plan
 from tocsin.mail.receipt import Reply
 from tocsin.mail.transaction import (
+    Answers,
     Fate,
     Transaction,
     of_all,
@@ -66,6 +67,7 @@ def test_the_size_is_that_of_the_message_as_it_arrives() -> None:
     assert verdict.fate is Fate.REFUSED
     assert verdict.reply.enhanced == "5.3.4"
     assert f"{len(arrives):,} bytes" in verdict.reply.text
+    assert plan(one, {"SIZE": "1"}).verdicts
 
 
 @pytest.mark.parametrize("limit", ["", "0", "none", "²", "٣", "-1", "9" * 5000, "10 20", "1.5"])
@@ -90,8 +92,15 @@ def test_8_bit_content_is_declared_or_not_sent() -> None:
     assert plan(one, features).commands[0] == f"MAIL FROM:<{J}> BODY=8BITMIME SMTPUTF8"
     script = plan(one, {"SMTPUTF8": ""})
     assert fates(script.verdicts) == {A: Fate.REFUSED}
-    assert script.verdicts[A].reply.enhanced == "5.6.3"
+    assert script.verdicts[A].reply == Reply(None, "5.6.3", "the server takes 7-bit messages only")
     assert not script.commands
+
+
+def test_the_parameters_of_mail_are_all_named() -> None:
+    features = {"SMTPUTF8": "", "8BITMIME": "", "SIZE": ""}
+    script = plan(transaction(A, from_addr=J), features)
+    size = len(script.data) - len(b".\r\n")
+    assert script.commands[0] == f"MAIL FROM:<{J}> BODY=8BITMIME SMTPUTF8 SIZE={size}"
 
 
 def test_7_bit_content_is_not_declared() -> None:
@@ -208,6 +217,13 @@ def test_replies_to_rcpt(replies: list[Reply], wanted: list[str]) -> None:
     assert list(verdicts) == list(named)
     assert [verdict.fate.value for verdict in verdicts.values()] == wanted
     assert [verdict.reply for verdict in verdicts.values()] == replies
+
+
+@pytest.mark.parametrize(("reply", "named"), [(None, False), (OK, True), (BUSY, False)])
+def test_recipients_are_named_to_a_server_that_accepts_the_sender(
+    reply: Reply | None, named: bool
+) -> None:
+    assert Answers(sender=reply).named is named
 
 
 @pytest.mark.parametrize(
