@@ -81,7 +81,7 @@ def test_a_fork_sends_nothing_twice_and_loses_nothing(
 ) -> None:
     result = stage.run(f"{moment} {store}", MOMENTS[moment], store, flags=QUIET)
     assert result.code == 0, result.error
-    assert sorted(result.mailed) == ["child", "parent"]
+    assert sorted(result.mailed) == ["child", "parent"], result.error
     assert result.next == ()
     assert result.seconds < 10
 
@@ -257,7 +257,7 @@ def test_a_fork_past_python_is_noticed_although_there_was_a_thread(
         store,
     )
     assert result.code == 0, result.error
-    assert sorted(result.mailed) == ["child", "parent"]
+    assert sorted(result.mailed) == ["child", "parent"], result.error
     assert result.seconds < 5
 
 

@@ -531,3 +531,23 @@ with ScriptedSMTPServer() as server, socket.create_server(("192.0.2.1", 2525)) a
     error, *logins = out.strip().splitlines()
     assert error.startswith("LoginError 192.0.2.1:2525: credentials are not sent over")
     assert logins == ["False", "True", "True"]
+
+
+def test_everything_that_a_send_needs_is_loaded_before() -> None:
+    """A process may fork while the sending thread loads a module: the child could never load it."""
+    program = """
+import sys
+from tocsin import Message, SMTPEmailHandler
+from tocsin.testing import ScriptedSMTPServer
+
+with ScriptedSMTPServer() as server:
+    handler = SMTPEmailHandler(host="localhost", port=server.port)
+    message = Message(from_addr="a@x.example", to="b@x.example", text="hello")
+    message.to_mime().as_bytes()
+    handler.prepare()
+    before = set(sys.modules)
+    handler.send(message)
+    print(sorted(set(sys.modules) - before))
+"""
+    command = [sys.executable, "-c", program]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[]\n"

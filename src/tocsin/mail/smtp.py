@@ -27,6 +27,7 @@ from tocsin.mail.envelope import envelopes
 from tocsin.mail.host import host_option, word_option
 from tocsin.mail.pipelining import Pipelining
 from tocsin.mail.pool import Pool
+from tocsin.mail.target import Target
 
 if TYPE_CHECKING:
     import ssl
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from tocsin.mail.credentials import Secret
     from tocsin.mail.receipt import Receipt
     from tocsin.mail.session import Session
-    from tocsin.mail.target import Target
 
 _Value = TypeVar("_Value")
 _OPTIONS = (
@@ -272,8 +272,6 @@ def _at_least_one(key: str, value: object) -> int:
 
 def _target(handler: SMTPEmailHandler, pipelining: Pipelining) -> Target:
     """Return the handler's options as they are now, for a session."""
-    from tocsin.mail.target import Target  # noqa: PLC0415 - only to connect
-
     return Target(
         host=handler.host,
         port=handler.port,
