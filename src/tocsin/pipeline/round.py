@@ -167,16 +167,14 @@ class Round:
         """
         decision = decide(lead.state, self._store.policy, lead.now, urgency)
         self.ledger.note_next(decision.next_at, ahead=lead.now - self._clock())
-        due: Outgoing | Decision | None = None
-        if decision.reason is None:
-            due = outcome.due(lead.state, lead.now)
-            if due is not None:
-                self._claims.claim(due, lead, until)
-        elif audience is None:
-            due = decision
-        else:
-            due = self._claims.take(lead, decision, audience, until)
         self.ledger.note(lead.state)
+        if decision.reason is not None:
+            if audience is None:
+                return decision
+            return self._claims.take(lead, decision, audience, until)
+        due = outcome.due(lead.state, lead.now)
+        if due is not None:
+            self._claims.claim(due, lead, until)
         return due
 
     def _send_all(self, urgency: Urgency, until: float) -> None:
@@ -191,9 +189,8 @@ class Round:
                     return
                 if again and (urgency is Urgency.EXIT or not lead.state.full):
                     self._claims.take_rest(lead, urgency, audience, until)
-                left = [
-                    one for one in self._claims.free(lead) if one.digest.message_id not in tried
-                ]
+                free = self._claims.free(lead)
+                left = [one for one in free if one.digest.message_id not in tried]
                 if left:  # the latest first: it has most news
                     self._claims.claim(left[-1], lead, until)
                 elif last:
