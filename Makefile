@@ -15,8 +15,9 @@ PYTHONS := $(filter-out $(EXCEPT),3.11 3.12 3.13 3.14)
 ALL_PYTHONS := $(shell pyenv versions --bare 2>/dev/null | sort -rV | paste -sd: -)
 
 # Tests that start many programs, and take their time.
-KILLS := tests/soak tests/stores/test_kills.py
-PROCESSES := tests/lifecycle $(KILLS)
+PROCESSES := tests/lifecycle tests/soak tests/stores/test_kills.py
+# Of these, the ones whose processes are measured: a tracer in the others would change what they test.
+MEASURED := tests/lifecycle/test_lives.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast test-processes coverage test-all constraints soak bench bench-smtp bench-emit bench-digest bench-stores pictures check lint types imports docs wheel mutants clean
@@ -45,8 +46,8 @@ test-fast: $(READY)-test  ## the tests that need nothing but Python, in a minute
 
 test-processes: $(READY)-test  ## programs that start, fork and end in every way, or are killed
 	COVERAGE_FILE=.coverage.processes $(PY) -m pytest --cov --cov-config=tests/processes.coveragerc \
-	  --cov-report= --cov-fail-under=0 tests/lifecycle $(ARGS)
-	$(PY) -m pytest $(KILLS) $(ARGS)
+	  --cov-report= --cov-fail-under=0 $(MEASURED) $(ARGS)
+	$(PY) -m pytest $(PROCESSES) --ignore=$(MEASURED) $(ARGS)
 
 coverage:  ## what both suites cover of the pipeline, with all processes: at least 95 %
 	$(BIN)/coverage combine --quiet --keep --data-file=.coverage.all .coverage .coverage.processes
