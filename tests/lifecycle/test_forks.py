@@ -159,7 +159,7 @@ def test_forks_finalizers_that_log_and_a_store_in_a_file_do_not_wait_for_each_ot
             thread.start()
         for thread in threads:
             thread.join()
-        print("over")
+        print("over", flush=True)
         os._exit(0)
         """,
         FILE,

@@ -62,7 +62,7 @@ def test_what_is_urgent_is_handed_over_at_once_while_a_send_hangs(stage: Stage) 
             started = time.monotonic()
             log.critical("mark-third")
             until(lambda: alerts().stats.handed_over == 3)
-            print(time.monotonic() - started)
+            print(time.monotonic() - started, flush=True)
             os._exit(0)
             """,
             FILE,
