@@ -314,11 +314,9 @@ class Wrapped(logging.Handler):
         super().__init__()
         self.inner = AlertHandler(to="a@x.example", from_addr="b@x.example", **options)
 
-    def createLock(self) -> None:
-        self.lock = None
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.inner.handle(record)
+    @override
+    def handle(self, record: logging.LogRecord) -> bool:
+        return self.inner.handle(record)  # without a lock
 
 
 def wrapped(**options: Any) -> AlertHandler:
