@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from parts import bare_server, parts_of, smtp_server, worker_of
+from typing_extensions import override
 
 from tocsin import AlertHandler, ConfigError, SMTPEmailHandler, TestEmailHandler
 from tocsin.config import build_policy, build_store
