@@ -286,7 +286,11 @@ def test_a_password_in_the_wrong_key_is_not_shown(
 
 def test_a_variable_may_have_any_name_if_it_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("smtp-password", "x")
-    AlertHandler(**GIVEN, email={"username": "u", "password_env": "smtp-password"})
+    handler = AlertHandler(**GIVEN, email={"username": "u", "password_env": "smtp-password"})
+    email = parts_of(handler).email
+    assert isinstance(email, SMTPEmailHandler)
+    password = email.password
+    assert (password() if callable(password) else password) == "x"
 
 
 @pytest.mark.parametrize("key", ["password", "access_token"])
