@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     )
     from tocsin.pipeline.stats import Stats, StoreStats
 
+    __version__: str
+
 __all__ = [
     "Address",
     "AddressList",
@@ -51,6 +53,7 @@ __all__ = [
     "StoreStats",
     "TestEmailHandler",
     "TocsinError",
+    "__version__",
     "get_handler_class",
     "prepare_address",
 ]
@@ -78,6 +81,8 @@ def __getattr__(name: str) -> Any:
     # A name's module is loaded when the name is first used (PEP 562). So `import tocsin` is cheap.
     if name not in __all__:
         raise AttributeError(f"module 'tocsin' has no attribute {name!r}")
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("tocsin")
     value = getattr(importlib.import_module(_MODULES.get(name, "tocsin.mail")), name)
     globals()[name] = value
     return value

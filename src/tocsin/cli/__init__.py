@@ -1,0 +1,1 @@
+"""The command `tocsin`: tries a configuration, and shows what it does, before it is needed."""
