@@ -53,7 +53,6 @@ __all__ = [
     "StoreStats",
     "TestEmailHandler",
     "TocsinError",
-    "__version__",
     "get_handler_class",
     "prepare_address",
 ]
@@ -79,10 +78,10 @@ _MODULES = {
 
 def __getattr__(name: str) -> Any:
     # A name's module is loaded when the name is first used (PEP 562). So `import tocsin` is cheap.
-    if name not in __all__:
-        raise AttributeError(f"module 'tocsin' has no attribute {name!r}")
     if name == "__version__":
         return importlib.import_module("importlib.metadata").version("tocsin")
+    if name not in __all__:
+        raise AttributeError(f"module 'tocsin' has no attribute {name!r}")
     value = getattr(importlib.import_module(_MODULES.get(name, "tocsin.mail")), name)
     globals()[name] = value
     return value
