@@ -51,13 +51,15 @@ class Look:
         exists: whether there is a file; if not, the first process makes it.
         problem: why no process of this user could use the store; "" if one could.
         version: the version of the tables; 0 for an empty file, or none.
-        scopes: scope → its contents.
+        known: the version of the tables that this release writes.
+        scopes: scope → its contents; empty if the version is another one.
     """
 
     path: Path
     exists: bool = False
     problem: str = ""
     version: int = 0
+    known: int = SCHEMA
     scopes: Mapping[str, Contents] = field(default_factory=dict[str, Contents])
 
 
