@@ -106,6 +106,9 @@ def _check_server(
     entry: AlertEntry, handler: AlertHandler, report: Report, *, connect: bool
 ) -> None:
     email = parts_of(handler).email
+    if entry.options.get("enabled") is False:
+        report.add(Finding(status="skip", step="server", text="enabled: false"))
+        return
     if not isinstance(email, SMTPEmailHandler):
         report.begin("server", type(email).__name__, entry.name)
         text = "only email handlers that speak SMTP are checked further"

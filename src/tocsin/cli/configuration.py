@@ -14,11 +14,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from tocsin.cli.output import UsageError
-from tocsin.cli.sources import read_source
+from tocsin.cli.sources import described, read_source
 from tocsin.exceptions import ConfigError
 from tocsin.handler import AlertHandler
 from tocsin.hints import LEVELS
-from tocsin.text import attempt, short
 
 if TYPE_CHECKING:
     import argparse
@@ -139,7 +138,7 @@ class Configuration:
             found = self.resolver().handler_class(name)
         except Exception as error:  # noqa: BLE001 - importing a module may raise anything
             cause = error.__cause__ or error
-            self.unknown[name] = short(f"{type(cause).__name__}: {attempt(cause)}", 200)
+            self.unknown[name] = described(cause)
             return False
         return isinstance(found, type) and issubclass(found, AlertHandler)
 
@@ -205,11 +204,7 @@ class AlertEntry:
             if isinstance(found, ConfigError):
                 return str(found)
             found = found.__cause__
-        cause = error.__cause__ or error
-        from tocsin.redact.redactor import Redactor  # noqa: PLC0415 - large and rarely used
-
-        text = Redactor().text(attempt(cause)[:2000])
-        return short(f"it can't be built: {type(cause).__name__}: {text}", 300)
+        return f"it can't be built: {described(error.__cause__ or error)}"
 
 
 class Resolver(logging.config.DictConfigurator):

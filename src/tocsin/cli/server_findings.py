@@ -5,6 +5,7 @@ A failure of the network, and a reply 4yz, may pass by itself: `LATER`. Everythi
 
 from __future__ import annotations
 
+import ssl
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -156,6 +157,9 @@ class ServerCheck:
         web = step == "greeting" and unencrypted and is_web_server(error, self.target)
         means, usual_fix = words.explained(step, error, web=web)
         later = words.may_pass(error) and not web
+        certificate = isinstance(error.__cause__, ssl.SSLCertVerificationError)
+        if step == "login" and error.reply.code == 535 and not fix:  # noqa: PLR2004 - RFC 4954 §6
+            usual_fix = self._fix_of_password()
         self._add(
             Finding(
                 status="LATER" if later else "FAIL",
@@ -163,11 +167,18 @@ class ServerCheck:
                 text=problem,
                 means=means,
                 fix=usual_fix if web else fix or usual_fix,
-                line=self._line_of(step),
+                line=self._line_of("name" if certificate else step),
                 seconds=seconds,
             )
         )
         self._failed = step
+
+    def _fix_of_password(self) -> str:
+        given = self._entry.options.get("email") or {}
+        for key in ("password_env", "password_file", "password_keyring"):
+            if given.get(key) is not None:
+                return f"put the right password into {given[key]}, or correct username"
+        return "correct username and password"
 
     def _line_of(self, step: str) -> int | None:
         keys = {
@@ -227,23 +238,28 @@ class ServerCheck:
         for step in good:
             text = f"{step.facts['address']} accepted"
             self._add(Finding(status="ok", step="recipient", text=text, seconds=step.seconds))
+        alike: dict[str, list[Step]] = {}
         for step in bad:
-            self._add_refused(step)
+            alike.setdefault(str(step.facts["reply"]), []).append(step)
+        for steps in alike.values():
+            self._add_refused(steps)
 
-    def _add_refused(self, step: Step) -> None:
-        reply: Reply = step.facts["reply"]
+    def _add_refused(self, steps: list[Step]) -> None:
+        """Add the finding about recipients that have the same negative reply."""
+        reply: Reply = steps[0].facts["reply"]
         final = reply.final or reply.code in {None, 530}
         fix = advice.of_reply(reply).lstrip("; ") or words.fix_of_recipient(reply)
+        names = ", ".join(step.facts["address"] for step in steps[:_MOST_SHOWN])
+        more = "" if len(steps) <= _MOST_SHOWN else f" and {len(steps) - _MOST_SHOWN} more"
+        means = "no mail reaches them" if len(steps) > 1 else "no mail reaches this recipient"
         self._add(
             Finding(
                 status="FAIL" if final else "LATER",
                 step="recipient",
-                text=f"{step.facts['address']}: {reply}",
-                means="this recipient gets no mail"
-                if final
-                else "the server takes it later: a limit, or greylisting",
+                text=f"{names}{more}: {reply}",
+                means=means if final else "the server takes it later: a limit, or greylisting",
                 fix=fix if final else words.AGAIN,
                 line=self._entry.line("to"),
-                seconds=step.seconds,
+                seconds=sum(step.seconds for step in steps),
             )
         )
