@@ -15,7 +15,7 @@ from tocsin.exceptions import ConfigError, ConnectError, SendError
 from tocsin.mail.address import prepare_address, reject_line_break
 from tocsin.mail.message import Message
 from tocsin.mail.outbox import TestEmailHandler
-from tocsin.mail.receipt import Reply
+from tocsin.mail.receipt import Receipt, Reply
 from tocsin.text import short
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from tocsin.cli.configuration import AlertEntry
     from tocsin.cli.output import Output
     from tocsin.mail.base import EmailHandler
-    from tocsin.mail.receipt import Receipt
 
 HELP = "send a test alert, and show its receipt"
 DESCRIPTION = """\
@@ -194,14 +193,11 @@ def _explained(error: Exception, config: str) -> dict[str, str]:
 
 def _last_line(receipt: Receipt, count: int) -> str:
     """Return the Message-ID, and what is known of the mail in all."""
-    known = f"accepted for {len(receipt.accepted)} of {count}"
-    if receipt.complete:
-        known = "accepted"
-    elif not receipt.accepted:
-        known = "it may have arrived" if receipt.unknown else "not accepted, so nothing arrives"
-    if receipt.accepted:
-        known += ", which is not yet delivered: look into spam too"
-    return f"ID {receipt.message_id}; {known}"
+    if not receipt.accepted:
+        sure = "it may have arrived" if receipt.unknown else "not accepted, so nothing arrives"
+        return f"ID {receipt.message_id}; {sure}"
+    part = "" if receipt.complete else f"accepted for {len(receipt.accepted)} of {count}; "
+    return f"ID {receipt.message_id}; {part}accepted is not yet delivered: look into spam too"
 
 
 def _code(receipt: Receipt, lost: Exception | None) -> ExitCode:
