@@ -20,6 +20,7 @@ from tocsin.testing import Act, ScriptedSMTPServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytest_plugins = ("projects",)
 NOW = dt.datetime.now(dt.UTC)
@@ -359,6 +360,51 @@ def test_the_command_as_a_process(project: Project) -> None:
     missing = run("nowhere.toml")
     assert (missing.returncode, missing.stdout) == (2, "")
     assert missing.stderr.startswith("tocsin: there is no file 'nowhere.toml'")
+
+
+DJANGO = """\
+SECRET_KEY = "x"
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {
+        "alerts": {
+            "class": "tocsin.AlertHandler",
+            "to": ["ann@example.com"],
+            "from_addr": "alerts@example.com",
+        },
+        "file": {"class": "logging.FileHandler", "filename": "shop.log"},
+    },
+    "root": {"handlers": ["alerts", "file"]},
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "module", "code", "text"),
+    [
+        (DJANGO, "shop_settings", 0, "shop_settings.LOGGING, handler alerts"),
+        ("SECRET_KEY = 'x'", "shop_settings", 1, "shop_settings: LOGGING has no 'handlers'"),
+        ("raise RuntimeError('no')", "shop_settings", 1, "can't be imported: RuntimeError: no"),
+        (DJANGO, "shop_other", 2, "shop_other: there is no module 'shop_other'"),
+    ],
+)
+def test_the_settings_of_django(
+    settings: str, module: str, code: int, text: str, tmp_path: Path
+) -> None:
+    """In a process of its own: Django keeps its settings for good."""
+    (tmp_path / "shop_settings.py").write_text(settings)
+    run = subprocess.run(
+        [sys.executable, "-m", "tocsin", "check", "--django", module, "--no-connect"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.returncode == code
+    assert text in run.stdout + run.stderr
+    assert not (tmp_path / "shop.log").exists(), "no other handler is built"
 
 
 def test_a_look_up_takes_no_longer_than_the_time_out(project: Project) -> None:
