@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tocsin.cli.sources import Source
     from tocsin.pipeline.assembly import Parts
 
+_DEPTH = 50
 _KEY = re.compile(r"([A-Za-z_]\w*(?:\.\w+|\[\d+\])*): ")
 # Options that would have an effect on this process, or on others.
 _HARMLESS: dict[str, object] = {"store": "memory:", "uncaught": False, "integrations": False}
@@ -250,10 +251,12 @@ def _logging_lock() -> Generator[None]:
         yield
 
 
-def _copy(value: Any) -> Any:
+def _copy(value: Any, depth: int = 0) -> Any:
     """Return a copy of nested mappings and lists: building a handler changes its entry."""
+    if depth > _DEPTH:
+        raise ConfigError(f"the configuration has more than {_DEPTH} levels, or contains itself")
     if isinstance(value, Mapping):
-        return {key: _copy(value[key]) for key in value}
+        return {key: _copy(value[key], depth + 1) for key in value}
     if type(value) in {list, tuple}:
-        return type(value)(_copy(item) for item in value)
+        return type(value)(_copy(item, depth + 1) for item in value)
     return value
