@@ -17,8 +17,10 @@ from __future__ import annotations
 import contextlib
 import email
 import email.policy
+import gc
 import gzip
 import http.server
+import importlib
 import inspect
 import json
 import logging.config
@@ -27,6 +29,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -90,6 +93,7 @@ class Moved:
     @contextlib.contextmanager
     def watching(self, *, ours: bool) -> Generator[None]:
         """Note what is sent in the block; after a block of the other library, compare."""
+        gc.collect()  # `dictConfig` flushes every handler that is still there, also a closed one
         count = len(self.server.messages)
         yield
         sent = self.server.messages[count:]
@@ -125,6 +129,9 @@ def _way(sent: ReceivedMessage, mail: EmailMessage) -> object:
 @pytest.fixture(scope="module")
 def moved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moved]:
     """Be smtp.example.com, whose certificate this machine trusts, and no other machine."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # it leaves two files of its own open
+        importlib.import_module("mailinglogger")
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(context)
