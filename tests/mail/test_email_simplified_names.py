@@ -411,7 +411,15 @@ def text_of_html(library: Any) -> object:
 # Email handlers
 
 
-@same("EmailHandler", "EmailHandler.send", "EmailHandler.send(messages)", "EmailHandler.from_config", "EmailHandler.from_config(config)", "EmailHandler.send_async", "EmailHandler.send_async(messages)")
+@same(
+    "EmailHandler",
+    "EmailHandler.send",
+    "EmailHandler.send(messages)",
+    "EmailHandler.from_config",
+    "EmailHandler.from_config(config)",
+    "EmailHandler.send_async",
+    "EmailHandler.send_async(messages)",
+)
 def subclassed(library: Any) -> object:
     class Own(library.EmailHandler):  # type: ignore[misc,name-defined] # either package's
         def __init__(self) -> None:
