@@ -22,6 +22,7 @@ import gzip
 import http.server
 import importlib
 import inspect
+import itertools
 import json
 import logging.config
 import os
@@ -40,7 +41,6 @@ from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.markdown.lexers import FencedCodeBlockLexer
 from sybil.parsers.myst import PythonCodeBlockParser
 
-from tests.docs.snippets import ROOT, free_port, fresh_logging, only_loopback
 from tocsin.testing import ScriptedSMTPServer
 
 if TYPE_CHECKING:
@@ -48,7 +48,11 @@ if TYPE_CHECKING:
     from email.message import EmailMessage
     from pathlib import Path
 
+    from snippets import ROOT, free_port, fresh_logging, only_loopback
+
     from tocsin.testing import ReceivedMessage
+else:  # pytest knows this module by the name that conftest.py gives it
+    from tests.docs.snippets import ROOT, free_port, fresh_logging, only_loopback
 
 PORT = free_port()
 SENTRY_PORT = free_port()
@@ -169,7 +173,7 @@ def run_python(example: Example) -> None:
     elif "sentry_sdk.init" in example.parsed:
         example.namespace["moved"].events = events_of(example.parsed)
     elif example.path.endswith("moving-django.md"):
-        settings = example.namespace.setdefault("settings", []) + [example.parsed]
+        settings = [*example.namespace.get("settings", []), example.parsed]
         with _watching(example):
             answer_a_request("\n".join(settings), example.namespace["moved"].folder)
         example.namespace["settings"] = settings
@@ -285,7 +289,7 @@ def events_of(program: str) -> list[dict[str, Any]]:
 def _events(envelope: bytes) -> Iterator[dict[str, Any]]:
     """Yield the events of an envelope: lines of JSON, in which a header precedes each item."""
     lines = envelope.splitlines()[1:]
-    for head, item in zip(lines, lines[1:], strict=False):
+    for head, item in itertools.pairwise(lines):
         with contextlib.suppress(ValueError):
             if json.loads(head).get("type") == "event":
                 yield json.loads(item)

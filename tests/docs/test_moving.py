@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import logging.handlers
 import re
 import warnings
+from logging import handlers  # noqa: TID251 - they are what people come from
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import sentry_sdk.integrations.logging
 from django.utils.log import AdminEmailHandler
-from redmail import EmailHandler, EmailSender, MultiEmailHandler
+from redmail.email.sender import EmailSender
+from redmail.log import EmailHandler, MultiEmailHandler
 
 import tocsin
 
@@ -28,8 +29,8 @@ with warnings.catch_warnings():
     mailinglogger: Any = importlib.import_module("mailinglogger")
 
 OPTIONS: dict[str, tuple[Callable[..., Any], ...]] = {
-    "moving-smtphandler.md": (logging.handlers.SMTPHandler,),
-    "moving-memoryhandler.md": (logging.handlers.MemoryHandler,),
+    "moving-smtphandler.md": (handlers.SMTPHandler,),
+    "moving-memoryhandler.md": (handlers.MemoryHandler,),
     "moving-django.md": (AdminEmailHandler,),
     "moving-redmail.md": (
         EmailHandler,

@@ -72,7 +72,7 @@ def keys() -> Iterator[str]:
         if not isinstance(value, type):
             yield from (f"{name}({parameter})" for parameter in parameters(value))
             continue
-        if value.__init__ is not object.__init__:
+        if "__init__" in vars(value):
             yield from (f"{name}({parameter})" for parameter in parameters(value))
         for attribute in {*public(value), *vars(EXAMPLES.get(name, value))}:
             if attribute.startswith("_"):
@@ -126,7 +126,7 @@ def outcome(case: Case, library: Any) -> object:
 def parts(mime: EmailMessage) -> list[tuple[str, bytes, str | None]]:
     """Return type, content and file name of each part that has content."""
     return [
-        (part.get_content_type(), bytes(part.get_payload(decode=True)), part.get_filename())  # type: ignore[arg-type]
+        (part.get_content_type(), bytes(part.get_payload(decode=True)), part.get_filename())
         for part in mime.walk()
         if not part.is_multipart()
     ]
@@ -421,7 +421,7 @@ def text_of_html(library: Any) -> object:
     "EmailHandler.send_async(messages)",
 )
 def subclassed(library: Any) -> object:
-    class Own(library.EmailHandler):  # type: ignore[misc,name-defined] # either package's
+    class Own(library.EmailHandler):  # type: ignore[misc] # either package's
         def __init__(self) -> None:
             self.sent: list[Any] = []
 
@@ -445,7 +445,7 @@ def not_abstract(library: Any) -> object:
 
 @different("EmailHandler.send_async()")
 def only_messages(library: Any) -> object:
-    class Own(library.EmailHandler):  # type: ignore[misc,name-defined] # either package's
+    class Own(library.EmailHandler):  # type: ignore[misc] # either package's
         @classmethod
         def from_config(cls, config: dict[str, Any]) -> Any:
             return cls()
