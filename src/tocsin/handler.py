@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Never
 
 from typing_extensions import override
 
-from tocsin import config, levels, options
+from tocsin import config, levels, options, switches
 from tocsin.alerts.policy import Urgency
 from tocsin.forks import holds_logging_lock
 from tocsin.pipeline.emitter import Emitter
@@ -108,11 +108,13 @@ class AlertHandler(Emitter):
         **unknown: Never,
     ) -> None:
         options.reject_unknown("", unknown, _KNOWN)
-        self._enabled = options.boolean("enabled", enabled)
+        self._enabled, collector = switches.read(enabled=options.boolean("enabled", enabled))
         self._uncaught: ExceptHook | None = None
         watch = options.boolean("uncaught", uncaught) and self._enabled
         if not self._enabled:
             email, store = {"handler": "test", "default_from": "disabled@localhost"}, "memory:"
+        elif collector is not None:
+            email = collector.email(email)
         parts = config.build_parts(
             email=email,
             app=app,
@@ -139,7 +141,11 @@ class AlertHandler(Emitter):
         configured = holds_logging_lock()
         if not configured:
             levels.check_level(level, self._alert_level, self._context)
-        self._engine = Engine(parts, store, config.build_store)
+        self._engine = (
+            Engine(parts, store, config.build_store)
+            if collector is None
+            else collector.engine(parts, store)
+        )
         if name is not None or not (configured and _built_by_logging()):
             self._engine.begin(label)
         # This call registers the handler with logging. It comes late, so that a configuration that
@@ -214,6 +220,11 @@ class AlertHandler(Emitter):
         """
         self._engine.hurry(Urgency.ALL, timeout)
         return self._engine.nothing_left
+
+    @property
+    def email(self) -> EmailHandler:
+        """The email handler; with `email: {handler: test}`, it has an `outbox`."""
+        return self._engine.parts.email
 
     @property
     def stats(self) -> Stats:
