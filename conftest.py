@@ -1,6 +1,11 @@
 """Load what runs the snippets of README.md, CONTRIBUTING.md and docs/."""
 
+import os
+
 import pytest
+
+# The handlers of these tests send, to servers of their own, also where Tocsin's plugin is installed.
+os.environ["TOCSIN_ENABLED"] = "1"
 
 pytest_plugins = ("tests.docs.snippets",)
 
