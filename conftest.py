@@ -4,10 +4,10 @@ import os
 
 import pytest
 
-# The handlers of these tests send, to servers of their own, also where Tocsin's plugin is installed.
+# The handlers of these tests send, to servers of their own, although Tocsin's plugin is installed.
 os.environ["TOCSIN_ENABLED"] = "1"
 
-pytest_plugins = ("tests.docs.snippets",)
+pytest_plugins = ("tests.docs.snippets", "pytester")
 
 
 @pytest.fixture(autouse=True)

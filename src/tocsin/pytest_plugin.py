@@ -63,10 +63,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini(_MARK, _INI, type="bool", default=False)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
-    """Begin before the first conftest.py is loaded: it may import the program."""
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
+    """Begin before a conftest.py, or another plugin such as pytest-django, loads the program."""
     _begin(early_config)
+    yield
 
 
 def pytest_configure(config: pytest.Config) -> None:

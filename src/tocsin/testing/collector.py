@@ -44,7 +44,8 @@ class Collector:
         self._groups: dict[tuple[str, str], Group] = {}  # by handler's name and fingerprint
         self._used: dict[EngineByHand, None] = {}  # the handlers that have got records
         self._outboxes: weakref.WeakSet[TestEmailHandler] = weakref.WeakSet()
-        self._lock = threading.RLock()
+        self._lock = threading.RLock()  # held while a test lets rounds run
+        self._adding = threading.Lock()  # a round of another thread may add while a test waits
 
     # For handlers
 
@@ -76,7 +77,7 @@ class Collector:
     def keep_group(self, name: str, group: Group) -> None:
         """Add events of the handler of that name to a group."""
         key = name, group.fingerprint
-        with self._lock:
+        with self._adding:
             known = self._groups.get(key)
             self._groups[key] = group if known is None else merge(known, group)
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tocsin.handler import AlertHandler
 from tocsin.mail.outbox import TestEmailHandler
 
 if TYPE_CHECKING:
-    from tocsin.mail.base import AnyMessage
+    from tocsin.mail.message import Message
 
 
-def outbox(handler: str) -> list[AnyMessage]:
+def outbox(handler: str) -> list[Message]:
     """Return the mails of an alert handler whose option `email` is `{handler: test}`.
 
     New groups are sent before, as by `AlertHandler.flush`. The list is the outbox itself: clear it
@@ -37,7 +37,7 @@ def outbox(handler: str) -> list[AnyMessage]:
             "configure email: {handler: test}"
         )
     found.flush()
-    return found.email.outbox
+    return cast("list[Message]", found.email.outbox)
 
 
 def _named() -> dict[str, AlertHandler]:
