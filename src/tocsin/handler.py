@@ -223,7 +223,7 @@ class AlertHandler(Emitter):
 
     @property
     def email(self) -> EmailHandler:
-        """The email handler; with `email: {handler: test}`, it has an `outbox`."""
+        """The email handler that sends the mails; a `TestEmailHandler` has an `outbox`."""
         return self._engine.parts.email
 
     @property

@@ -106,7 +106,23 @@ def test_it_works_with_xdist(suite: Suite) -> None:
     assert not suite.server.connections
 
 
+COROUTINES = """
+    import asyncio
+    import inspect
+    import pytest
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pyfunc_call(pyfuncitem):
+        if inspect.iscoroutinefunction(pyfuncitem.obj):
+            wanted = pyfuncitem._fixtureinfo.argnames
+            asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in wanted}))
+            return True
+"""
+
+
 def test_it_works_with_unittest_caplog_and_coroutines(suite: Suite) -> None:
+    """The tests of coroutines run as plugins such as pytest-asyncio run them."""
+    suite.write("conftest", COROUTINES)
     result = suite.run(
         test="""
         import asyncio
@@ -133,7 +149,6 @@ def test_it_works_with_unittest_caplog_and_coroutines(suite: Suite) -> None:
             assert [record.levelname for record in caplog.records] == ["ERROR"]
             assert [group.level for group in alerts.groups] == ["ERROR"]
 
-        @pytest.mark.anyio
         async def test_coroutine(alerts):
             async def task():
                 shop.charge(1)
@@ -141,12 +156,7 @@ def test_it_works_with_unittest_caplog_and_coroutines(suite: Suite) -> None:
             await asyncio.gather(task(), task(), asyncio.to_thread(shop.charge, 2))
             assert alerts.mails[0].subject.startswith("[3x, 1 new]")
             assert not [one for one in threading.enumerate() if one.name.startswith("tocsin")]
-
-        @pytest.fixture
-        def anyio_backend():
-            return "asyncio"
-        """,
-        plugins=("anyio",),
+        """
     )
     result.assert_outcomes(passed=4)
 
