@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import os
 import threading
 import time
 from dataclasses import replace
@@ -17,7 +16,6 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from typing_extensions import override
 
 from tocsin.alerts.policy import Urgency
-from tocsin.pipeline import leftovers
 from tocsin.pipeline.assembly import assemble_round
 from tocsin.pipeline.engine import Engine
 from tocsin.pipeline.intake import Intake
@@ -96,10 +94,7 @@ class EngineByHand(Engine):
             super().hurry(urgency, timeout)
 
     @override
-    def _begin(self, store: Store | None = None) -> None:
-        left = None if store is not None or not self._name else leftovers.take(self._place)
-        self._inherited = left is not None
-        store = store or left or self._open_store("memory:", self._scope)
+    def _assemble(self, store: Store) -> Worker:
         clock = self._keeper.clock
         round_ = assemble_round(
             replace(self.parts, email=self._keeper.tee(self.parts.email, self._name)),
@@ -111,13 +106,12 @@ class EngineByHand(Engine):
             thread=_SameThread(),
             make_intake=functools.partial(_ShiftedIntake, lambda: clock.offset),
         )
-        self.worker = self._hands = WorkerByHand(
+        self._hands = WorkerByHand(
             round_,
             exit_timeout=self.parts.exit_timeout,
             note=lambda: self._keeper.note(self),
         )
-        self.thread, self.intake = self.worker.thread, round_.intake
-        self.process = os.getpid()
+        return self._hands
 
 
 class WorkerByHand(Worker):
