@@ -200,6 +200,20 @@ def test_clear_forgets_everything_but_the_clock(found: Alerts) -> None:
     assert reasons(found) == ["new"], "the group is new again"
 
 
+def test_clear_forgets_the_records_before_an_error(
+    found: Alerts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LOG, "level", logging.DEBUG)
+    attach(context=5, level="DEBUG")
+    LOG.info("of the test before")
+    found.clear()
+    LOG.info("of this test")
+    LOG.error("boom")
+    (mail,) = found.mails
+    assert "of this test" in (mail.text or "")
+    assert "of the test before" not in (mail.text or "")
+
+
 def test_a_new_configuration_loses_nothing_and_repeats_nothing(found: Alerts) -> None:
     options = {"class": "tocsin.AlertHandler", **ADDRESSES}
     configuration = {

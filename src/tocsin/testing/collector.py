@@ -43,6 +43,7 @@ class Collector:
         self.mails: list[tuple[str, AnyMessage]] = []
         self._groups: dict[tuple[str, str], Group] = {}  # by handler's name and fingerprint
         self._used: dict[EngineByHand, None] = {}  # the handlers that have got records
+        self._engines: weakref.WeakSet[EngineByHand] = weakref.WeakSet()
         self._outboxes: weakref.WeakSet[TestEmailHandler] = weakref.WeakSet()
         self._lock = threading.RLock()  # held while a test lets rounds run
         self._adding = threading.Lock()  # a round of another thread may add while a test waits
@@ -60,7 +61,9 @@ class Collector:
         """Return the engine of a handler; it doesn't open the store that the option names."""
         if not callable(store):
             config.store_file(store)
-        return EngineByHand(parts, self)
+        engine = EngineByHand(parts, self)
+        self._engines.add(engine)
+        return engine
 
     def open_store(self, scope: str) -> MemoryStore:
         """Return the store of a handler; the last part of the scope is the handler's name."""
@@ -123,6 +126,9 @@ class Collector:
             used, self._used = self._used, {}
             for engine in used:
                 engine.restart()
+            for engine in list(self._engines):
+                if engine.parts.context is not None:
+                    engine.parts.context.clear()
             self._groups.clear()
             self.mails.clear()
             for email in list(self._outboxes):
