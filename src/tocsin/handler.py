@@ -69,7 +69,8 @@ class AlertHandler(Emitter):
             `.eml` files.
         give_up_after: seconds after which an unsent alert is given up, and written to `fallback`.
         uncaught: whether uncaught exceptions, of the program and of its threads, are alerts.
-        enabled: `False`: records are ignored, no mail is sent, and secrets may be missing.
+        enabled: `False`: records are ignored, no mail is sent, and secrets may be missing; as for
+            all handlers with `TOCSIN_ENABLED=0` in the environment.
         exit_timeout: seconds that `flush`, `close` and the end of the program wait for a mail.
         level: records below this level are ignored.
         name: the handler's name; `dictConfig` sets it.
