@@ -7,7 +7,7 @@ import pytest
 # The handlers of these tests send, to servers of their own, although Tocsin's plugin is installed.
 os.environ["TOCSIN_ENABLED"] = "1"
 
-pytest_plugins = ("tests.docs.snippets", "pytester")
+pytest_plugins = ("tests.docs.snippets", "tests.docs.moving", "pytester")
 
 
 @pytest.fixture(autouse=True)

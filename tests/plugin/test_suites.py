@@ -155,7 +155,8 @@ def test_it_works_with_unittest_caplog_and_coroutines(suite: Suite) -> None:
 
             await asyncio.gather(task(), task(), asyncio.to_thread(shop.charge, 2))
             assert alerts.mails[0].subject.startswith("[3x, 1 new]")
-            assert not [one for one in threading.enumerate() if one.name.startswith("tocsin")]
+            names = {one.name for one in threading.enumerate()}
+            assert names.isdisjoint({"tocsin-worker", "tocsin-sender"})
         """
     )
     result.assert_outcomes(passed=4)
