@@ -8,7 +8,6 @@ there is a handler that does nothing: each configuration closes it.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import sys
 import threading
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from tocsin.events.frames import is_library
-from tocsin.forks import holds_logging_lock, logging_lock, on_fork, start_thread
+from tocsin.forks import guard_forks, holds_logging_lock, logging_lock, on_fork, start_thread
 from tocsin.pipeline import exits
 
 if TYPE_CHECKING:
@@ -189,10 +188,9 @@ def settle_soon(*, patient: bool = False) -> None:
         patient: whether to look again, for a second at most, until each handler is on a logger.
     """
     if not (_watch.pending or exits.began()):
-        _watch.pending = True
-        with contextlib.suppress(RuntimeError):  # the interpreter is ending
-            work = _settle_patiently if patient else settle
-            start_thread(threading.Thread(target=work, name="tocsin-arrival", daemon=True))
+        work = _settle_patiently if patient else settle
+        thread = threading.Thread(target=work, name="tocsin-arrival", daemon=True)
+        _watch.start(thread, brief=not patient)
 
 
 def _settle_patiently() -> None:
@@ -204,7 +202,7 @@ def _settle_patiently() -> None:
 
 
 class _Watch:
-    """Notice configurations of logging.
+    """Notice configurations of logging. A fork waits for the thread that looks at the loggers.
 
     Attributes:
         pending: whether a thread is about to look at the loggers.
@@ -212,8 +210,35 @@ class _Watch:
 
     def __init__(self) -> None:
         self.pending: bool = False
+        self._thread: threading.Thread | None = None
         self._canary: logging.Handler | None = None
+        guard_forks(self)
         on_fork(self._in_child)
+
+    def start(self, thread: threading.Thread, *, brief: bool) -> None:
+        """Start a thread that looks at the loggers.
+
+        Args:
+            thread: the thread.
+            brief: whether it ends after the first look.
+        """
+        self.pending, self._thread = True, thread if brief else None
+        try:
+            start_thread(thread)
+        except RuntimeError:  # the interpreter is ending
+            self.pending = False
+
+    @property
+    def delays_fork(self) -> bool:
+        """Whether the thread is about to look, or to end."""
+        thread = self._thread
+        return self.pending or (
+            thread is not None and thread is not threading.current_thread() and thread.is_alive()
+        )
+
+    def begin_in_child(self) -> None:
+        """Forget the parent's thread."""
+        self._thread = None
 
     def renew(self) -> None:
         """Notice the next configuration. The calling thread has the lock of logging."""
