@@ -174,12 +174,17 @@ class Guest:
 
 def settle() -> None:
     """Add all handlers where they are missing."""
-    guests = list(_guests)
-    for guest in guests:
+    connected = list(_guests)
+    for guest in connected:
         guest.connect()
     with logging_lock():
         _watch.renew()
+        # Another configuration may have made a handler while this thread waited for the lock.
+        guests = list(_guests)
         cut_off = [(guest, guest.settle()) for guest in guests]
+    for guest in guests:
+        if guest not in connected:
+            guest.connect()
     for guest, names in cut_off:
         guest.warn(names)
 
