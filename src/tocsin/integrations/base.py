@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, ClassVar
 
+from tocsin.integrations import carriers
+
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
@@ -20,11 +22,14 @@ class Integration:
         modules: the framework is loaded if one of these modules is.
         loggers: the loggers of the framework that log failures of the application. Where they
             are cut off from the root logger, or disabled, its handlers are added to them.
+        access: the loggers of the framework that log answers, one line each. A record of theirs
+            is no alert, whatever its level: the error that it comes from was logged before.
     """
 
     name: ClassVar[str]
     modules: ClassVar[tuple[str, ...]]
     loggers: ClassVar[tuple[str, ...]] = ()
+    access: ClassVar[tuple[str, ...]] = ()
 
     @property
     def loaded(self) -> bool:
@@ -50,6 +55,15 @@ class Integration:
             the framework logs this error a second time.
         """
         return record
+
+    def status(self, record: logging.LogRecord, error: BaseException) -> str:
+        """Return the status of the answer to the request whose error is logged; "" if unknown.
+
+        Args:
+            record: a record of one of the loggers.
+            error: its exception.
+        """
+        return "" if carriers.response_started(error.__traceback__) else "500"
 
     def origin(self, record: logging.LogRecord, *, personal_data: bool) -> Origin | None:
         """Return the request or the task in which a record was logged; None if there is none.

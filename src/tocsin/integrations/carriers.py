@@ -20,6 +20,7 @@ _MAX_FRAMES = 500
 _MAX_CODES = 10_000
 _NAMES = ("scope", "environ", "request", "self")
 _KEY = "tocsin.request"
+_NOTED = {"run_asgi": "response_started", "execute": "wrote_header"}  # by the name of a method
 # By the id of code, which is alive as long as its entry: hashing code takes 0.2 µs.
 _codes: dict[int, tuple[CodeType, str]] = {}
 _tasks: weakref.WeakKeyDictionary[Any, object] = weakref.WeakKeyDictionary()
@@ -41,12 +42,19 @@ def in_traceback(trace: TracebackType | None) -> object:
 
 
 def response_started(trace: TracebackType | None) -> bool:
-    """Return whether the answer had begun before an exception, as Starlette notes it."""
+    """Return whether the answer had begun before an exception.
+
+    Starlette notes it in a variable, uvicorn and waitress in an object that has the frame's method.
+    """
     left = _MAX_FRAMES
     while trace is not None and left:
         frame = trace.tb_frame
         if "response_started" in frame.f_code.co_cellvars:
             return bool(frame.f_locals.get("response_started"))
+        if (noted := _NOTED.get(frame.f_code.co_name)) is not None:
+            began = getattr(frame.f_locals.get("self"), noted, None)
+            if began is not None:
+                return bool(began)
         trace, left = trace.tb_next, left - 1
     return False
 

@@ -37,6 +37,9 @@ class Frameworks:
         self._adapters: dict[str, Callable[[logging.LogRecord], logging.LogRecord | None]] = {
             logger: one.adapt for one in integrations for logger in one.loggers
         }
+        for one in integrations:
+            self._adapters |= dict.fromkeys(one.access, _unless_plain)
+        self._status = {logger: one.status for one in integrations for logger in one.loggers}
         self._repeats = Repeats()
         self._last = threading.local()
 
@@ -79,9 +82,9 @@ class Frameworks:
         request = web.of_carrier(carrier or carriers.here())
         if request is None:
             return None
-        if error is not None and record.name in self._adapters:  # it reached the server
-            answered = carriers.response_started(error.__traceback__)
-            request = request._replace(status="" if answered else "500")
+        status = self._status.get(record.name)
+        if error is not None and status is not None:  # it reached the server
+            request = request._replace(status=status(record, error))
         return request.origin(personal_data=self._personal_data)
 
     def owner(self, record: logging.LogRecord) -> object:
@@ -110,3 +113,8 @@ class Frameworks:
             return True
         self._last.record = weakref.ref(record)
         return False
+
+
+def _unless_plain(record: logging.LogRecord) -> logging.LogRecord | None:
+    """Return a record of an access log only if it has an exception."""
+    return None if exception_of(record) is None else record

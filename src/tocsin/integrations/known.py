@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from tocsin import options
 from tocsin.integrations import servers
+from tocsin.integrations.django import Django
 
 if TYPE_CHECKING:
     from tocsin.integrations.base import Integration
 
 INTEGRATIONS: tuple[Integration, ...] = (
+    Django(),
     servers.Asgi(),
     servers.Uvicorn(),
     servers.Gunicorn(),

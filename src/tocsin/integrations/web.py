@@ -11,9 +11,9 @@ from tocsin.events.capture import Origin
 from tocsin.text import attempt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-_HEADERS = ("host", "user-agent", "referer", "content-type", "content-length")
+_HEADERS = ("x-forwarded-for", "host", "user-agent", "referer", "content-type", "content-length")
 _ID_HEADERS = ("x-request-id", "x-correlation-id", "traceparent")
 
 
@@ -66,7 +66,7 @@ class WebRequest(NamedTuple):
 def of_carrier(carrier: Any) -> WebRequest | None:
     """Return the request of a `scope`, an `environ`, or an object that has one of them."""
     if isinstance(carrier, dict):
-        return _of_environ(carrier) if "REQUEST_METHOD" in carrier else _of_scope(carrier)
+        return of_environ(carrier) if "REQUEST_METHOD" in carrier else _of_scope(carrier)
     for name in ("scope", "environ"):
         inner = getattr(carrier, name, None)
         if isinstance(inner, dict):
@@ -92,7 +92,7 @@ def _of_scope(scope: dict[str, Any]) -> WebRequest:
     )
 
 
-def _of_environ(environ: dict[str, Any]) -> WebRequest:
+def of_environ(environ: Mapping[str, Any]) -> WebRequest:
     """Return the request of a WSGI environ (PEP 3333, "environ Variables")."""
     path = attempt(environ.get("SCRIPT_NAME", "")) + attempt(environ.get("PATH_INFO", ""))
     rule = getattr(environ.get("werkzeug.request"), "url_rule", None)
