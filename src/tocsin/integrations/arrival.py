@@ -174,18 +174,11 @@ class Guest:
 
 def settle() -> None:
     """Add all handlers where they are missing."""
-    connected = list(_guests)
-    for guest in connected:
-        guest.connect()
     with logging_lock():
         _watch.renew()
-        # Another configuration may have made a handler while this thread waited for the lock.
-        guests = list(_guests)
-        cut_off = [(guest, guest.settle()) for guest in guests]
-    for guest in guests:
-        if guest not in connected:
-            guest.connect()
+        cut_off = [(guest, guest.settle()) for guest in list(_guests)]
     for guest, names in cut_off:
+        guest.connect()
         guest.warn(names)
 
 

@@ -27,9 +27,9 @@ class _Mark:
 
     __slots__ = ("call", "time")
 
-    def __init__(self, record: logging.LogRecord) -> None:
+    def __init__(self, record: logging.LogRecord, time: float) -> None:
         self.call: tuple[str, object] = (record.name, record.msg)
-        self.time: float = time.monotonic()
+        self.time: float = time
 
     @override
     def __reduce__(self) -> tuple[type[None], tuple[()]]:
@@ -37,14 +37,19 @@ class _Mark:
 
 
 class Repeats:
-    """Tell exceptions that a handler has counted from others."""
+    """Tell exceptions that a handler has counted from others.
 
-    def __init__(self) -> None:
+    Args:
+        ticks: returns seconds that pass steadily.
+    """
+
+    def __init__(self, ticks: Callable[[], float] = time.monotonic) -> None:
+        self._ticks = ticks
         self._name = f"__tocsin_{next(_numbers)}__"  # each handler counts for itself
 
     def note(self, record: logging.LogRecord, error: BaseException) -> None:
         """Mark the exception of a record that was counted."""
-        mark = _Mark(record)
+        mark = _Mark(record, self._ticks())
         for leaf in _leaves(error):
             _attributes(leaf)[self._name] = mark
 
@@ -56,7 +61,7 @@ class Repeats:
         """
         leaves = list(_leaves(error))
         marks = [_attributes(leaf).get(self._name) for leaf in leaves]
-        now, call = time.monotonic(), (record.name, record.msg)
+        now, call = self._ticks(), (record.name, record.msg)
         if all(
             isinstance(mark, _Mark) and mark.call != call and now - mark.time < _VALID
             for mark in marks
