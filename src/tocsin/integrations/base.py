@@ -22,6 +22,8 @@ class Integration:
         modules: the framework is loaded if one of these modules is.
         loggers: the loggers of the framework that log failures of the application. Where they
             are cut off from the root logger, or disabled, its handlers are added to them.
+        functions: the functions of the framework that log errors of the application with another
+            logger, which is the application's: the name of the function, and its module.
         access: the loggers of the framework that log answers, one line each. A record of theirs
             is no alert, whatever its level: the error that it comes from was logged before.
     """
@@ -29,12 +31,21 @@ class Integration:
     name: ClassVar[str]
     modules: ClassVar[tuple[str, ...]]
     loggers: ClassVar[tuple[str, ...]] = ()
+    functions: ClassVar[tuple[tuple[str, str], ...]] = ()
     access: ClassVar[tuple[str, ...]] = ()
 
     @property
     def loaded(self) -> bool:
         """Whether the framework is loaded."""
         return any(module in sys.modules for module in self.modules)
+
+    def has_logged(self, record: logging.LogRecord) -> bool:
+        """Return whether one of `functions` has logged a record."""
+        return any(
+            record.funcName == function
+            and record.pathname == getattr(sys.modules.get(module), "__file__", None)
+            for function, module in self.functions
+        )
 
     def connect(self, settle: Callable[[], None]) -> None:
         """Let the framework call a function whenever it has changed the handlers of loggers.

@@ -45,18 +45,17 @@ def response_started(trace: TracebackType | None) -> bool:
     """Return whether the answer had begun before an exception.
 
     Starlette notes it in a variable, uvicorn and waitress in an object that has the frame's method.
+    Starlette answers errors itself, and raises them again: so its note is the one that counts.
     """
-    left = _MAX_FRAMES
+    left, began = _MAX_FRAMES, False
     while trace is not None and left:
         frame = trace.tb_frame
         if "response_started" in frame.f_code.co_cellvars:
             return bool(frame.f_locals.get("response_started"))
         if (noted := _NOTED.get(frame.f_code.co_name)) is not None:
-            began = getattr(frame.f_locals.get("self"), noted, None)
-            if began is not None:
-                return bool(began)
+            began = began or getattr(frame.f_locals.get("self"), noted, False) is True
         trace, left = trace.tb_next, left - 1
-    return False
+    return began
 
 
 def in_stack(frame: FrameType | None) -> object:

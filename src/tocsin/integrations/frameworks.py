@@ -12,7 +12,7 @@ from tocsin.integrations.repeats import Repeats
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from tocsin.events.capture import Origin
     from tocsin.integrations.base import Integration
@@ -34,12 +34,9 @@ class Frameworks:
         self._integrations = integrations
         self._personal_data = personal_data
         self._loaded: tuple[Integration, ...] = ()
-        self._adapters: dict[str, Callable[[logging.LogRecord], logging.LogRecord | None]] = {
-            logger: one.adapt for one in integrations for logger in one.loggers
-        }
-        for one in integrations:
-            self._adapters |= dict.fromkeys(one.access, _unless_plain)
-        self._status = {logger: one.status for one in integrations for logger in one.loggers}
+        self._servers = {logger: one for one in integrations for logger in one.loggers}
+        self._functions = {name: one for one in integrations for name, _ in one.functions}
+        self._access = frozenset(logger for one in integrations for logger in one.access)
         self._repeats = Repeats()
         self._last = threading.local()
 
@@ -56,17 +53,18 @@ class Frameworks:
         Args:
             record: a record of at least the alert level.
         """
-        adapt = self._adapters.get(record.name)
-        if adapt is not None:
-            adapted = None if self._is_last(record) else adapt(record)
+        server = self._server(record)
+        if server is not None:
+            adapted = None if self._is_last(record) else server.adapt(record)
             if adapted is None:
                 return None
             record = adapted
         error = exception_of(record)
-        if error is not None:
-            if adapt is not None and self._repeats.is_repeat(record, error):
-                return None
-            self._repeats.note(record, error)
+        if error is None:
+            return None if record.name in self._access else record
+        if server is not None and self._repeats.is_repeat(record, error):
+            return None
+        self._repeats.note(record, error)
         return record
 
     def origin(self, record: logging.LogRecord) -> Origin | None:
@@ -82,9 +80,9 @@ class Frameworks:
         request = web.of_carrier(carrier or carriers.here())
         if request is None:
             return None
-        status = self._status.get(record.name)
-        if error is not None and status is not None:  # it reached the server
-            request = request._replace(status=status(record, error))
+        server = self._server(record)
+        if error is not None and server is not None:
+            request = request._replace(status=server.status(record, error))
         return request.origin(personal_data=self._personal_data)
 
     def owner(self, record: logging.LogRecord) -> object:
@@ -106,6 +104,13 @@ class Frameworks:
                 return carriers.token(carrier)
         return carriers.owner_here()
 
+    def _server(self, record: logging.LogRecord) -> Integration | None:
+        """Return the integration of the framework that has logged a record; None if none has."""
+        found = self._servers.get(record.name)
+        if found is None and (one := self._functions.get(record.funcName or "")) is not None:
+            return one if one.has_logged(record) else None
+        return found
+
     def _is_last(self, record: logging.LogRecord) -> bool:
         """Return whether the handler has just had a record, as it may be on several loggers."""
         last = getattr(self._last, "record", None)
@@ -113,8 +118,3 @@ class Frameworks:
             return True
         self._last.record = weakref.ref(record)
         return False
-
-
-def _unless_plain(record: logging.LogRecord) -> logging.LogRecord | None:
-    """Return a record of an access log only if it has an exception."""
-    return None if exception_of(record) is None else record

@@ -91,6 +91,14 @@ class Waitress(Integration):
     loggers: ClassVar[tuple[str, ...]] = ("waitress",)
 
 
+class Werkzeug(Integration):
+    """The development server of Flask. It logs a traceback as text."""
+
+    name: ClassVar[str] = "werkzeug"
+    modules: ClassVar[tuple[str, ...]] = ("werkzeug.serving",)
+    loggers: ClassVar[tuple[str, ...]] = ("werkzeug",)
+
+
 class Asgi(Integration):
     """Applications for ASGI: Starlette, FastAPI, Quart."""
 
