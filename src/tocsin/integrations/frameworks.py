@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import weakref
 from typing import TYPE_CHECKING
@@ -34,6 +35,7 @@ class Frameworks:
         self._integrations = integrations
         self._personal_data = personal_data
         self._loaded: tuple[Integration, ...] = ()
+        self._modules = 0  # how many modules were loaded at the last look
         self._servers = {logger: one for one in integrations for logger in one.loggers}
         self._functions = {name: one for one in integrations for name, _ in one.functions}
         self._access = frozenset(logger for one in integrations for logger in one.access)
@@ -92,7 +94,12 @@ class Frameworks:
             record: a record that this thread has just logged.
         """
         if not self.on:
-            return None
+            modules = len(sys.modules)
+            if modules == self._modules:
+                return None
+            self._modules = modules
+            if not self.loaded:  # it may be loaded after logging was set up
+                return None
         for one in self._loaded:
             found = one.owner(record)
             if found is not None:
