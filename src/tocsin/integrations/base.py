@@ -5,6 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, ClassVar
 
+from typing_extensions import override
+
+from tocsin.events.fields import exception_of
 from tocsin.integrations import carriers
 
 if TYPE_CHECKING:
@@ -96,3 +99,11 @@ class Integration:
     def app(self) -> str | None:
         """Return the application's name as the framework knows it; None if it does not."""
         return None
+
+
+class AccessLog(Integration):
+    """A logger of answers: its records are no alerts, unless they have an exception."""
+
+    @override
+    def adapt(self, record: logging.LogRecord) -> logging.LogRecord | None:
+        return None if exception_of(record) is None else record

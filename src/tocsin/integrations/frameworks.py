@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tocsin.events.fields import exception_of
 from tocsin.integrations import carriers, web
+from tocsin.integrations.base import AccessLog
 from tocsin.integrations.repeats import Repeats
 
 if TYPE_CHECKING:
@@ -37,9 +38,11 @@ class Frameworks:
         self._loaded: tuple[Integration, ...] = ()
         self._modules = 0  # how many modules were loaded at the last look
         self._servers = {logger: one for one in integrations for logger in one.loggers}
+        for one in integrations:
+            self._servers |= dict.fromkeys(one.access, AccessLog())
         self._functions = {name: one for one in integrations for name, _ in one.functions}
-        self._access = frozenset(logger for one in integrations for logger in one.access)
         self._repeats = Repeats()
+        self._note = self._repeats.note
         self._last = threading.local()
 
     @property
@@ -55,19 +58,20 @@ class Frameworks:
         Args:
             record: a record of at least the alert level.
         """
-        server = self._server(record)
-        if server is not None:
-            adapted = None if self._is_last(record) else server.adapt(record)
-            if adapted is None:
-                return None
-            record = adapted
-        error = exception_of(record)
-        if error is None:
-            return None if record.name in self._access else record
-        if server is not None and self._repeats.is_repeat(record, error):
-            return None
-        self._repeats.note(record, error)
-        return record
+        server = self._servers.get(record.name)
+        if server is None and record.funcName in self._functions:
+            server = self._server(record)
+        if server is None:
+            # Each record of the application needs these lines.
+            info = record.exc_info
+            if type(info) is tuple and isinstance(info[1], BaseException):
+                self._note(info[1], record.created)
+            return record
+        adapted = None if self._is_last(record) else server.adapt(record)
+        error = None if adapted is None else exception_of(adapted)
+        if adapted is None or error is None:
+            return adapted
+        return None if self._repeats.is_repeat(adapted, error) else adapted
 
     def origin(self, record: logging.LogRecord) -> Origin | None:
         """Return the request or the task in which a record was logged; None if there is none."""
@@ -114,8 +118,10 @@ class Frameworks:
     def _server(self, record: logging.LogRecord) -> Integration | None:
         """Return the integration of the framework that has logged a record; None if none has."""
         found = self._servers.get(record.name)
-        if found is None and (one := self._functions.get(record.funcName or "")) is not None:
-            return one if one.has_logged(record) else None
+        if found is None:
+            found = self._functions.get(record.funcName or "")
+            if found is not None and not found.has_logged(record):
+                return None
         return found
 
     def _is_last(self, record: logging.LogRecord) -> bool:

@@ -30,6 +30,12 @@ def pay(number: int) -> str:
     raise LookupError("no such order")
 
 
+@app.get("/fine")
+def fine() -> str:
+    log.info("all is fine")
+    return "fine"
+
+
 @app.get("/logged")
 def logged() -> str:
     try:

@@ -13,10 +13,10 @@ import alerting
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-if "LOG_CONFIG" not in os.environ:
+if "DISABLE" in os.environ:  # the default of `disable_existing_loggers`, which is True
+    logging.config.dictConfig(alerting.logging_config() | {"disable_existing_loggers": True})
+elif "LOG_CONFIG" not in os.environ:
     logging.config.dictConfig(alerting.logging_config(level="DEBUG", context=20))
-elif os.environ["LOG_CONFIG"] == "disable":  # a configuration without an alert handler, after it
-    logging.config.dictConfig({"version": 1, "incremental": False, "handlers": {}})
 log = logging.getLogger("shop")
 
 
