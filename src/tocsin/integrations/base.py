@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tocsin.events.capture import Origin
+    from tocsin.integrations.web import WebRequest
 
 
 class Integration:
@@ -80,11 +81,23 @@ class Integration:
         return "" if carriers.response_started(error.__traceback__) else "500"
 
     def origin(self, record: logging.LogRecord, *, personal_data: bool) -> Origin | None:
-        """Return the request or the task in which a record was logged; None if there is none.
+        """Return the task in which a record was logged; None if there is none.
 
         Args:
             record: the record. Its logger may be any logger.
             personal_data: whether data about a person may be told: the user, the client's address.
+        """
+        return None
+
+    def request(self, record: logging.LogRecord, *, personal_data: bool) -> WebRequest | None:
+        """Return the request in which a record was logged; None if there is none.
+
+        The requests that servers hand on are found without it. It returns what only the framework
+        knows, such as the route.
+
+        Args:
+            record: as for `origin`.
+            personal_data: as for `origin`.
         """
         return None
 

@@ -13,7 +13,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import CodeType, FrameType, TracebackType
 
 _MAX_FRAMES = 500
@@ -30,12 +30,19 @@ class _Request:
     """A token in a carrier: equal to itself alone."""
 
 
-def in_traceback(trace: TracebackType | None) -> object:
-    """Return the carrier that a frame of a traceback has, the outermost first; None without one."""
+def in_traceback(
+    trace: TracebackType | None, accept: Callable[[object], bool] = lambda _: True
+) -> Any:
+    """Return the carrier that a frame of a traceback has, the outermost first; None without one.
+
+    Args:
+        trace: the traceback.
+        accept: decides whether a carrier is one of those that are looked for.
+    """
     left = _MAX_FRAMES
     while trace is not None and left:
         found = _in_frame(trace.tb_frame)
-        if found is not None:
+        if found is not None and accept(found):
             return found
         trace, left = trace.tb_next, left - 1
     return None
@@ -58,26 +65,30 @@ def response_started(trace: TracebackType | None) -> bool:
     return began
 
 
-def in_stack(frame: FrameType | None) -> object:
+def in_stack(frame: FrameType | None, accept: Callable[[object], bool] = lambda _: True) -> Any:
     """Return the carrier that a frame or one of its callers has; None if there is none."""
     left = _MAX_FRAMES
     while frame is not None and left:
         found = _in_frame(frame)
-        if found is not None:
+        if found is not None and accept(found):
             return found
         frame, left = frame.f_back, left - 1
     return None
 
 
-def here() -> object:
+def here(accept: Callable[[object], bool] = lambda _: True) -> Any:
     """Return the carrier of the request that this thread serves now; None if there is none.
 
     A function that AnyIO runs in a thread, as FastAPI does with `def` endpoints, serves the request
     of the task that waits for it.
+
+    Args:
+        accept: as for `in_traceback`.
     """
-    found = in_stack(sys._getframe(1))  # noqa: SLF001 - the only way to the callers
+    found = in_stack(sys._getframe(1), accept)  # noqa: SLF001 - the only way to the callers
     if found is None and (task := _waiting_task()) is not None:
-        found = next(filter(None, map(_in_frame, _frames_of(task))), None)
+        carriers = filter(None, map(_in_frame, _frames_of(task)))
+        found = next(filter(accept, carriers), None)
     return found
 
 

@@ -22,8 +22,6 @@ from tocsin.text import attempt
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tocsin.events.capture import Origin
-
 _MAX_FIELDS = 100  # names of a form
 
 
@@ -56,19 +54,14 @@ class Django(Integration):
         return logging.makeLogRecord(fields | changed)
 
     @override
-    def origin(self, record: logging.LogRecord, *, personal_data: bool) -> Origin | None:
-        request, status = record.__dict__.get("request"), ""
-        used: tuple[str, ...] = ()
-        if _is_request(request):
-            status, used = attempt(record.__dict__.get("status_code", "")), ("request",)
-        else:
-            request = _of_frames(record)
-        if request is None:
-            return None
-        found = _web_request(request, personal_data=personal_data)
-        if status:
-            used += ("status_code",)
-        return found._replace(status=status).origin(personal_data=personal_data, used=used)
+    def request(self, record: logging.LogRecord, *, personal_data: bool) -> web.WebRequest | None:
+        request = record.__dict__.get("request")
+        if not _is_request(request):
+            found = _of_frames(record)
+            return None if found is None else _web_request(found, personal_data=personal_data)
+        return _web_request(request, personal_data=personal_data)._replace(
+            status=attempt(record.__dict__.get("status_code", "")), used=("request", "status_code")
+        )
 
     @override
     def app(self) -> str | None:
@@ -93,11 +86,8 @@ def _is_request(value: object) -> bool:
 def _of_frames(record: logging.LogRecord) -> Any:
     """Return the request in which a record was logged; None if there is none."""
     error = exception_of(record)
-    carrier = None if error is None else carriers.in_traceback(error.__traceback__)
-    for found in (carrier, None if _is_request(carrier) else carriers.here()):
-        if _is_request(found):
-            return found
-    return None
+    found = None if error is None else carriers.in_traceback(error.__traceback__, _is_request)
+    return found or carriers.here(_is_request)
 
 
 def _route(request: object) -> str:

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
+from tocsin.events.fields import exception_of
 from tocsin.integrations import carriers, web
 from tocsin.integrations.base import Integration
 from tocsin.text import attempt
 
 if TYPE_CHECKING:
     import logging
-
-    from tocsin.events.capture import Origin
 
 _MAX_FIELDS = 100  # names of a form
 
@@ -27,15 +26,14 @@ class Flask(Integration):
     functions: ClassVar[tuple[tuple[str, str], ...]] = (("log_exception", "flask.app"),)
 
     @override
-    def origin(self, record: logging.LogRecord, *, personal_data: bool) -> Origin | None:
-        request = _request()
+    def request(self, record: logging.LogRecord, *, personal_data: bool) -> web.WebRequest | None:
+        request = _request() or _of_frames(record)
         if request is None:
             return None
         return web.of_environ(request.environ)._replace(
-            status="500" if self.has_logged(record) else "",
             route=attempt(getattr(request.url_rule, "rule", "")),
             form=_form(request) if personal_data else (),
-        ).origin(personal_data=personal_data)
+        )
 
     @override
     def owner(self, record: logging.LogRecord) -> object:
@@ -49,6 +47,18 @@ def _request() -> Any:
     if flask is None or not flask.has_request_context():
         return None
     return flask.request._get_current_object()  # noqa: SLF001 - a documented method of werkzeug
+
+
+def _of_frames(record: logging.LogRecord) -> Any:
+    """Return the request of an exception that has left Flask; None if there is none."""
+    error = exception_of(record)
+    trace = None if error is None else error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_name == "wsgi_app":
+            request = getattr(trace.tb_frame.f_locals.get("ctx"), "request", None)
+            return request if hasattr(request, "url_rule") else None
+        trace = trace.tb_next
+    return None
 
 
 def _form(request: Any) -> tuple[str, ...]:

@@ -81,15 +81,22 @@ class Frameworks:
                 return found
         if not self.on:
             return None
-        error = exception_of(record)
-        carrier = None if error is None else carriers.in_traceback(error.__traceback__)
-        request = web.of_carrier(carrier or carriers.here())
+        request = self._request(record)
         if request is None:
             return None
-        server = self._server(record)
-        if error is not None and server is not None:
+        error, server = exception_of(record), self._server(record)
+        if error is not None and server is not None and not request.status:  # it reached the server
             request = request._replace(status=server.status(record, error))
         return request.origin(personal_data=self._personal_data)
+
+    def _request(self, record: logging.LogRecord) -> web.WebRequest | None:
+        for one in self._loaded:
+            found = one.request(record, personal_data=self._personal_data)
+            if found is not None:
+                return found
+        error = exception_of(record)
+        carrier = None if error is None else carriers.in_traceback(error.__traceback__)
+        return web.of_carrier(carrier or carriers.here())
 
     def owner(self, record: logging.LogRecord) -> object:
         """Return a value that is the same for all records of a request or task; None without one.

@@ -11,7 +11,7 @@ from tocsin.events.capture import Origin
 from tocsin.text import attempt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 _HEADERS = ("x-forwarded-for", "host", "user-agent", "referer", "content-type", "content-length")
 _ID_HEADERS = ("x-request-id", "x-correlation-id", "traceparent")
@@ -30,6 +30,7 @@ class WebRequest(NamedTuple):
         client: the client's address, or "".
         user: a number or a name of the user, or "".
         form: the names of the form's fields, if the application has read them.
+        used: the record's extra fields that need not be shown too.
     """
 
     method: str
@@ -41,13 +42,13 @@ class WebRequest(NamedTuple):
     client: str = ""
     user: str = ""
     form: tuple[str, ...] = ()
+    used: tuple[str, ...] = ()
 
-    def origin(self, *, personal_data: bool, used: Iterable[str] = ()) -> Origin:
+    def origin(self, *, personal_data: bool) -> Origin:
         """Return what an alert tells of it.
 
         Args:
             personal_data: whether data about a person may be told.
-            used: the record's extra fields that need not be shown too.
         """
         query = f"?{self.query}" if self.query else ""
         headers = dict(self.headers)
@@ -60,7 +61,7 @@ class WebRequest(NamedTuple):
         if personal_data:
             values += [("user", self.user), ("client", self.client), ("form", ", ".join(self.form))]
             values += [(name, headers.get(name, "")) for name in _HEADERS]
-        return Origin(tuple((name, value) for name, value in values if value), frozenset(used))
+        return Origin(tuple((name, value) for name, value in values if value), frozenset(self.used))
 
 
 def of_carrier(carrier: Any) -> WebRequest | None:
