@@ -117,7 +117,7 @@ def _in_frame(frame: FrameType) -> object:
 
 def _remember(code: CodeType) -> str:
     """Return the name of the local variable that may have a carrier, or ""."""
-    names = (*code.co_varnames, *code.co_freevars)
+    names = (*code.co_varnames, *code.co_cellvars, *code.co_freevars)
     found = next((name for name in _NAMES if name in names), "")
     if found == "self" and code.co_name != "run_asgi":  # of uvicorn, which keeps the scope there
         found = ""
