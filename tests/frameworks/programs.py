@@ -65,7 +65,13 @@ def get(port: int, path: str, **headers: str) -> int:
         return 0
 
 
-def fetch(port: int, path: str, form: dict[str, str] | None = None, **headers: str) -> int:
+def fetch(
+    port: int,
+    path: str,
+    *,
+    form: dict[str, str] | None = None,
+    headers: dict[str, str] | None = None,
+) -> int:
     """Return the status of the answer, which is read to its end; 0 if it does not begin.
 
     Args:
@@ -79,7 +85,7 @@ def fetch(port: int, path: str, form: dict[str, str] | None = None, **headers: s
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
     with contextlib.closing(connection):
         try:
-            connection.request("GET" if form is None else "POST", path, body, kind | headers)
+            connection.request("GET" if form is None else "POST", path, body, kind | (headers or {}))
             answer = connection.getresponse()
         except (OSError, http.client.HTTPException):
             return 0

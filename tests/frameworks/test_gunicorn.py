@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from programs import Mails, fetch, free_port, serving, wait_for
+from programs import Mails, fetch, free_port, serving
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,15 +15,13 @@ if TYPE_CHECKING:
 
 def _errors(port: int) -> None:
     assert fetch(port, "/fine") == 200
-    assert fetch(port, "/raw?token=s3cret&page=2", **{"X-Request-ID": "r-7"}) == 500
+    assert fetch(port, "/raw?token=s3cret&page=2", headers={"X-Request-ID": "r-7"}) == 500
     assert fetch(port, "/stream") == 200
 
 
 def _check(mails: Mails) -> None:
     text = mails.text
-    assert (
-        "Request: GET /raw?token=[redacted]&page=2, status 500, request id r-7" in text
-    )
+    assert "Request: GET /raw?token=[redacted]&page=2, status 500, request id r-7" in text
     assert "LookupError: no such order\r\n    in wsgi_shop.app" in text
     assert "ArithmeticError: stream broke\r\n    in wsgi_shop.app" in text
     assert "Request: GET /stream\r\n" in text, "the status of a stream that broke is not known"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 import types
-
-import pytest
+from typing import TYPE_CHECKING
 
 from tocsin.integrations.base import Integration
 from tocsin.integrations.frameworks import Frameworks
+
+if TYPE_CHECKING:
+    import pytest
 
 
 class Late(Integration):

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import importlib
 import re
+from email.utils import parseaddr
 from typing import TYPE_CHECKING, Any, Never, Self
 
 from typing_extensions import override
@@ -102,7 +103,7 @@ class DjangoEmailHandler(EmailHandler):
         todo = envelopes(messages, self.default_from)
         receipts: list[Receipt] = []
         problem: Exception | None = None
-        with contextlib.closing(_Line(self.backend, deadline)) as line:
+        with contextlib.closing(_Line(self.backend, self.default_from, deadline)) as line:
             for envelope in todo:
                 receipt, error = line.send(envelope)
                 problem = problem or error
@@ -123,7 +124,8 @@ class DjangoEmailHandler(EmailHandler):
 class _Line:
     """A connection of a backend. It is opened for the first message, and after a failure."""
 
-    def __init__(self, backend: str | None, deadline: float | None) -> None:
+    def __init__(self, backend: str | None, sender: Address, deadline: float | None) -> None:
+        self._sender = sender
         self._connection = _connection(backend, deadline)
         self._open = False
 
@@ -131,7 +133,7 @@ class _Line:
         """Send a message, and return its receipt, and the error of the backend if there was one."""
         to = envelope.recipients
         try:
-            message = django_message(envelope)
+            message = django_message(envelope, self._sender)
             if not self._open:
                 self._connection.open()
                 self._open = True
@@ -158,19 +160,20 @@ def _failed(envelope: Envelope, error: Exception) -> Receipt:
 
     Errors of the standard library's SMTP client have the replies of the server.
     """
+    one = _reply_of(error)
+    final = one.final and type(error).__name__ in _FINAL_STEPS
+    replies: Any = getattr(error, "recipients", None)
+    if not isinstance(replies, dict):
+        if one.code is None and isinstance(error, OSError):  # it may have been sent
+            return _receipt(envelope, unknown=envelope.recipients)
+        replies = {}
+    by_address = {parseaddr(name)[1]: _reply(*reply) for name, reply in replies.items()}
     refused: dict[str, Reply] = {}
     deferred: dict[str, Reply] = {}
-    replies: Any = getattr(error, "recipients", None)
-    one = _reply_of(error)
-    final = type(error).__name__ in _FINAL_STEPS and one.final
-    if one.code is None and not replies and isinstance(error, OSError):
-        return _receipt(envelope, unknown=envelope.recipients)  # it may have been sent
     for address in envelope.recipients:
-        reply = one
-        if isinstance(replies, dict) and address in replies:
-            reply = _reply(*replies[address])
-            final = reply.final
-        (refused if final else deferred)[address] = reply
+        reply = by_address.get(address)
+        gone = final if reply is None else reply.final
+        (refused if gone else deferred)[address] = reply or one
     return _receipt(envelope, refused=refused, deferred=deferred)
 
 

@@ -12,12 +12,19 @@ from tocsin.mail.message import Message
 from tocsin.mail.plaintext import html_to_text
 
 if TYPE_CHECKING:
+    from email.headerregistry import Address
+
     from tocsin.mail.attachment import Attachment
     from tocsin.mail.envelope import Envelope
 
 
-def django_message(envelope: Envelope) -> Any:
-    """Return the message of an envelope as Django's `EmailMultiAlternatives`."""
+def django_message(envelope: Envelope, default_from: Address) -> Any:
+    """Return the message of an envelope as Django's `EmailMultiAlternatives`.
+
+    Args:
+        envelope: the message, and the recipients to which it is sent now.
+        default_from: the sender of a message without one.
+    """
     given = envelope.message
     message = given if isinstance(given, Message) else Message.from_mime(given)
     headers = {name: one_line(value) for name, value in message.headers.items()}
@@ -34,7 +41,7 @@ def django_message(envelope: Envelope) -> Any:
     made = importlib.import_module("django.core.mail").EmailMultiAlternatives(
         subject=one_line(message.subject),
         body=text if text is not None else html_to_text(message.html or ""),
-        from_email=envelope.sender if message.from_addr is None else str(message.from_addr),
+        from_email=str(message.from_addr or default_from),
         to=to,
         cc=cc,
         bcc=bcc,

@@ -20,10 +20,10 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django_shop.middleware.Fussy",
 ]
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "shop.sqlite3"}}
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
 USE_TZ = True
-ADMINS = [("Ada", "ada@example.com")]
-SERVER_EMAIL = "django@example.com"
+ADMINS = [("Ada", "ada@example.com"), ("Bo", "bo@example.com")]
+SERVER_EMAIL = "Shop <django@example.com>"
 EMAIL_HOST = "127.0.0.1"
 EMAIL_PORT = int(os.environ["SMTP_PORT"])
 LOGGING = alerting.logging_config(
@@ -33,3 +33,9 @@ LOGGING = alerting.logging_config(
     enabled=not DEBUG,
     personal_data=os.environ.get("PERSONAL") == "1",
 )
+if "BESIDE" not in os.environ:
+    LOGGING["loggers"] = {"django": {"level": "INFO"}}  # without Django's `mail_admins`
+if "BACKEND" in os.environ:
+    alerts = LOGGING["handlers"]["alerts"]
+    del alerts["to"], alerts["from_addr"]
+    alerts["email"] = {"handler": "django"}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from typing import TYPE_CHECKING
 
-from django.http import HttpResponse, HttpResponseServerError, StreamingHttpResponse
-from django.urls import path
-from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.contrib.auth.models import User
+from django.http import HttpResponse, HttpResponseServerError, StreamingHttpResponse
+from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
 log = logging.getLogger("shop")
+together = threading.Barrier(2)
 
 
 def pay(request: HttpRequest, number: int) -> HttpResponse:
@@ -27,8 +29,17 @@ def pay(request: HttpRequest, number: int) -> HttpResponse:
 
 async def track(request: HttpRequest, number: int) -> HttpResponse:
     log.info("tracking order %d", number)
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.01)
     raise KeyError("no such parcel")
+
+
+def mix(request: HttpRequest, name: str) -> HttpResponse:
+    """Fail while another request is served, each with an error of its own."""
+    log.info("mixing %s", name)
+    together.wait(20)
+    if name == "tea":
+        raise BufferError("no tea")
+    raise EOFError("no milk")
 
 
 def logged(request: HttpRequest) -> HttpResponse:
@@ -39,7 +50,12 @@ def logged(request: HttpRequest) -> HttpResponse:
         raise
 
 
-def down(request: HttpRequest) -> HttpResponse:
+def told(request: HttpRequest) -> HttpResponse:
+    log.error("the order waits")
+    return HttpResponse("told")
+
+
+def down(request: HttpRequest, number: int) -> HttpResponse:
     log.info("the warehouse is down")
     return HttpResponse("down", status=503)
 
@@ -62,8 +78,14 @@ def stream(request: HttpRequest) -> StreamingHttpResponse:
 @sensitive_variables("secret")
 def login(request: HttpRequest) -> HttpResponse:
     secret = request.POST["pin"]
-    request.user = User(pk=42, username="ada")
+    if "known" in request.POST:
+        request.user = User(pk=4711, username="ada")
     raise PermissionError(f"card of {len(secret)} digits")
+
+
+@csrf_exempt
+def unread(request: HttpRequest) -> HttpResponse:
+    raise TimeoutError("the form was not read")
 
 
 def fine(request: HttpRequest) -> HttpResponse:
@@ -73,11 +95,14 @@ def fine(request: HttpRequest) -> HttpResponse:
 
 urlpatterns = [
     path("pay/<int:number>", pay),
-    path("track/<int:number>", track),
+    path("parcels/", include([path("track/<int:number>", track)])),
+    path("mix/<str:name>", mix),
     path("logged", logged),
-    path("down", down),
+    path("told", told),
+    path("down/<int:number>", down),
     path("broken", broken),
     path("stream", stream),
     path("login", login),
+    path("unread", unread),
     path("fine", fine),
 ]
