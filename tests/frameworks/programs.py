@@ -81,11 +81,15 @@ def fetch(
         headers: of the request.
     """
     body = None if form is None else urllib.parse.urlencode(form)
-    kind = {} if form is None else {"Content-Type": "application/x-www-form-urlencoded"}
+    sent = dict(headers or {})
+    if form is not None:
+        sent["Content-Type"] = "application/x-www-form-urlencoded"
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
     with contextlib.closing(connection):
         try:
-            connection.request("GET" if form is None else "POST", path, body, kind | (headers or {}))
+            connection.request(
+                "GET" if form is None else "POST", path, body, kind | (headers or {})
+            )
             answer = connection.getresponse()
         except (OSError, http.client.HTTPException):
             return 0

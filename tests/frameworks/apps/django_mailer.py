@@ -56,3 +56,4 @@ for port in sys.argv[1:]:
             ],
         }
     )
+sys.stdout.write(json.dumps(told))
