@@ -87,9 +87,7 @@ def fetch(
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
     with contextlib.closing(connection):
         try:
-            connection.request(
-                "GET" if form is None else "POST", path, body, kind | (headers or {})
-            )
+            connection.request("GET" if form is None else "POST", path, body, sent)
             answer = connection.getresponse()
         except (OSError, http.client.HTTPException):
             return 0
