@@ -22,6 +22,7 @@ from tocsin.text import attempt
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_NO_NAMES = ("conf", "config", "core", "settings")  # packages that many projects have
 _MAX_FIELDS = 100  # names of a form
 
 
@@ -67,7 +68,7 @@ class Django(Integration):
     def app(self) -> str | None:
         """Return the package of the settings: "shop" of "shop.settings.production"."""
         package, dot, _ = os.environ.get("DJANGO_SETTINGS_MODULE", "").partition(".")
-        return package if dot else None
+        return package if dot and package not in _NO_NAMES else None
 
 
 def _phrase(status: int) -> str:

@@ -35,6 +35,10 @@ LOGGING = alerting.logging_config(
 )
 if "BESIDE" not in os.environ:
     LOGGING["loggers"] = {"django": {"level": "INFO"}}  # without Django's `mail_admins`
+if "CUT_OFF" in os.environ:
+    LOGGING["loggers"]["django"]["propagate"] = False
+if "DISABLE" in os.environ:
+    LOGGING["disable_existing_loggers"] = True
 if "BACKEND" in os.environ:
     alerts = LOGGING["handlers"]["alerts"]
     del alerts["to"], alerts["from_addr"]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from django.contrib.auth.models import User
 from django.http import HttpResponse, HttpResponseServerError, StreamingHttpResponse
 from django.urls import include, path
+from django.utils.functional import SimpleLazyObject
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
@@ -78,9 +80,20 @@ def stream(request: HttpRequest) -> StreamingHttpResponse:
 @sensitive_variables("secret")
 def login(request: HttpRequest) -> HttpResponse:
     secret = request.POST["pin"]
-    if "known" in request.POST:
-        request.user = User(pk=4711, username="ada")
+    known = request.POST.get("user")
+    if known == "seen":  # as by `AuthenticationMiddleware`; `User` is not in the database
+        request.user = SimpleLazyObject(lambda: User(pk=4711, username="ada"))
+        log.info("a card of %s", request.user.username)
+    elif known == "unseen":
+        request.user = SimpleLazyObject(lambda: log.critical("the user was looked up"))
+    if known == "unseen":
+        raise ChildProcessError("no card reader")
     raise PermissionError(f"card of {len(secret)} digits")
+
+
+def slow(request: HttpRequest) -> HttpResponse:
+    time.sleep(60)
+    return HttpResponse("slow")
 
 
 @csrf_exempt
@@ -104,5 +117,6 @@ urlpatterns = [
     path("stream", stream),
     path("login", login),
     path("unread", unread),
+    path("slow", slow),
     path("fine", fine),
 ]
