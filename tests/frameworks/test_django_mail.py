@@ -132,3 +132,41 @@ def test_without_a_server(sent: Sent) -> None:
     deferred = [list(one["deferred"]) for one in told["receipts"]]
     assert deferred == [ALL, BO]
     assert "ConnectionRefusedError" in told["text"]
+
+
+WRONG = """
+from django.conf import settings
+from tocsin import ConfigError, get_handler_class
+
+for before, wrong in [
+    (None, {}),
+    ({"EMAIL_USE_TLS": True}, {"using": "alerts"}),
+    ({}, {"backend": "shop.Backend"}),
+    ({}, {"default_from": "nobody"}),
+    ({}, {"hots": "localhost"}),
+    ({}, {}),
+]:
+    if before:
+        settings.configure(EMAIL_USE_SSL=True, **before)
+    try:
+        get_handler_class("django").from_config(wrong)
+    except ConfigError as error:
+        print(error)
+"""
+
+
+def test_wrong_options_and_settings() -> None:
+    """Each is told when the handler is built, with its key."""
+    run = subprocess.run(
+        [sys.executable, "-c", WRONG], capture_output=True, text=True, timeout=60, check=True
+    )
+    both = "EMAIL_USE_TLS/EMAIL_USE_SSL are mutually exclusive, so only set one of those settings"
+    both += " to True."
+    assert [line.partition(", but")[0] for line in run.stdout.splitlines()] == [
+        "email.handler: the settings of Django can't be used: Requested setting ADMINS",
+        "email.using: the settings of Django have no MAILERS",
+        "email.backend: can't be used: No module named 'shop'",
+        f"email.backend: can't be used: {both}",
+        "email.hots: unknown option; known are backend, using, default_from",
+        f"email.backend: can't be used: {both}",
+    ]

@@ -39,7 +39,8 @@ class DjangoEmailHandler(EmailHandler):
     message, all recipients count as accepted.
 
     Args:
-        backend: the class of another backend; by default that of the settings.
+        backend: the class of another backend; by default `EMAIL_BACKEND`.
+        using: the name of an entry of the setting `MAILERS`, which Django 6.1 and later have.
         default_from: the sender of a message without `from_addr`; by default `SERVER_EMAIL`, or
             `DEFAULT_FROM_EMAIL` if only that one is set.
 
@@ -51,16 +52,20 @@ class DjangoEmailHandler(EmailHandler):
         self,
         *,
         backend: str | None = None,
+        using: str | None = None,
         default_from: str | Address | None = None,
         **unknown: Never,
     ) -> None:
         self._reject_unknown(unknown)
         self.backend: str | None = None if backend is None else options.text("backend", backend)
+        self.using: str | None = None if using is None else options.text("using", using)
         settings = _settings()
+        self._connect: Callable[[], Any] = _maker(settings, self.backend, self.using)
         try:
-            _connection(self.backend, None)
+            self._connect()
         except Exception as error:
-            raise ConfigError(f"backend: can't be used: {error}") from error
+            key = "backend" if self.using is None else "using"
+            raise ConfigError(f"{key}: can't be used: {error}") from error
         self.default_from: Address = (
             _sender(settings)
             if default_from is None
@@ -71,7 +76,7 @@ class DjangoEmailHandler(EmailHandler):
     @override
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        given = options.section("email", config, ("backend", "default_from"))
+        given = options.section("email", config, ("backend", "using", "default_from"))
         try:
             return cls(**given)
         except ConfigError as error:
@@ -90,7 +95,7 @@ class DjangoEmailHandler(EmailHandler):
 
     @override
     def prepare(self) -> None:
-        _connection(self.backend, None)
+        self._connect()
 
     @override
     def send(
@@ -103,7 +108,7 @@ class DjangoEmailHandler(EmailHandler):
         todo = envelopes(messages, self.default_from)
         receipts: list[Receipt] = []
         problem: Exception | None = None
-        with contextlib.closing(_Line(self.backend, self.default_from, deadline)) as line:
+        with contextlib.closing(_Line(self._connect, self.default_from, deadline)) as line:
             for envelope in todo:
                 receipt, error = line.send(envelope)
                 problem = problem or error
@@ -118,15 +123,17 @@ class DjangoEmailHandler(EmailHandler):
         return receipts
 
     def __repr__(self) -> str:
-        return f"<DjangoEmailHandler {self.backend or 'EMAIL_BACKEND'}>"
+        return f"<DjangoEmailHandler {self.backend or self.using or 'default'}>"
 
 
 class _Line:
     """A connection of a backend. It is opened for the first message, and after a failure."""
 
-    def __init__(self, backend: str | None, sender: Address, deadline: float | None) -> None:
+    def __init__(self, connect: Callable[[], Any], sender: Address, deadline: float | None) -> None:
         self._sender = sender
-        self._connection = _connection(backend, deadline)
+        self._connection = connection = connect()
+        if hasattr(connection, "timeout"):
+            connection.timeout = min(connection.timeout or _TIMEOUT, deadline or _TIMEOUT)
         self._open = False
 
     def send(self, envelope: Envelope) -> tuple[Receipt, Exception | None]:
@@ -203,17 +210,29 @@ def _send_error(error: Exception, receipts: list[Receipt]) -> SendError:
     return SendError(message, receipts=receipts)
 
 
-def _connection(backend: str | None, deadline: float | None) -> Any:
-    connection = importlib.import_module("django.core.mail").get_connection(backend)
-    if hasattr(connection, "timeout"):
-        connection.timeout = min(connection.timeout or _TIMEOUT, deadline or _TIMEOUT)
-    return connection
+def _maker(settings: Any, backend: str | None, using: str | None) -> Callable[[], Any]:
+    """Return a function that makes a connection of a backend.
+
+    It does not use `django.core.mail.get_connection`, which Django 6.1 has deprecated.
+    """
+    if settings.is_overridden("MAILERS"):
+        if backend is not None:
+            options.fail("backend", "can't be used with MAILERS; set using: the name of an entry")
+        return lambda: importlib.import_module("django.core.mail").mailers[using or "default"]
+    if using is not None:
+        options.fail("using", "the settings of Django have no MAILERS")
+    import_string = importlib.import_module("django.utils.module_loading").import_string
+
+    def connect() -> Any:  # the setting is read each time, as tests replace the backend
+        return import_string(backend or settings.EMAIL_BACKEND)()
+
+    return connect
 
 
 def _settings() -> Any:
     try:
         settings: Any = importlib.import_module("django.conf").settings
-        settings.EMAIL_BACKEND  # noqa: B018 - it loads the settings
+        settings.ADMINS  # noqa: B018 - it loads the settings
     except Exception as error:
         raise ConfigError(f"handler: the settings of Django can't be used: {error}") from error
     return settings
