@@ -26,7 +26,13 @@ SERVERS = {
 }
 
 
-@pytest.mark.row("Django under runserver, gunicorn and uvicorn", "django", "gunicorn", "uvicorn")
+@pytest.mark.row(
+    "Django under `runserver`, gunicorn, uvicorn, and gunicorn with uvicorn's worker",
+    "django",
+    "gunicorn",
+    "uvicorn",
+    "uvicorn-worker",
+)
 @pytest.mark.parametrize("under", SERVERS)
 def test_django(tmp_path: Path, server: ScriptedSMTPServer, mails: Mails, under: str) -> None:
     port = free_port()
@@ -75,6 +81,7 @@ def test_a_stream_that_breaks(
     port = free_port()
     command = [part.format(port=port) for part in SERVERS[under]]
     with serving(command, port, tmp_path, server, **SETTINGS):
+        assert fetch(port, "/fine") == 200
         fetch(port, "/stream")
         mails.wait_for_events(1)
     assert "OSError: stream broke\r\n    in django_shop.urls.stream.<locals>.parts" in mails.text
@@ -171,7 +178,7 @@ def test_nothing_is_sent_in_debug_mode(
     assert not mails.all
 
 
-@pytest.mark.row("Django's commands", "django")
+@pytest.mark.row("Commands of Django: `manage.py restock`", "django")
 def test_a_command_that_fails(tmp_path: Path, server: ScriptedSMTPServer, mails: Mails) -> None:
     with running(["python", "-m", "django", "restock"], tmp_path, server, **SETTINGS) as program:
         wait_for(lambda: program.process.poll() is not None, "the end of the command")
@@ -179,7 +186,7 @@ def test_a_command_that_fails(tmp_path: Path, server: ScriptedSMTPServer, mails:
     assert "InterruptedError in django_shop.management.commands.restock" in mails.all[0]["Subject"]
 
 
-@pytest.mark.row("manage.py test", "django")
+@pytest.mark.row("Tests of a Django project: `manage.py test`", "django")
 def test_the_tests_of_a_project(tmp_path: Path, server: ScriptedSMTPServer, mails: Mails) -> None:
     """Django keeps mails in its outbox, so no mail leaves."""
     command = ["python", "-m", "django", "test", "django_shop"]
@@ -190,7 +197,7 @@ def test_the_tests_of_a_project(tmp_path: Path, server: ScriptedSMTPServer, mail
     assert not mails.all
 
 
-@pytest.mark.row("Mails through Django's EMAIL_BACKEND", "django")
+@pytest.mark.row("Mails through Django's `EMAIL_BACKEND`", "django")
 def test_mails_through_the_backend_of_django(
     tmp_path: Path, server: ScriptedSMTPServer, mails: Mails
 ) -> None:

@@ -21,7 +21,9 @@ SERVERS = {
 }  # fmt: skip
 
 
-@pytest.mark.row("Flask under gunicorn, and its development server", "flask", "gunicorn")
+@pytest.mark.row(
+    "Flask under gunicorn, also with threads, and its development server", "flask", "gunicorn"
+)
 @pytest.mark.parametrize("under", SERVERS)
 def test_flask(tmp_path: Path, server: ScriptedSMTPServer, mails: Mails, under: str) -> None:
     port = free_port()

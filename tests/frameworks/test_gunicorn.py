@@ -30,7 +30,9 @@ def _check(mails: Mails) -> None:
     assert "s3cret" not in text
 
 
-@pytest.mark.row("an application for WSGI under gunicorn", "gunicorn")
+@pytest.mark.row(
+    "An application for WSGI under gunicorn, also with threads or `--preload`", "gunicorn"
+)
 @pytest.mark.parametrize("options", [[], ["--threads", "4"], ["--preload"]])
 def test_wsgi_under_gunicorn(
     tmp_path: Path, server: ScriptedSMTPServer, mails: Mails, options: list[str]
@@ -46,7 +48,7 @@ def test_wsgi_under_gunicorn(
     assert "FileNotFoundError: no price list\r\n    in wsgi_shop.app" in mails.text
 
 
-@pytest.mark.row("gunicorn ends a worker: WORKER TIMEOUT", "gunicorn", "flask")
+@pytest.mark.row("A worker that gunicorn ends: WORKER TIMEOUT", "gunicorn", "flask")
 @pytest.mark.parametrize("handler_in_main", [False, True])
 def test_a_worker_that_takes_too_long(
     tmp_path: Path, server: ScriptedSMTPServer, mails: Mails, handler_in_main: bool
@@ -92,7 +94,7 @@ def test_a_configuration_that_disables_existing_loggers(
         mails.wait_for_events(2)
 
 
-@pytest.mark.row("an application for WSGI under waitress", "waitress")
+@pytest.mark.row("An application for WSGI under waitress", "waitress")
 def test_wsgi_under_waitress(tmp_path: Path, server: ScriptedSMTPServer, mails: Mails) -> None:
     port = free_port()
     with serving(["python", "-m", "wsgi_shop"], port, tmp_path, server, PORT=str(port)):

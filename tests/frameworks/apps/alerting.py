@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from typing import Any
 
 
@@ -24,3 +26,12 @@ def logging_config(*, loggers: dict[str, Any] | None = None, **options: Any) -> 
         "loggers": loggers or {},
         "root": {"level": "INFO", "handlers": ["alerts"]},
     }
+
+
+def wait_for_handlers() -> None:
+    """Wait until the alert handler was added to the loggers of the server.
+
+    That takes a moment; on a machine that is busy, some requests are served in it.
+    """
+    while any(one.name == "tocsin-arrival" for one in threading.enumerate()):
+        time.sleep(0.01)

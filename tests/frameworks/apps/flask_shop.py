@@ -32,6 +32,7 @@ def pay(number: int) -> str:
 
 @app.get("/fine")
 def fine() -> str:
+    alerting.wait_for_handlers()
     log.info("all is fine")
     return "fine"
 

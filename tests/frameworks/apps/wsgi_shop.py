@@ -25,6 +25,8 @@ def app(
 ) -> Iterator[bytes]:
     path = environ["PATH_INFO"]
     log.info("a request for %s", path)
+    if path == "/fine":
+        alerting.wait_for_handlers()
     if path == "/raw":
         raise LookupError("no such order")
     if path == "/socket":

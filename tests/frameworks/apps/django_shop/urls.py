@@ -8,6 +8,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+import alerting
 from django.contrib.auth.models import User
 from django.http import HttpResponse, HttpResponseServerError, StreamingHttpResponse
 from django.urls import include, path
@@ -102,6 +103,7 @@ def unread(request: HttpRequest) -> HttpResponse:
 
 
 def fine(request: HttpRequest) -> HttpResponse:
+    alerting.wait_for_handlers()
     log.info("all is fine")
     return HttpResponse("fine")
 
