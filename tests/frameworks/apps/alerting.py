@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import threading
 import time
 from typing import Any
+
+import tocsin
 
 
 def logging_config(*, loggers: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
@@ -33,5 +35,16 @@ def wait_for_handlers() -> None:
 
     That takes a moment; on a machine that is busy, some requests are served in it.
     """
-    while any(one.name == "tocsin-arrival" for one in threading.enumerate()):
+    while not all(map(_reaches_handler, ("gunicorn.error", "uvicorn.error", "django.request"))):
         time.sleep(0.01)
+
+
+def _reaches_handler(name: str) -> bool:
+    logger: logging.Logger | None = logging.getLogger(name)
+    if logger is not None and logger.disabled:
+        return False
+    while logger is not None:
+        if any(isinstance(one, tocsin.AlertHandler) for one in logger.handlers):
+            return True
+        logger = logger.parent if logger.propagate else None
+    return False
