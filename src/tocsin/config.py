@@ -67,6 +67,9 @@ def build_parts(
         ConfigError: an option is missing or wrong.
     """
     email_handler = build_email(email)
+    to, cc, bcc = audience
+    if isinstance(to, tuple) and not to:  # it wasn't given
+        to = email_handler.recipients
     return Parts(
         email=email_handler,
         sender=Sender(
@@ -77,7 +80,7 @@ def build_parts(
             policy=build_policy(policy),
             footnote="Counts are those of one process." if in_memory else "",
         ),
-        audience=build_audience(*audience),
+        audience=build_audience(to, cc, bcc),
         templates=build_templates(templates),
         redactor=build_redactor(redact),
         version=_optional("version", version),

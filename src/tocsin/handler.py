@@ -187,6 +187,8 @@ class AlertHandler(Emitter):
         """
         self._begin(name or "")
         super().set_name(name)
+        if self._enabled and holds_logging_lock():
+            self._guest.expect()
 
     @property
     def name(self) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride]

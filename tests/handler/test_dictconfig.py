@@ -412,7 +412,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "unknown email handler": (
         {"email": {"handler": "carrier"}},
-        "email.handler: 'carrier' is unknown; known are smtp, test, or 'module:Class'",
+        "email.handler: 'carrier' is unknown; known are django, smtp, test, or 'module:Class'",
     ),
     "email handler that can't be loaded": (
         {"email": {"handler": "nowhere:X"}},

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import tocsin
+from tocsin.forks import logging_lock
 from tocsin.integrations import arrival
 
 if TYPE_CHECKING:
@@ -91,6 +92,42 @@ def test_in_each_order_a_record_comes_once(order: tuple[dict[str, Any], ...]) ->
     assert seen() == 1
     assert seen("uvicorn") == 1
     assert seen("shop") == 1
+
+
+def test_a_configuration_that_follows_at_once() -> None:
+    """Django configures logging anew each time that an application is made of it."""
+    logging.config.dictConfig(UVICORN)
+    with logging_lock():  # the thread that adds handlers has begun, and waits
+        logging.config.dictConfig(shop())
+        first = alerts()
+        logging.config.dictConfig(shop())
+        assert alerts() is not first
+    assert soon(lambda: first not in logging.getLogger("uvicorn").handlers)
+    assert seen() == 1
+
+
+def test_a_handler_has_arrived_when_its_configuration_ends() -> None:
+    """A worker serves its first request at once; its error is not lost on a busy machine."""
+    logging.config.dictConfig(UVICORN)
+    with logging_lock():  # the thread that looks at the loggers waits
+        logging.config.dictConfig(shop())
+        assert seen() == 1
+    assert soon(lambda: not _threads())
+    assert seen() == 1
+
+
+def test_a_handler_of_another_logger_than_root_leaves() -> None:
+    logging.config.dictConfig(UVICORN)
+    elsewhere = shop()
+    elsewhere["loggers"] = {"shop": elsewhere.pop("root")}
+    logging.config.dictConfig(elsewhere)
+    (handler,) = logging.getLogger("shop").handlers
+    assert soon(lambda: handler not in logging.getLogger("uvicorn").handlers)
+    handler.close()
+
+
+def _threads() -> list[threading.Thread]:
+    return [one for one in threading.enumerate() if one.name == "tocsin-arrival"]
 
 
 def test_a_handler_that_is_added_by_hand() -> None:

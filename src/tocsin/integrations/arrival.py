@@ -73,6 +73,16 @@ class Guest:
         for one in self._frameworks.loaded:
             one.connect(settle)
 
+    def expect(self) -> None:
+        """Add the handler where it will be missing, as a configuration is about to use it.
+
+        So it is there when the configuration ends, before the thread has looked. If it does not
+        come to the root logger, `settle` removes it. The calling thread has the lock of logging.
+        """
+        handler = self._handler()
+        if handler is not None and handler not in logging.root.handlers:
+            self._add(handler)
+
     def settle(self) -> list[str]:
         """Add the handler where it is missing, and return the loggers that the application cut off.
 

@@ -6,17 +6,22 @@ from typing import TYPE_CHECKING
 
 from tocsin import options
 from tocsin.integrations import servers
+from tocsin.integrations.django import Django
+from tocsin.integrations.flask import Flask
 
 if TYPE_CHECKING:
     from tocsin.integrations.base import Integration
 
 INTEGRATIONS: tuple[Integration, ...] = (
+    Django(),
+    Flask(),
     servers.Asgi(),
     servers.Uvicorn(),
     servers.Gunicorn(),
     servers.Hypercorn(),
     servers.Daphne(),
     servers.Waitress(),
+    servers.Werkzeug(),
 )
 
 
