@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # Each is a module of this package, with `HELP`, `DESCRIPTION`, `EXAMPLES`, the function
 # `add_arguments(parser)`, and the function `run(args, output)`, which returns an exit code.
-SUBCOMMANDS: tuple[str, ...] = ()
+SUBCOMMANDS: tuple[str, ...] = ("replay",)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
