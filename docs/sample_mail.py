@@ -38,6 +38,8 @@ ZONE = dt.timezone(dt.timedelta(hours=2))
 NIGHT = dt.datetime(2026, 5, 12, 2, 10, 3, 412_000, tzinfo=ZONE).timestamp()
 POLICY = Policy()
 HOSTS = (("web1", 4121), ("web2", 977), ("web3", 388))
+
+
 class Night:
     """Three processes of a shop that log to one store."""
 

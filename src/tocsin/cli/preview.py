@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import html
 import os
 import tempfile
@@ -17,6 +16,8 @@ from tocsin.cli.preview_cases import CASES, Setting, mails
 from tocsin.exceptions import TocsinError
 
 if TYPE_CHECKING:
+    import argparse
+
     from tocsin.cli.output import Output
     from tocsin.cli.preview_cases import Case
     from tocsin.mail.message import Message

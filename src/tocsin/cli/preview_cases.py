@@ -79,7 +79,8 @@ class Case(NamedTuple):
         name: its name, for arguments and files.
         title: what the mail shows.
         play: logs the records.
-        reason: the reason of the mail to show; "" for the last mail, whatever its reason is.
+        reason: the reason of the mail to show, the first such one; "" for the mail with most
+            groups.
     """
 
     name: str
@@ -125,13 +126,13 @@ class Stage:
 
     def log(self, at: float, name: str, message: str, *args: object, **extra: object) -> None:
         """Log an error, some seconds after the start."""
-        self._take(at, name, message, args, None, extra)
+        self._take(self._record(at, name, message, args), extra)
 
     def charge(self, at: float, order: int, note: str = "") -> None:
         """Let the charge of an order fail, some seconds after the start."""
         if not note:
             for early, text in ((0.3, "POST /checkout"), (0.1, "retry 3 of 3")):
-                record = self._record(at - early, "shop.checkout", text, (), logging.INFO)
+                record = self._record(at - early, "shop.checkout", text, (), level=logging.INFO)
                 self._context.note(record)
         try:
             self._code["get_response"](self._code["submit"], order)
@@ -139,7 +140,9 @@ class Stage:
             if note:
                 error.args = (f"{error}: {note}",)
             extra = {"order_id": order, "card_token": "tok_1Nv0" + "Fg2eZvKYlo2C"}
-            self._take(at, "shop.payments", "Charging order %d failed", (order,), error, extra)
+            record = self._record(at, "shop.payments", "Charging order %d failed", (order,))
+            record.exc_info = type(error), error, error.__traceback__
+            self._take(record, extra)
 
     def hand_over(self, at: float) -> None:
         """Hand over what was logged, and send what is due, some seconds after the start."""
@@ -150,23 +153,18 @@ class Stage:
         """Send all that can become due."""
         self._simulation.end()
 
-    def _take(
+    def _take(self, record: logging.LogRecord, extra: dict[str, object]) -> None:
+        record.__dict__.update(extra)
+        self._intake.add(record, None)
+
+    def _record(
         self,
         at: float,
         name: str,
         message: str,
         args: tuple[object, ...],
-        error: BaseException | None,
-        extra: dict[str, object],
-    ) -> None:
-        record = self._record(at, name, message, args, logging.ERROR)
-        if error is not None:
-            record.exc_info = type(error), error, error.__traceback__
-        record.__dict__.update(extra)
-        self._intake.add(record, None)
-
-    def _record(
-        self, at: float, name: str, message: str, args: tuple[object, ...], level: int
+        *,
+        level: int = logging.ERROR,
     ) -> logging.LogRecord:
         path = f"/srv/shop/{name.replace('.', '/')}.py"
         record = logging.LogRecord(name, level, path, 61, message, args, None, "run")
@@ -193,7 +191,8 @@ def mails(
             case.play(stage)
             stage.end()
             found = [one for one in stage.digests if case.reason in {"", one.reason}]
-            message = render(found[-1], setting.sender, setting.templates) if found else None
+            first = max(found, key=lambda one: 0 if case.reason else len(one.entries), default=None)
+            message = first and render(first, setting.sender, setting.templates)
         yield case, message
 
 
@@ -255,7 +254,9 @@ def _play_cut(stage: Stage) -> None:
     for number in range(stage.policy.shown_groups):
         name = f"shop.imports.{chr(97 + number % 26)}"
         rows = " ".join(f"row-{number}-{row}" for row in range(_LONG // 9))
-        stage.log(number / 10, name, f"Import {chr(97 + number % 26)} has failed: %s", rows, rows=rows)
+        stage.log(
+            number / 10, name, f"Import {chr(97 + number % 26)} has failed: %s", rows, rows=rows
+        )
     stage.charge(5, 1001, "x" * _LONG)
     stage.hand_over(6)
 
