@@ -141,7 +141,8 @@ class Stage:
                 error.args = (f"{error}: {note}",)
             extra = {"order_id": order, "card_token": "tok_1Nv0" + "Fg2eZvKYlo2C"}
             record = self._record(at, "shop.payments", "Charging order %d failed", (order,))
-            record.exc_info = type(error), error, error.__traceback__
+            trace = error.__traceback__ and error.__traceback__.tb_next  # without this frame
+            record.exc_info = type(error), error, trace
             self._take(record, extra)
 
     def hand_over(self, at: float) -> None:
@@ -192,8 +193,7 @@ def mails(
             stage.end()
             found = [one for one in stage.digests if case.reason in {"", one.reason}]
             first = max(found, key=lambda one: 0 if case.reason else len(one.entries), default=None)
-            message = first and render(first, setting.sender, setting.templates)
-        yield case, message
+        yield case, None if first is None else render(first, setting.sender, setting.templates)
 
 
 def _play_new(stage: Stage) -> None:
