@@ -27,9 +27,11 @@ from tocsin.stores.urls import file_of
 from tocsin.text import short
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Callable
     from email.headerregistry import Address
 
+    from tocsin.events.capture import Origin
     from tocsin.pipeline.context import Context
     from tocsin.pipeline.fallback import Fallback
     from tocsin.redact.base import Redacts
@@ -48,6 +50,7 @@ def build_parts(
     templates: object,
     redact: object,
     context: Context | None,
+    origin_of: Callable[[logging.LogRecord], Origin | None],
     app_packages: object,
     fallback: object,
     give_up_after: object,
@@ -56,9 +59,9 @@ def build_parts(
 ) -> Parts:
     """Return the parts of a handler, built from its options.
 
-    The arguments are the options of `AlertHandler`, with three exceptions: `audience` is a tuple
-    of the options `to`, `cc` and `bcc`; `context` is the buffer for context; and `in_memory`
-    says whether the store is in memory.
+    The arguments are the options of `AlertHandler`, with some exceptions: `audience` is a tuple
+    of the options `to`, `cc` and `bcc`; `context` is the buffer for context, and `origin_of`
+    returns the request or task of a record; and `in_memory` says whether the store is in memory.
 
     Raises:
         ConfigError: an option is missing or wrong.
@@ -79,6 +82,7 @@ def build_parts(
         redactor=build_redactor(redact),
         version=_optional("version", version),
         context=context,
+        origin_of=origin_of,
         own=OwnCode(options.texts("app_packages", app_packages)),
         fallback=build_fallback(fallback),
         give_up_after=options.seconds("give_up_after", give_up_after),

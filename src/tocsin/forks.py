@@ -22,6 +22,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import contextlib
     from collections.abc import Callable
     from types import TracebackType
 
@@ -126,6 +127,12 @@ def holds_logging_lock() -> bool:
     """Return whether this thread holds the lock of the logging module, as in `dictConfig`."""
     owned = getattr(_logging, "_is_owned", None)
     return owned is None or bool(owned())
+
+
+def logging_lock() -> contextlib.AbstractContextManager[Any]:
+    """Return the lock of the logging module: while a thread has it, no logger is configured."""
+    lock: contextlib.AbstractContextManager[Any] = _logging
+    return lock
 
 
 def _before() -> None:

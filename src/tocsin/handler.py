@@ -11,6 +11,9 @@ from typing_extensions import override
 from tocsin import config, levels, options
 from tocsin.alerts.policy import Urgency
 from tocsin.forks import holds_logging_lock
+from tocsin.integrations.arrival import Guest, settle_soon
+from tocsin.integrations.frameworks import Frameworks
+from tocsin.integrations.known import build_integrations
 from tocsin.pipeline.emitter import Emitter
 from tocsin.pipeline.engine import Engine
 from tocsin.pipeline.excepthook import ExceptHook
@@ -69,6 +72,10 @@ class AlertHandler(Emitter):
             `.eml` files.
         give_up_after: seconds after which an unsent alert is given up, and written to `fallback`.
         uncaught: whether uncaught exceptions, of the program and of its threads, are alerts.
+        integrations: whether frameworks that are loaded are supported: the errors that their
+            servers log arrive, with the request or the task. Or the names of the integrations.
+        personal_data: whether mails show data about a person: the user, the client's address, and
+            headers of the request.
         enabled: `False`: records are ignored, no mail is sent, and secrets may be missing.
         exit_timeout: seconds that `flush`, `close` and the end of the program wait for a mail.
         level: records below this level are ignored.
@@ -101,6 +108,8 @@ class AlertHandler(Emitter):
         fallback: str | os.PathLike[str] = "stderr",
         give_up_after: float = 24 * 3600.0,
         uncaught: bool = False,
+        integrations: bool | Iterable[str] = True,
+        personal_data: bool = False,
         enabled: bool = True,
         exit_timeout: float = 5.0,
         level: int | str = logging.ERROR,
@@ -109,6 +118,10 @@ class AlertHandler(Emitter):
     ) -> None:
         options.reject_unknown("", unknown, _KNOWN)
         self._enabled = options.boolean("enabled", enabled)
+        self._frameworks = frameworks = Frameworks(
+            build_integrations(integrations if self._enabled else False),
+            personal_data=options.boolean("personal_data", personal_data),
+        )
         self._uncaught: ExceptHook | None = None
         watch = options.boolean("uncaught", uncaught) and self._enabled
         if not self._enabled:
@@ -124,7 +137,8 @@ class AlertHandler(Emitter):
             audience=(to, cc, bcc),
             templates=templates,
             redact=redact,
-            context=levels.build_context(context, context_key),
+            context=levels.build_context(context, context_key, frameworks.owner),
+            origin_of=frameworks.origin,
             app_packages=app_packages,
             fallback=fallback,
             give_up_after=give_up_after,
@@ -151,6 +165,11 @@ class AlertHandler(Emitter):
             self._engine.resume()
         if watch:
             self._uncaught = ExceptHook(self.handle)
+        self._guest = Guest(self, frameworks, revive=self._revive, warn=self._warn_of_cut_off)
+        if self._enabled and (configured or frameworks.loaded):
+            settle_soon(patient=not configured)
+
+    _frameworks: Frameworks
 
     @override
     def set_name(self, name: str) -> None:
@@ -200,6 +219,7 @@ class AlertHandler(Emitter):
         """
         if self._uncaught is not None:
             self._uncaught.stop()
+        self._guest.close()
         self._engine.close()
         super().close()
 
@@ -216,9 +236,34 @@ class AlertHandler(Emitter):
         return self._engine.nothing_left
 
     @property
+    def integrations(self) -> dict[str, tuple[str, ...]]:
+        """The integrations whose framework is loaded, each with the loggers of the framework.
+
+        Only the loggers that the handler was added to are listed: all others reach it by
+        themselves. The handler is added a moment after a configuration.
+        """
+        added = self._guest.added
+        return {
+            one.name: tuple(sorted(name for name, by in added.items() if by == one.name))
+            for one in self._frameworks.loaded
+        }
+
+    @property
     def stats(self) -> Stats:
         """The handler's accounts now: records seen, mails sent, events lost."""
         return self._engine.stats
+
+    def _revive(self) -> None:
+        """Go on after a configuration has closed the handler, and left it on its logger."""
+        if self._uncaught is not None:
+            self._uncaught.start()
+
+    def _warn_of_cut_off(self, logger: str) -> None:
+        self._engine.warn(
+            f"cut-off {logger}",
+            f"warning: errors of the logger {logger!r} don't reach the alert handler, as its "
+            "propagate is False; add the handler to it, or a logging.NullHandler if that is meant",
+        )
 
     def __repr__(self) -> str:
         stats = self.stats
@@ -258,6 +303,8 @@ _KNOWN = (
     "fallback",
     "give_up_after",
     "uncaught",
+    "integrations",
+    "personal_data",
     "enabled",
     "exit_timeout",
     "level",

@@ -16,8 +16,8 @@ LEVELS: dict[str, tuple[str, ...]] = {
     "": tuple(
         """
         to email from_addr app environment version cc bcc reply_to policy store app_packages context
-        context_key alert_level redact templates fallback give_up_after uncaught enabled
-        exit_timeout level name
+        context_key alert_level redact templates fallback give_up_after uncaught
+        integrations personal_data enabled exit_timeout level name
         """.split()  # noqa: SIM905 - a paragraph of words reads better
     ),
     "email": tuple(

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import logging
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
 
 from tocsin import options
 from tocsin.pipeline.context import Context
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _MAX_CONTEXT = 1000
 
 
-def build_context(size: object, key: object) -> Context | None:
+def build_context(
+    size: object, key: object, owner_of: Callable[[logging.LogRecord], object]
+) -> Context | None:
     """Return the buffer for the records before an error; None if its size is 0.
 
     Raises:
@@ -25,7 +31,7 @@ def build_context(size: object, key: object) -> Context | None:
         options.fail("context_key", f"expected a ContextVar, got {options.kind(key)}{hint}")
     if key is not None and not size:
         options.fail("context_key", "has no effect without context, the number of records to keep")
-    return Context(size, key) if size else None
+    return Context(size, key, owner_of) if size else None
 
 
 def build_alert_level(value: object, context: Context | None) -> int:

@@ -290,3 +290,38 @@ def test_a_handler_that_is_not_there_is_a_wrong_argument(project: Path) -> None:
     (project / "shop.toml").write_text(TOML)
     with pytest.raises(UsageError, match="no alert handler 'file'; it has: alerts"):
         Configuration(read_source("shop.toml"), only="file")
+
+
+def test_a_file_of_yaml_without_its_package_says_what_to_install(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "shop.yaml").write_text(YAML)
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(UsageError, match=r'PyYAML: pip install "tocsin\[cli\]"'):
+        read_source("shop.yaml")
+
+
+def test_a_configuration_that_contains_itself_is_an_error(project: Path) -> None:
+    text = YAML + "extra: &extra\n  inner: *extra\n"
+    with pytest.raises(ConfigError, match="contains itself"):
+        configuration("shop.yaml", text)
+
+
+def test_keys_are_found_in_each_way_to_write_toml(project: Path) -> None:
+    text = (
+        "version = 1\n"
+        'handlers.alerts.class = "tocsin.AlertHandler"\n'
+        'handlers.alerts.to = [\n  "ann@example.com",\n]\n'
+        '[handlers."other one"]\n'
+        "class = 'tocsin.AlertHandler'  # a comment = 3\n"
+        "email = { host = \"a = b\", 'port' = 25 }\n"
+    )
+    first, second = configuration("shop.toml", text).alerts
+    assert [first.line("to"), first.line("class"), first.line("email", "port")] == [3, 2, 2]
+    assert [second.line("class"), second.line("email", "port"), second.line("to")] == [7, 8, 6]
+
+
+def test_a_list_of_handlers_in_json_has_lines(project: Path) -> None:
+    text = JSON.replace('"version"', '"people": [{"to": 1}, "}"], "version"')
+    (entry,) = configuration("shop.json", text).alerts
+    assert text.splitlines()[(entry.line("from_addr") or 0) - 1].strip().startswith('"from_addr"')

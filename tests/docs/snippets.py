@@ -20,6 +20,7 @@ import doctest
 import email
 import email.policy
 import inspect
+import io
 import json
 import logging.config
 import os
@@ -47,6 +48,7 @@ from sybil.parsers.markdown.lexers import FencedCodeBlockLexer
 from sybil.parsers.myst import PythonCodeBlockParser
 
 from tocsin import AlertHandler, SMTPEmailHandler, get_handler_class
+from tocsin.cli.main import _parser, main
 from tocsin.testing import forget_alerts
 
 if TYPE_CHECKING:
@@ -123,7 +125,7 @@ def mails() -> Iterator[Mails]:
         usual = keyring.get_keyring()
         keyring.set_keyring(PlaintextKeyring())
         keyring.set_password("smtp.gmail.com", "alerts@example.com", "abcdefghijklmnop")
-        foreign = _only_loopback(patch)
+        foreign = only_loopback(patch)
         controller.start()
         try:
             yield received
@@ -148,7 +150,7 @@ def _write_files() -> None:
     assert {path.name for path in FOLDER.iterdir()} == _FILES
 
 
-def _only_loopback(patch: pytest.MonkeyPatch) -> list[object]:
+def only_loopback(patch: pytest.MonkeyPatch) -> list[object]:
     """Let nobody look up another machine; return whom somebody tried to."""
     foreign: list[object] = []
     look_up = socket.getaddrinfo
@@ -340,6 +342,33 @@ def _export(words: list[str], example: Example) -> None:
     assert re.search(rf"password_env\W+{name}\b", example.document.text)
 
 
+def _tocsin(words: list[str], example: Example) -> None:
+    """Run the command on the page's configuration, and compare the output that follows."""
+    args = _parser().parse_args(words)
+    if not args.config.endswith(".yaml"):  # the page has no such configuration
+        return
+    (FOLDER / args.config).write_text(example.namespace["saved"][-1], encoding="utf-8")
+    printed = io.StringIO()
+    with contextlib.chdir(FOLDER), contextlib.redirect_stdout(printed):
+        main(words)
+    (FOLDER / args.config).unlink()
+    shown = re.match(r"\s*```text\n(.*?)^```", _behind(example), re.DOTALL | re.MULTILINE)
+    if shown is not None:
+        assert _comparable(printed.getvalue()) == _comparable(shown[1])
+
+
+def _behind(example: Example) -> str:
+    """Return the page's text behind a block."""
+    return str(example.document.text[example.region.end :])
+
+
+def _comparable(output: str) -> list[str]:
+    """Return the words of each line, without what differs from run to run and host to host."""
+    for pattern in (r"\b\d+ ms$", r"(?<=greeting ).*", r"(?<=ID <)[^>]*", r" +$"):
+        output = re.sub(pattern, "", output, flags=re.MULTILINE)
+    return " ".join(output.split()).split("; ")
+
+
 def _aiosmtpd(words: list[str], example: Example) -> None:
     """Start the server as the page says, on a port of its own, and look for an alert in it."""
     port = free_port()
@@ -388,6 +417,7 @@ COMMANDS: dict[str, Callable[[list[str], Example], None]] = {
     "export": _export,
     "gunicorn": _gunicorn,
     "python -m aiosmtpd": _aiosmtpd,
+    "tocsin": _tocsin,
 }
 
 
@@ -423,6 +453,7 @@ pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser(doctest_optionflags=doctest.ELLIPSIS), parse],
     path=str(ROOT),
     patterns=["README.md", "CONTRIBUTING.md", "docs/*.md"],
+    excludes=["docs/moving-*.md"],  # pairs of configurations, which tests/docs/moving.py runs
     document_types={".md": Page},
     fixtures=["mails"],
 ).pytest()

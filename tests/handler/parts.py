@@ -146,6 +146,7 @@ class Rounds:
                 own=OwnCode(),
                 version="",
                 context=None,
+                origin_of=lambda _record: None,
                 fallback=StandardError(),
                 give_up_after=24 * 3600,
                 exit_timeout=5,

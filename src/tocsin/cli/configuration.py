@@ -11,14 +11,13 @@ import logging
 import logging.config
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from tocsin.cli.output import UsageError
-from tocsin.cli.sources import read_source
+from tocsin.cli.sources import described, read_source
 from tocsin.exceptions import ConfigError
 from tocsin.handler import AlertHandler
 from tocsin.hints import LEVELS
-from tocsin.text import attempt, short
 
 if TYPE_CHECKING:
     import argparse
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from tocsin.cli.sources import Source
     from tocsin.pipeline.assembly import Parts
 
+_DEPTH = 50
 _KEY = re.compile(r"([A-Za-z_]\w*(?:\.\w+|\[\d+\])*): ")
 # Options that would have an effect on this process, or on others.
 _HARMLESS: dict[str, object] = {"store": "memory:", "uncaught": False, "integrations": False}
@@ -57,6 +57,26 @@ def read_configuration(args: argparse.Namespace) -> Configuration:
     return Configuration(read_source(args.config, django=args.django), only=args.handler)
 
 
+class EntryError(ConfigError):
+    """An option of an alert handler is wrong.
+
+    Args:
+        place: the file and the line.
+        handler: the handler's name.
+        problem: what is wrong; it begins with the key.
+        line: the line of the key; None if it is unknown.
+
+    Attributes:
+        problem: as the argument.
+        line: as the argument.
+    """
+
+    def __init__(self, place: str, handler: str, problem: str, line: int | None) -> None:
+        super().__init__(f"{place}, handler {handler}: {problem}")
+        self.problem: str = problem
+        self.line: int | None = line
+
+
 class Configuration:
     """A logging configuration with at least one alert handler.
 
@@ -81,10 +101,12 @@ class Configuration:
         self._lines = source.lines
         self.unknown: dict[str, str] = {}
         if self.data.get("version") != 1:
-            self.fail((), "version: missing; dictConfig needs version: 1", ("version",))
+            raise ConfigError(
+                f"{self.place('version')}: version: missing; dictConfig needs version: 1"
+            )
         handlers = self.data.get("handlers")
         if not isinstance(handlers, Mapping):
-            self.fail((), "handlers: expected a mapping", ("handlers",))
+            raise ConfigError(f"{self.place('handlers')}: handlers: expected a mapping")
         found = [name for name in handlers if self._is_alert_handler(str(name))]
         if only is not None and only not in found:
             known = ", ".join(map(str, found)) or "none"
@@ -108,16 +130,6 @@ class Configuration:
         line = self.line(*path)
         return self.label if line is None else f"{self.label}:{line}"
 
-    def fail(self, where: tuple[str, ...], problem: str, path: tuple[str, ...]) -> NoReturn:
-        """Raise a `ConfigError` that names the file, the line and the handler.
-
-        Args:
-            where: words that say where the key is, such as `("handler alerts",)`.
-            problem: what is wrong; it begins with the key.
-            path: the path of the key.
-        """
-        raise ConfigError(": ".join([", ".join((self.place(*path), *where)), problem]))
-
     def resolver(self) -> Resolver:
         """Return what builds this configuration's parts, on a copy of it."""
         return Resolver(_copy(self.data))
@@ -127,7 +139,7 @@ class Configuration:
             found = self.resolver().handler_class(name)
         except Exception as error:  # noqa: BLE001 - importing a module may raise anything
             cause = error.__cause__ or error
-            self.unknown[name] = short(f"{type(cause).__name__}: {attempt(cause)}", 200)
+            self.unknown[name] = described(cause)
             return False
         return isinstance(found, type) and issubclass(found, AlertHandler)
 
@@ -165,7 +177,7 @@ class AlertEntry:
             **changes: options that replace those of the configuration.
 
         Raises:
-            ConfigError: an option is wrong; the error names the file, the line and the handler.
+            EntryError: an option is wrong.
         """
         resolver = self._configuration.resolver()
         known = {**_HARMLESS, **changes}
@@ -173,13 +185,13 @@ class AlertEntry:
             return resolver.build(
                 self.name, {key: known[key] for key in known if key in LEVELS[""]}
             )
-        except Exception as error:  # noqa: BLE001 - a class of the user's may raise anything
+        except Exception as error:
             problem = self._problem(error)
             found = _KEY.match(problem)
             keys = () if found is None else re.sub(r"\[\d+\]", "", found[1]).split(".")
-            self._configuration.fail(
-                (f"handler {self.name}",), problem, ("handlers", self.name, *keys)
-            )
+            path = ("handlers", self.name, *keys)
+            place, line = self._configuration.place(*path), self._configuration.line(*path)
+            raise EntryError(place, self.name, problem, line) from error
 
     def line(self, *keys: str) -> int | None:
         """Return the line of one of the handler's keys; None if it is unknown."""
@@ -193,11 +205,7 @@ class AlertEntry:
             if isinstance(found, ConfigError):
                 return str(found)
             found = found.__cause__
-        cause = error.__cause__ or error
-        from tocsin.redact.redactor import Redactor  # noqa: PLC0415 - large and rarely used
-
-        text = Redactor().text(attempt(cause)[:2000])
-        return short(f"it can't be built: {type(cause).__name__}: {text}", 300)
+        return f"it can't be built: {described(error.__cause__ or error)}"
 
 
 class Resolver(logging.config.DictConfigurator):
@@ -243,10 +251,12 @@ def _logging_lock() -> Generator[None]:
         yield
 
 
-def _copy(value: Any) -> Any:
+def _copy(value: Any, depth: int = 0) -> Any:
     """Return a copy of nested mappings and lists: building a handler changes its entry."""
+    if depth > _DEPTH:
+        raise ConfigError(f"the configuration has more than {_DEPTH} levels, or contains itself")
     if isinstance(value, Mapping):
-        return {key: _copy(value[key]) for key in value}
+        return {key: _copy(value[key], depth + 1) for key in value}
     if type(value) in {list, tuple}:
-        return type(value)(_copy(item) for item in value)
+        return type(value)(_copy(item, depth + 1) for item in value)
     return value

@@ -58,6 +58,7 @@ class _Reading:
         }
         return {
             "version": 1,
+            "disable_existing_loggers": False,  # an argument of `fileConfig`, not in the file
             "handlers": {
                 section.removeprefix("handler_"): self._handler(section)
                 for section in self._sections("handler")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 Path = tuple[str, ...]
+_DEPTH = 20  # an alias of YAML may contain itself
 
 _JSON = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:)?|[{}\[\]]|\n')
 _TOML_TABLE = re.compile(r"\s*\[\[?\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?")
@@ -40,7 +41,7 @@ def _of_yaml(text: str) -> Iterator[tuple[Path, int]]:
     import yaml  # noqa: PLC0415 - an extra
 
     def walk(node: Any, path: Path) -> Iterator[tuple[Path, int]]:
-        if isinstance(node, yaml.MappingNode):
+        if isinstance(node, yaml.MappingNode) and len(path) < _DEPTH:
             for key, value in node.value:
                 inner = (*path, str(key.value))
                 yield inner, key.start_mark.line + 1
@@ -73,7 +74,8 @@ def _of_toml(text: str) -> Iterator[tuple[Path, int]]:
                 yield table[:length], line
         elif key := _TOML_KEY.match(content.lstrip()):
             path = (*table, *_parts(key[0][:-1]))
-            yield path, line
+            for length in range(len(table) + 1, len(path) + 1):
+                yield path[:length], line
             # The keys of an inline table are on the line of the table.
             inner = _TOML_STRING.sub('""', content.lstrip()[key.end() :])
             for nested in _TOML_KEY.finditer(inner):

@@ -10,7 +10,15 @@ from typing import Any, TextIO
 
 from tocsin.exceptions import TocsinError
 
-_COLOURS = {"ok": "32", "WARN": "33", "FAIL": "31;1", "skip": "2", "dim": "2", "bold": "1"}
+_COLOURS = {
+    "ok": "32",
+    "WARN": "33",
+    "FAIL": "31;1",
+    "skip": "2",
+    "LATER": "33",
+    "dim": "2",
+    "bold": "1",
+}
 
 
 class ExitCode(enum.IntEnum):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from tocsin.cli.lines import key_lines
 from tocsin.cli.output import UsageError
-from tocsin.exceptions import ConfigError
+from tocsin.exceptions import ConfigError, TocsinError
 from tocsin.text import attempt, short
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def _of_module(label: str, module: str, name: str) -> Mapping[str, Any]:
         try:
             value = value()
         except Exception as error:
-            raise ConfigError(f"{label}: calling it failed: {_described(error)}") from error
+            raise ConfigError(f"{label}: calling it failed: {described(error)}") from error
     if not isinstance(value, Mapping):
         kind = type(value).__name__
         raise ConfigError(
@@ -174,9 +174,9 @@ def _imported(label: str, module: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is not None and f"{module}.".startswith(f"{error.name}."):
             raise UsageError(f"{label}: there is no module {error.name!r}") from None
-        raise ConfigError(f"{label}: can't be imported: {_described(error)}") from error
+        raise ConfigError(f"{label}: can't be imported: {described(error)}") from error
     except Exception as error:
-        raise ConfigError(f"{label}: can't be imported: {_described(error)}") from error
+        raise ConfigError(f"{label}: can't be imported: {described(error)}") from error
 
 
 def _of_django(module: str) -> Mapping[str, Any]:
@@ -190,14 +190,15 @@ def _of_django(module: str) -> Mapping[str, Any]:
     try:
         found = settings.LOGGING
     except Exception as error:
-        raise ConfigError(f"{module}: can't be used: {_described(error)}") from error
+        raise ConfigError(f"{module}: can't be used: {described(error)}") from error
     if not isinstance(found, Mapping) or "handlers" not in found:
         raise ConfigError(f"{module}: LOGGING has no 'handlers'")
     return found
 
 
-def _described(error: BaseException) -> str:
-    """Return an error of the user's code as one line, without secrets."""
+def described(error: BaseException) -> str:
+    """Return an error as one line, without secrets: it may be one of the user's code."""
     from tocsin.redact.redactor import Redactor  # noqa: PLC0415 - large and rarely used
 
-    return short(f"{type(error).__name__}: {Redactor().text(attempt(error)[:2000])}", 200)
+    kind = "" if isinstance(error, TocsinError) else f"{type(error).__name__}: "
+    return short(kind + Redactor().text(attempt(error)[:2000]), 400)

@@ -19,7 +19,7 @@ from tocsin.text import MARGIN, Excerpt, attempt, short
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from tocsin.events.exceptions import CapturedException
     from tocsin.events.frames import OwnCode, Source
@@ -51,6 +51,21 @@ class CapturedRecord(NamedTuple):
     message: Excerpt
 
 
+class Origin(NamedTuple):
+    """The request or the task in which a record was logged.
+
+    Attributes:
+        values: names and values, such as "request" and "GET /"; neither cleaned nor redacted.
+        used: the record's extra fields that have nothing more to tell.
+    """
+
+    values: tuple[tuple[str, str], ...]
+    used: frozenset[str] = frozenset()
+
+
+NO_ORIGIN = Origin(())
+
+
 @dataclass(slots=True, kw_only=True)
 class Capture:
     """A captured record. Its texts are neither cleaned nor redacted.
@@ -64,6 +79,7 @@ class Capture:
         chain: the exception, followed by the related ones; empty without one.
         printed: a traceback that arrived as text, or None.
         stack: the `stack_info`, or None.
+        origin: names and values of the request or the task.
         extra: names and values of the first extra fields.
         field_count: how many extra fields the record has.
         pid: the process.
@@ -79,6 +95,7 @@ class Capture:
     chain: tuple[CapturedException, ...]
     printed: Excerpt | None
     stack: Excerpt | None
+    origin: tuple[tuple[Excerpt, Excerpt], ...]
     extra: tuple[tuple[Excerpt, Excerpt], ...]
     field_count: int
     pid: int
@@ -92,6 +109,7 @@ class Capture:
         *,
         formatter: logging.Formatter | None = None,
         note_source: Callable[[str, dict[str, Any]], object] = lambda _path, _names: None,
+        origin: Origin = NO_ORIGIN,
         context: tuple[CapturedRecord, ...] = (),
     ) -> Capture:
         """Capture a record.
@@ -101,6 +119,7 @@ class Capture:
             formatter: formats the message, without the traceback; None for the bare message.
             note_source: called with each file of a traceback and the globals of its code, so that
                 its lines can be read later: `linecache.lazycache`.
+            origin: the request or the task in which it was logged.
             context: the records before it.
         """
         error = exception_of(record)
@@ -108,7 +127,7 @@ class Capture:
         if error is None and record.exc_text:  # the record came through a socket or a queue
             printed = Excerpt.from_end(record.exc_text, traceback_text.MAX_BODY)
         stack = record.stack_info
-        extra = extra_of(record)
+        extra = [item for item in extra_of(record) if item[0] not in origin.used]
         return cls(
             time=float(record.created),
             logger=f"{record.name}"[:_MAX_FIELD],
@@ -118,7 +137,8 @@ class Capture:
             chain=() if error is None else exceptions.capture(error, note_source),
             printed=printed,
             stack=Excerpt.from_end(attempt(stack), traceback_text.MAX_BODY) if stack else None,
-            extra=_extra(extra) if extra else (),
+            origin=_pairs(origin.values),
+            extra=_pairs(extra),
             field_count=len(extra),
             pid=record.process if isinstance(record.process, int) else 0,
             thread=_thread(record),
@@ -131,7 +151,7 @@ class Capture:
         size = len(self.message.text)
         for text in (self.printed, self.stack):
             size += 0 if text is None else len(text.text)
-        for name, value in self.extra:
+        for name, value in (*self.origin, *self.extra):
             size += len(name.text) + len(value.text)
         for error in self.chain:
             size += error.size
@@ -148,6 +168,7 @@ class Capture:
             chain=tuple(first),
             printed=None,
             stack=None,
+            origin=(),
             extra=(),
             context=(),
         )
@@ -169,6 +190,7 @@ class Capture:
             message=self.message.show_start(_MAX_MESSAGE, redact.text),
             location=short(f"{shown_path(self.path)}:{self.call}", _MAX_FIELD),
             traceback=self._traceback(show, redact),
+            origin=tuple(_shown_pairs(self.origin, redact)),
             extra=self._shown_extra(redact),
             host=host,
             pid=self.pid,
@@ -198,11 +220,7 @@ class Capture:
         return lines
 
     def _shown_extra(self, redact: Redacts) -> tuple[tuple[str, str], ...]:
-        shown: list[tuple[str, str]] = []
-        for name, value in self.extra:
-            key = name.show_start(_MAX_NAME + MARGIN, redact.text)
-            text = value.show_start(_MAX_FIELD, partial(redact.field, key))
-            shown.append((short(key, _MAX_NAME), text))
+        shown = list(_shown_pairs(self.extra, redact))
         if self.field_count > len(self.extra):
             shown.append(("...", f"[cut: first {len(self.extra)} of {self.field_count} fields]"))
         return tuple(shown)
@@ -213,7 +231,16 @@ def _thread(record: logging.LogRecord) -> str:
     return (f"{record.threadName} {task}" if task else f"{record.threadName}")[:_MAX_FIELD]
 
 
-def _extra(fields: list[tuple[object, object]]) -> tuple[tuple[Excerpt, Excerpt], ...]:
+def _shown_pairs(
+    pairs: tuple[tuple[Excerpt, Excerpt], ...], redact: Redacts
+) -> Iterator[tuple[str, str]]:
+    for name, value in pairs:
+        key = name.show_start(_MAX_NAME + MARGIN, redact.text)
+        text = value.show_start(_MAX_FIELD, partial(redact.field, key))
+        yield short(key, _MAX_NAME), text
+
+
+def _pairs(fields: Sequence[tuple[object, object]]) -> tuple[tuple[Excerpt, Excerpt], ...]:
     return tuple(
         (
             Excerpt.from_start(attempt(name), _MAX_NAME),

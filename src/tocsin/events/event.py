@@ -41,6 +41,7 @@ class Event:
         pid: the process.
         thread: the thread's name, followed by the asyncio task's name if there is one.
         context: the records that the same thread or task logged before it.
+        origin: names and values of the request or the task in which it was logged.
     """
 
     time: float
@@ -52,11 +53,12 @@ class Event:
     pid: int
     thread: str
     context: tuple[ContextRecord, ...] = ()
+    origin: tuple[tuple[str, str], ...] = ()
 
     @property
     def size(self) -> int:
         """About how many characters it holds."""
         lines = sum(len(line.text) for line in self.traceback)
-        fields = sum(len(key) + len(value) for key, value in self.extra)
+        fields = sum(len(key) + len(value) for key, value in (*self.origin, *self.extra))
         context = sum(len(one.message) + len(one.logger) for one in self.context)
         return len(self.message) + lines + fields + context

@@ -24,9 +24,11 @@ from tocsin.pipeline.undelivered import Undelivered
 from tocsin.pipeline.worker import Worker
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Callable
 
     from tocsin.alerts.digest import Audience
+    from tocsin.events.capture import Origin
     from tocsin.events.frames import OwnCode
     from tocsin.mail.base import EmailHandler
     from tocsin.pipeline.context import Context
@@ -50,6 +52,7 @@ class Parts:
         own: tells the application's own frames.
         version: the application's version, or "".
         context: keeps the records before an error; None if none are kept.
+        origin_of: returns the request or the task in which a record was logged.
         fallback: takes alerts that cannot be mailed.
         give_up_after: seconds after which an alert that was not sent is given up.
         exit_timeout: seconds that the end of the process waits for a mail.
@@ -63,6 +66,7 @@ class Parts:
     own: OwnCode
     version: str
     context: Context | None
+    origin_of: Callable[[logging.LogRecord], Origin | None]
     fallback: Fallback
     give_up_after: float
     exit_timeout: float
@@ -153,4 +157,5 @@ def _intake(parts: Parts, host: str) -> Intake:
         urgent_level=parts.sender.policy.urgent_level,
         redact=parts.redactor,
         context=parts.context,
+        origin_of=parts.origin_of,
     )

@@ -20,6 +20,7 @@ from tocsin.text import MARGIN, Excerpt, attempt
 
 if TYPE_CHECKING:
     import logging
+    from collections.abc import Callable
     from contextvars import ContextVar
 
 _MAX_RINGS = 64
@@ -32,16 +33,23 @@ _UNSET = object()
 class Context:
     """Keep the last records of each owner, in a ring of limited size.
 
-    The owner of a record is the value of `key`, if this context variable is set; else the running
-    asyncio task; else the thread. If a record arrived through a queue or a socket, its owner is the
-    thread or task that logged it.
+    The owner of a record is the value of `key`, if this context variable is set; else the request
+    or task of a framework; else the running asyncio task; else the thread. If a record arrived
+    through a queue or a socket, its owner is the thread or task that logged it.
 
     Args:
         size: how many records are kept for each owner.
         key: a context variable whose value is the owner, for instance the number of a request.
+        owner_of: returns the request or task of a record; None without one.
     """
 
-    def __init__(self, size: int, key: ContextVar[Any] | None = None) -> None:
+    def __init__(
+        self,
+        size: int,
+        key: ContextVar[Any] | None = None,
+        owner_of: Callable[[logging.LogRecord], object] = lambda _record: None,
+    ) -> None:
+        self._owner_of = owner_of
         self._size = size
         self._key = key
         # A token for each thread: the number of a thread that has ended is used again.
@@ -98,6 +106,12 @@ class Context:
             value = self._key.get(_UNSET)
             if value is not _UNSET:
                 return _hashable(value)
+        try:
+            value = self._owner_of(record)
+        except Exception:  # noqa: BLE001 - an object of a framework may raise anything
+            value = None
+        if value is not None:
+            return _hashable(value)
         # Without asyncio loaded, there is no task; to import asyncio would take 60 ms.
         running = getattr(sys.modules.get("asyncio.events"), "_get_running_loop", None)
         if running is not None and running() is not None:

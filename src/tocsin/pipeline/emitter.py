@@ -6,7 +6,7 @@ import contextlib
 import logging
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from typing_extensions import override
 
@@ -21,6 +21,16 @@ if TYPE_CHECKING:
     from tocsin.pipeline.engine import Engine
 
 
+class Adapts(Protocol):
+    """The integrations of a handler."""
+
+    on: bool  # whether a framework is loaded
+
+    def adapt(self, record: logging.LogRecord) -> logging.LogRecord | None:
+        """Return a record as the application would have logged it; None if it was counted."""
+        ...
+
+
 class Emitter(logging.Handler):
     """Take records: count them, and wake the worker."""
 
@@ -28,6 +38,7 @@ class Emitter(logging.Handler):
     _enabled: bool
     _context: Context | None  # keeps the records below the alert level
     _alert_level: int
+    _frameworks: Adapts
 
     @override
     def handle(self, record: logging.LogRecord) -> bool:
@@ -58,13 +69,18 @@ class Emitter(logging.Handler):
                 if type(record.created) is not float or type(name) is not str:
                     record = plain(record, time.time())
                     name = record.name
-                if not self._enabled or (name[:6] == "tocsin" and name[6:7] in {"", "."}):
-                    return
-                if sending_here():
+                own = name[:6] == "tocsin" and name[6:7] in {"", "."}
+                if own or not self._enabled or sending_here():
                     return
                 if self._context is not None and record.levelno < self._alert_level:
                     self._context.note(record)
                     return
+                frameworks = self._frameworks
+                if frameworks.on:
+                    adapted = frameworks.adapt(record)
+                    if adapted is None:  # the server logs again what the application has logged
+                        return
+                    record = adapted
                 engine = self._engine
                 if record.process != engine.process:  # it is new; or the record is another one's
                     engine.check_process()
@@ -75,11 +91,7 @@ class Emitter(logging.Handler):
             if wake or engine.thread.current is None:
                 engine.worker.wake(urgent=wake is Wake.NOW)
         except Exception:  # noqa: BLE001 - the application comes first
-            with contextlib.suppress(Exception):  # while the interpreter ends it may raise itself
-                if sys.is_finalizing():
-                    self._engine.worker.complain_late()
-                else:
-                    self.handleError(record)
+            self._tell_failure(record)
 
     def _begin(self, name: str) -> None:
         """Begin under a name. A handler whose store cannot be opened is closed."""
@@ -91,6 +103,14 @@ class Emitter(logging.Handler):
             raise
         if begun:
             self._engine.resume()
+
+    def _tell_failure(self, record: logging.LogRecord) -> None:
+        """Tell that a record could not be taken, as an exception is handled."""
+        with contextlib.suppress(Exception):  # while the interpreter ends it may raise itself
+            if sys.is_finalizing():
+                self._engine.worker.complain_late()
+            else:
+                self.handleError(record)
 
     def _emit_plain(self, record: logging.LogRecord) -> None:
         """Take what can be kept of a record that can't be taken as it is."""

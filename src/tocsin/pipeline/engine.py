@@ -121,6 +121,11 @@ class Engine:
         else:
             self.worker.wait(asked, until)
 
+    def warn(self, kind: str, text: str) -> None:
+        """Write a warning to standard error; one of the same kind only once."""
+        self.check_process()
+        self.worker.round.complaints.tell(kind, text)
+
     def close(self) -> None:
         """Send what is unmailed, and retire; a store in memory is left to the next handler."""
         self.hurry(Urgency.EXIT)

@@ -27,11 +27,19 @@ class ExceptHook:
 
     def __init__(self, handle: Callable[[logging.LogRecord], object]) -> None:
         self._handle = weakref.WeakMethod(handle)
-        self._earlier_in_program = sys.excepthook
-        self._earlier_in_thread = threading.excepthook
+        self._installed: set[str] = set()
+        self.start()
+
+    def start(self) -> None:
+        """Install the hooks. After `stop`, this installs them again."""
         self._on = True
-        sys.excepthook = self._in_program
-        threading.excepthook = self._in_thread
+        if "program" not in self._installed:
+            self._earlier_in_program = sys.excepthook
+            sys.excepthook = self._in_program
+        if "thread" not in self._installed:
+            self._earlier_in_thread = threading.excepthook
+            threading.excepthook = self._in_thread
+        self._installed = {"program", "thread"}
 
     def stop(self) -> None:
         """Restore the earlier hooks.
@@ -42,8 +50,10 @@ class ExceptHook:
         self._on = False
         if sys.excepthook == self._in_program:
             sys.excepthook = self._earlier_in_program
+            self._installed.discard("program")
         if threading.excepthook == self._in_thread:
             threading.excepthook = self._earlier_in_thread
+            self._installed.discard("thread")
 
     def _in_program(
         self,

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tocsin.alerts.grouping import OTHER, as_other
-from tocsin.events.capture import Capture
+from tocsin.events.capture import NO_ORIGIN, Capture
 from tocsin.events.fingerprint import Fingerprints
 from tocsin.events.records import plain
 from tocsin.pipeline.slot import Describer, Slot
@@ -24,8 +24,10 @@ from tocsin.redact.base import NoSecrets
 
 if TYPE_CHECKING:
     import logging
+    from collections.abc import Callable
 
     from tocsin.alerts.grouping import Group
+    from tocsin.events.capture import Origin
     from tocsin.events.frames import OwnCode
     from tocsin.pipeline.context import Context
     from tocsin.redact.base import Redacts
@@ -55,6 +57,7 @@ class Intake:
         urgent_level: the lowest level at which a new group is handed over at once.
         redact: takes secrets out of text.
         context: the buffer for the records before an error.
+        origin_of: returns the request or the task in which a record was logged.
 
     Attributes:
         dropped: how many records could not be counted in a group.
@@ -70,10 +73,12 @@ class Intake:
         version: str = "",
         redact: Redacts | None = None,
         context: Context | None = None,
+        origin_of: Callable[[logging.LogRecord], Origin | None] = lambda _record: None,
     ) -> None:
         self._limit = limit
         self._urgent_level = urgent_level
         self._context = context
+        self._origin_of = origin_of
         self._describe = Describer(
             own=own, host=host, version=version, redact=redact or NoSecrets()
         )
@@ -138,8 +143,15 @@ class Intake:
             record,
             formatter=formatter,
             note_source=linecache.lazycache,
+            origin=self._origin(record),
             context=() if self._context is None else self._context.before(record),
         )
+
+    def _origin(self, record: logging.LogRecord) -> Origin:
+        try:
+            return self._origin_of(record) or NO_ORIGIN
+        except Exception:  # noqa: BLE001 - an object of a framework may raise anything
+            return NO_ORIGIN
 
     def _other(self, record: logging.LogRecord) -> Slot | None:
         """Return the slot of "other" if it can count a record that has no slot of its own."""

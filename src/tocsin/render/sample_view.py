@@ -51,6 +51,7 @@ class SampleView:
         message: its text; of the latest event, a note if it equals the first one's.
         location: the logging call; empty if there is a traceback.
         traceback: lines with a `kind` ("own", "library", "error", "cause", "more") and a `text`.
+        origin: the request or the task: pairs of a name and a value; its kind comes first.
         extra: pairs of a field's name and its value.
         context: the records before it: `time`, `level`, `logger`, `message` of each.
     """
@@ -61,6 +62,7 @@ class SampleView:
     message: str
     location: str
     traceback: tuple[Line, ...]
+    origin: tuple[tuple[str, str], ...]
     extra: tuple[tuple[str, str], ...]
     context: tuple[ContextView, ...]
 
@@ -104,6 +106,7 @@ def view_samples(samples: tuple[Event, ...], times: Times, room: Room) -> Iterat
             message="[the same message]" if same_message else cut(event.message, main),
             location="" if event.traceback or same_place else short(event.location, MAX_TITLE),
             traceback=_cut_traceback(_new_lines(event, first), main),
+            origin=_first_fields(event.origin, room.rest),
             extra=_first_fields(event.extra, room.rest),
             context=() if same_context else _last_context(event.context, times, room.rest),
         )
@@ -115,7 +118,7 @@ def min_size(samples: tuple[Event, ...], room: Room) -> int:
     total = 0
     for event in samples:
         lines = sum(len(line.text) for line in event.traceback)
-        fields = sum(len(name) + len(value) for name, value in event.extra)
+        fields = sum(len(name) + len(value) for name, value in (*event.origin, *event.extra))
         context = sum(len(one.message) for one in event.context)
         total += min(len(event.message), first) + min(lines, first)
         total += min(fields, rest) + min(context, rest)

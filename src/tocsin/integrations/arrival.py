@@ -1,0 +1,272 @@
+"""The arrival: handlers on the root logger are added to loggers of servers that are cut off.
+
+A server cuts its loggers off from the root logger, or replaces the root's handlers, before or after
+the application sets up logging. So the loggers are looked at after each configuration: a thread
+waits until it is over, and adds the handlers where they are missing. To notice configurations,
+there is a handler that does nothing: each configuration closes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING
+
+from typing_extensions import override
+
+from tocsin.events.frames import is_library
+from tocsin.forks import holds_logging_lock, logging_lock, on_fork
+from tocsin.pipeline import exits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tocsin.integrations.frameworks import Frameworks
+
+_TRIES = 20
+_PAUSE = 0.05  # seconds between two looks for the logger of a handler that was built by hand
+
+
+class Guest:
+    """A handler that is to be on the loggers of servers.
+
+    Args:
+        handler: the handler; it is held only while it is on the root logger.
+        frameworks: its integrations.
+        revive: called if a configuration has closed the handler and left it on the root logger.
+        warn: called once for each logger that the application itself has cut off.
+
+    Attributes:
+        added: the loggers that the handler was added to, and the integration of each.
+        closed: whether the handler was closed.
+    """
+
+    def __init__(
+        self,
+        handler: logging.Handler,
+        frameworks: Frameworks,
+        *,
+        revive: Callable[[], object],
+        warn: Callable[[str], object],
+    ) -> None:
+        self.added: dict[str, str] = {}
+        self.closed: bool = False
+        self._handler = weakref.ref(handler)
+        self._frameworks = frameworks
+        self._revive = revive
+        self._warn = warn
+        self._seen = False  # on any logger
+        self._root: list[logging.Handler] | None = None  # the root's list that had the handler
+        self._warned: set[str] = set()
+        _guests.add(self)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the handler was on no logger so far."""
+        return not self._seen and self._handler() is not None
+
+    def connect(self) -> None:
+        """Let loaded frameworks tell when they have changed the handlers of loggers."""
+        for one in self._frameworks.loaded:
+            one.connect(settle)
+
+    def settle(self) -> list[str]:
+        """Add the handler where it is missing, and return the loggers that the application cut off.
+
+        The calling thread has the lock of logging.
+        """
+        handler, root = self._handler(), logging.root
+        if handler is None:
+            return []
+        if handler not in root.handlers and self._was_replaced():
+            root.addHandler(handler)
+        if handler not in root.handlers:
+            self.leave()
+            self._seen = self._seen or any(handler in one.handlers for one in _loggers())
+            return []
+        self._root, self._seen = root.handlers, True
+        _held.add(handler)
+        self._add(handler)
+        if self.closed:
+            self.closed = False
+            self._revive()
+        return [name for name in self._cut_off(handler) if name not in self._warned]
+
+    def warn(self, names: list[str]) -> None:
+        """Warn of loggers that the application has cut off."""
+        for name in names:
+            self._warned.add(name)
+            self._warn(name)
+
+    def close(self) -> None:
+        """Leave, unless a configuration closes the handler: it may stay where it is."""
+        self.closed = True
+        if not holds_logging_lock():
+            self.leave()
+
+    def leave(self) -> None:
+        """Remove the handler from the loggers that it was added to."""
+        handler = self._handler()
+        if handler is None:
+            return
+        for name in list(self.added):
+            logging.getLogger(name).removeHandler(handler)
+        self.added.clear()
+        self._root = None
+        _held.discard(handler)
+
+    def _was_replaced(self) -> bool:
+        """Return whether the root logger has another list of handlers, without an alert handler.
+
+        So does Celery. An application removes a handler from the list.
+        """
+        return (
+            self._root is not None
+            and self._root is not logging.root.handlers
+            and "celery" in sys.modules
+            and not any(type(self._handler()) is type(one) for one in logging.root.handlers)
+        )
+
+    def _add(self, handler: logging.Handler) -> None:
+        wanted: dict[str, str] = {}
+        for one in self._frameworks.loaded:
+            for name in one.loggers:
+                logger = _logger(name)
+                if logger is None:
+                    continue
+                logger.disabled = False
+                if (end := self._end(logger, handler)) is not None:
+                    wanted[end.name] = one.name
+        for name in self.added.keys() - wanted.keys():
+            logging.getLogger(name).removeHandler(handler)
+        for name in wanted:
+            logging.getLogger(name).addHandler(handler)
+        self.added = wanted
+
+    def _end(
+        self, logger: logging.Logger | None, handler: logging.Handler
+    ) -> logging.Logger | None:
+        """Return the logger at which records stop before the handler; None if they reach it."""
+        while logger is not None:
+            if handler in logger.handlers and logger.name not in self.added:
+                return None
+            if not logger.propagate:
+                return logger
+            logger = logger.parent
+        return None
+
+    def _cut_off(self, handler: logging.Handler) -> Iterator[str]:
+        """Yield the names of the application's loggers whose records do not reach the handler."""
+        for logger in _loggers():
+            if (
+                not logger.propagate
+                and logger.name not in self.added
+                and handler not in logger.handlers
+                and _is_own(logger)
+                and self._end(logger, handler) is logger
+            ):
+                yield logger.name
+
+
+def settle() -> None:
+    """Add all handlers where they are missing."""
+    with logging_lock():
+        _watch.renew()
+        cut_off = [(guest, guest.settle()) for guest in list(_guests)]
+    for guest, names in cut_off:
+        guest.connect()
+        guest.warn(names)
+
+
+def settle_soon(*, patient: bool = False) -> None:
+    """Add all handlers where they are missing, as soon as no configuration goes on.
+
+    Args:
+        patient: whether to look again, for a second at most, until each handler is on a logger.
+    """
+    if not (_watch.pending or exits.began()):
+        _watch.pending = True
+        with contextlib.suppress(RuntimeError):  # the interpreter is ending
+            work = _settle_patiently if patient else settle
+            threading.Thread(target=work, name="tocsin-arrival", daemon=True).start()
+
+
+def _settle_patiently() -> None:
+    for _ in range(_TRIES):
+        settle()
+        if not any(guest.is_new for guest in list(_guests)):
+            return
+        time.sleep(_PAUSE)
+
+
+class _Watch:
+    """Notice configurations of logging.
+
+    Attributes:
+        pending: whether a thread is about to look at the loggers.
+    """
+
+    def __init__(self) -> None:
+        self.pending: bool = False
+        self._canary: logging.Handler | None = None
+        on_fork(self._in_child)
+
+    def renew(self) -> None:
+        """Notice the next configuration. The calling thread has the lock of logging."""
+        self.pending = False
+        self._canary = _Canary()
+
+    def closed(self, canary: logging.Handler) -> None:
+        """Look at the loggers after the configuration that closes a handler."""
+        if canary is self._canary:
+            settle_soon()
+
+    def _in_child(self) -> None:
+        if self.pending:  # the thread is in the parent
+            self.pending = False
+            settle_soon()
+
+
+class _Canary(logging.Handler):
+    """A handler that gets no records. A configuration of logging closes it."""
+
+    @override
+    def close(self) -> None:
+        super().close()
+        _watch.closed(self)
+
+
+def _logger(name: str) -> logging.Logger | None:
+    """Return the logger of a name if it exists."""
+    found = logging.root.manager.loggerDict.get(name)
+    return found if isinstance(found, logging.Logger) else None
+
+
+def _loggers() -> Iterator[logging.Logger]:
+    """Yield the existing loggers, without the root logger."""
+    for one in list(logging.root.manager.loggerDict.values()):
+        if isinstance(one, logging.Logger):
+            yield one
+
+
+def _is_own(logger: logging.Logger) -> bool:
+    """Return whether a logger is the application's, and not meant to be cut off.
+
+    A logger that is cut off on purpose has a `logging.NullHandler`, or writes the access log.
+    """
+    root, _, last = logger.name.partition(".")
+    module = sys.modules.get(root)
+    path = getattr(module, "__file__", None) or ""
+    library = module is not None and (not path or is_library(path))
+    meant = any(isinstance(one, logging.NullHandler) for one in logger.handlers)
+    return not (library or meant or root == "tocsin" or (last or root).endswith("access"))
+
+
+_guests: weakref.WeakSet[Guest] = weakref.WeakSet()
+_held: set[logging.Handler] = set()
+"""The handlers on the root logger: Celery forgets them when it replaces the root's handlers."""
+_watch = _Watch()

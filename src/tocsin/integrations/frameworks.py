@@ -1,0 +1,112 @@
+"""The integrations of one handler: they adapt its records, and tell where a record comes from."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import TYPE_CHECKING
+
+from tocsin.events.fields import exception_of
+from tocsin.integrations import carriers, web
+from tocsin.integrations.repeats import Repeats
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Sequence
+
+    from tocsin.events.capture import Origin
+    from tocsin.integrations.base import Integration
+
+
+class Frameworks:
+    """Adapt the records of frameworks, and find the request or the task of a record.
+
+    Args:
+        integrations: those that the handler has.
+        personal_data: whether data about a person may be told.
+
+    Attributes:
+        on: whether a framework is loaded. Without one, a record needs no look.
+    """
+
+    def __init__(self, integrations: Sequence[Integration], *, personal_data: bool) -> None:
+        self.on: bool = False
+        self._integrations = integrations
+        self._personal_data = personal_data
+        self._loaded: tuple[Integration, ...] = ()
+        self._adapters: dict[str, Callable[[logging.LogRecord], logging.LogRecord | None]] = {
+            logger: one.adapt for one in integrations for logger in one.loggers
+        }
+        self._repeats = Repeats()
+        self._last = threading.local()
+
+    @property
+    def loaded(self) -> tuple[Integration, ...]:
+        """The integrations whose framework is loaded; looked up anew."""
+        self._loaded = tuple(one for one in self._integrations if one.loaded)
+        self.on = bool(self._loaded)
+        return self._loaded
+
+    def adapt(self, record: logging.LogRecord) -> logging.LogRecord | None:
+        """Return a record as the application would have logged it; None if it was counted before.
+
+        Args:
+            record: a record of at least the alert level.
+        """
+        adapt = self._adapters.get(record.name)
+        if adapt is not None:
+            adapted = None if self._is_last(record) else adapt(record)
+            if adapted is None:
+                return None
+            record = adapted
+        error = exception_of(record)
+        if error is not None:
+            if adapt is not None and self._repeats.is_repeat(record, error):
+                return None
+            self._repeats.note(record, error)
+        return record
+
+    def origin(self, record: logging.LogRecord) -> Origin | None:
+        """Return the request or the task in which a record was logged; None if there is none."""
+        for one in self.loaded:
+            found = one.origin(record, personal_data=self._personal_data)
+            if found is not None:
+                return found
+        if not self.on:
+            return None
+        error = exception_of(record)
+        carrier = None if error is None else carriers.in_traceback(error.__traceback__)
+        request = web.of_carrier(carrier or carriers.here())
+        if request is None:
+            return None
+        if error is not None and record.name in self._adapters:  # it reached the server
+            answered = carriers.response_started(error.__traceback__)
+            request = request._replace(status="" if answered else "500")
+        return request.origin(personal_data=self._personal_data)
+
+    def owner(self, record: logging.LogRecord) -> object:
+        """Return a value that is the same for all records of a request or task; None without one.
+
+        Args:
+            record: a record that this thread has just logged.
+        """
+        if not self.on:
+            return None
+        for one in self._loaded:
+            found = one.owner(record)
+            if found is not None:
+                return found
+        error = exception_of(record)
+        if error is not None:
+            carrier = carriers.in_traceback(error.__traceback__)
+            if carrier is not None:
+                return carriers.token(carrier)
+        return carriers.owner_here()
+
+    def _is_last(self, record: logging.LogRecord) -> bool:
+        """Return whether the handler has just had a record, as it may be on several loggers."""
+        last = getattr(self._last, "record", None)
+        if last is not None and last() is record:
+            return True
+        self._last.record = weakref.ref(record)
+        return False

@@ -1,0 +1,37 @@
+"""The known integrations, by their names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tocsin import options
+from tocsin.integrations import servers
+
+if TYPE_CHECKING:
+    from tocsin.integrations.base import Integration
+
+INTEGRATIONS: tuple[Integration, ...] = (
+    servers.Asgi(),
+    servers.Uvicorn(),
+    servers.Gunicorn(),
+    servers.Hypercorn(),
+    servers.Daphne(),
+    servers.Waitress(),
+)
+
+
+def build_integrations(value: object) -> tuple[Integration, ...]:
+    """Return the integrations that the option `integrations` names.
+
+    Args:
+        value: `True` for all, `False` for none, or names.
+
+    Raises:
+        ConfigError: there is no such integration.
+    """
+    if isinstance(value, bool):
+        return INTEGRATIONS if value else ()
+    names = options.texts("integrations", value)
+    known = {one.name: one for one in INTEGRATIONS}
+    options.reject_unknown("integrations", names, known)
+    return tuple(known[name] for name in names)

@@ -1,0 +1,127 @@
+"""A request as an alert tells it: method, path and query, route, status, and its number.
+
+The body of a request is never read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tocsin.events.capture import Origin
+from tocsin.text import attempt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_HEADERS = ("host", "user-agent", "referer", "content-type", "content-length")
+_ID_HEADERS = ("x-request-id", "x-correlation-id", "traceparent")
+
+
+class WebRequest(NamedTuple):
+    """A request.
+
+    Attributes:
+        method: such as "GET".
+        path: its path, with the part in which the application is mounted.
+        query: its query string, without the question mark.
+        route: the pattern that the path has matched, or "".
+        status: the status of the answer, or "".
+        headers: names in small letters, and values.
+        client: the client's address, or "".
+        user: a number or a name of the user, or "".
+        form: the names of the form's fields, if the application has read them.
+    """
+
+    method: str
+    path: str
+    query: str = ""
+    route: str = ""
+    status: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    client: str = ""
+    user: str = ""
+    form: tuple[str, ...] = ()
+
+    def origin(self, *, personal_data: bool, used: Iterable[str] = ()) -> Origin:
+        """Return what an alert tells of it.
+
+        Args:
+            personal_data: whether data about a person may be told.
+            used: the record's extra fields that need not be shown too.
+        """
+        query = f"?{self.query}" if self.query else ""
+        headers = dict(self.headers)
+        values = [
+            ("request", f"{self.method} {self.path}{query}"),
+            ("route", self.route),
+            ("status", self.status),
+            ("request id", next(filter(None, map(headers.get, _ID_HEADERS)), "")),
+        ]
+        if personal_data:
+            values += [("user", self.user), ("client", self.client), ("form", ", ".join(self.form))]
+            values += [(name, headers.get(name, "")) for name in _HEADERS]
+        return Origin(tuple((name, value) for name, value in values if value), frozenset(used))
+
+
+def of_carrier(carrier: Any) -> WebRequest | None:
+    """Return the request of a `scope`, an `environ`, or an object that has one of them."""
+    if isinstance(carrier, dict):
+        return _of_environ(carrier) if "REQUEST_METHOD" in carrier else _of_scope(carrier)
+    for name in ("scope", "environ"):
+        inner = getattr(carrier, name, None)
+        if isinstance(inner, dict):
+            return of_carrier(inner)
+    return _of_aiohttp(carrier) if type(carrier).__module__.startswith("aiohttp.") else None
+
+
+def _of_scope(scope: dict[str, Any]) -> WebRequest:
+    """Return the request of an ASGI scope (ASGI specification, "HTTP Connection Scope")."""
+    route = scope.get("route")
+    client = scope.get("client") or ("",)
+    user = scope.get("user")
+    path = attempt(scope.get("path", ""))
+    root = attempt(scope.get("root_path") or "")
+    return WebRequest(
+        method=attempt(scope.get("method") or scope.get("type", "")).upper(),
+        path=path if path.startswith(root) else root + path,
+        query=_text(scope.get("query_string", b"")),
+        route=attempt(getattr(route, "path", "")),
+        headers=tuple((_text(name).lower(), _text(value)) for name, value in scope["headers"]),
+        client=attempt(client[0]),
+        user=attempt(getattr(user, "display_name", "")) if user is not None else "",
+    )
+
+
+def _of_environ(environ: dict[str, Any]) -> WebRequest:
+    """Return the request of a WSGI environ (PEP 3333, "environ Variables")."""
+    path = attempt(environ.get("SCRIPT_NAME", "")) + attempt(environ.get("PATH_INFO", ""))
+    rule = getattr(environ.get("werkzeug.request"), "url_rule", None)
+    headers = [
+        (name.removeprefix("HTTP_").replace("_", "-").lower(), attempt(value))
+        for name, value in environ.items()
+        if name.startswith("HTTP_") or name in {"CONTENT_TYPE", "CONTENT_LENGTH"}
+    ]
+    return WebRequest(
+        method=attempt(environ["REQUEST_METHOD"]),
+        path=path.encode("latin-1", "replace").decode("utf-8", "replace"),
+        query=attempt(environ.get("QUERY_STRING", "")),
+        route=attempt(getattr(rule, "rule", "")),
+        headers=tuple(headers),
+        client=attempt(environ.get("REMOTE_ADDR", "")),
+    )
+
+
+def _of_aiohttp(request: Any) -> WebRequest:
+    resource = getattr(getattr(request.match_info, "route", None), "resource", None)
+    return WebRequest(
+        method=attempt(request.method),
+        path=attempt(request.rel_url.path),
+        query=attempt(request.rel_url.raw_query_string),
+        route=attempt(getattr(resource, "canonical", "")),
+        headers=tuple((name.lower(), attempt(value)) for name, value in request.headers.items()),
+        client=attempt(request.remote or ""),
+    )
+
+
+def _text(value: Any) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else attempt(value)

@@ -1,0 +1,180 @@
+"""Programs of users, with a real framework under its real server, and the mails that they send."""
+
+from __future__ import annotations
+
+import contextlib
+import email
+import email.policy
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from email.message import EmailMessage, MIMEPart
+
+    from tocsin.testing import ScriptedSMTPServer
+
+APPS = Path(__file__).parent / "apps"
+BIN = Path(sys.executable).parent
+SECONDS = 60  # an upper limit; the machine may be slow
+
+
+def wait_for(condition: Callable[[], object], what: str) -> None:
+    """Wait until a condition holds."""
+    until = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < until, f"{what} not within {SECONDS} s"
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+def get(port: int, path: str, **headers: str) -> int:
+    """Return the status of the answer to a GET request; 0 if there is no answer."""
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=SECONDS) as answer:
+            status: int = answer.status
+            return status
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+    except OSError:
+        return 0
+
+
+class Mails:
+    """The mails that a server has received."""
+
+    def __init__(self, server: ScriptedSMTPServer) -> None:
+        self._server = server
+
+    @property
+    def all(self) -> list[EmailMessage]:
+        return [
+            email.message_from_bytes(one.data, policy=email.policy.default)
+            for one in self._server.messages
+        ]
+
+    @property
+    def text(self) -> str:
+        """The text of all mails."""
+        return "\n".join(part.get_content() for part in map(_plain, self.all))
+
+    def wait_for_events(self, count: int) -> None:
+        """Wait until mails have told so many events; more are a failure."""
+        wait_for(lambda: self.events >= count, f"{count} events in mails, now {self.events}")
+        assert self.events == count, self.text
+
+    @property
+    def events(self) -> int:
+        return sum(int(one["X-Tocsin-Count"]) for one in self.all)
+
+    @property
+    def groups(self) -> int:
+        return sum(int(one["X-Tocsin-Groups"]) for one in self.all)
+
+
+def _plain(message: EmailMessage) -> MIMEPart:
+    part = message.get_body(("plain",))
+    assert part is not None
+    return part
+
+
+@dataclass
+class Program:
+    """A program that runs: its process, and the file with what it prints."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """Ask the program to end, and wait for its end; so all that it has to mail is mailed."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+            try:
+                self.process.wait(SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
+                raise
+
+
+@contextlib.contextmanager
+def running(
+    command: list[str], folder: Path, mails: ScriptedSMTPServer, **environ: str
+) -> Iterator[Program]:
+    """Run a program in a folder, with `SMTP_PORT` in its environment, and stop it at the end.
+
+    Args:
+        command: a script of the environment (`uvicorn`), or `python`, and arguments.
+        folder: the working directory; a module of `apps` is found from there.
+        mails: the mail server.
+        environ: more variables.
+    """
+    log = folder / "output.txt"
+    variables = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(APPS), *filter(None, [os.environ.get("PYTHONPATH")])]),
+        "PYTHONUNBUFFERED": "1",
+        "SMTP_PORT": str(mails.port),
+        **environ,
+    }
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [str(BIN / command[0]), *command[1:]],
+            cwd=folder,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    program = Program(process, log)
+    try:
+        yield program
+        program.stop()
+    except BaseException:
+        print(program.output[-8000:])  # noqa: T201 - pytest shows it with the failure
+        raise
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@contextlib.contextmanager
+def serving(
+    command: list[str], port: int, folder: Path, mails: ScriptedSMTPServer, **environ: str
+) -> Iterator[Program]:
+    """Run a server, and wait until it listens on a port."""
+    with running(command, folder, mails, **environ) as program:
+        wait_for(
+            lambda: listens(port) or program.process.poll() is not None, f"a listener on {port}"
+        )
+        assert program.process.poll() is None, program.output
+        yield program
