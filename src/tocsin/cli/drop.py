@@ -48,7 +48,7 @@ def run(args: argparse.Namespace, output: Output) -> ExitCode:
     if bool(args.group) is args.all:
         raise UsageError("name a group, or write --all for all groups")
     stored = find_one(args)
-    state = stored.state(stored.snapshot())
+    state = stored.state(*stored.contents())
     only = None if args.all else {_find(state, args.group)}
     count, groups = _unmailed(state, only)
     if not count:

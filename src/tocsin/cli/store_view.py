@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from tocsin.alerts.history import History
     from tocsin.alerts.outgoing import Outgoing
     from tocsin.alerts.policy import Cause
+    from tocsin.alerts.state import State
     from tocsin.cli.stored import Stored
-    from tocsin.stores.sqlite_reader import Lead
 
 SHORT = 6
 """Hexadecimal digits of a fingerprint that name a group."""
@@ -35,9 +35,8 @@ class StoreView:
     def __init__(self, stored: Stored) -> None:
         self._stored = stored
         self._policy = stored.parts.sender.policy
-        self._snapshot = stored.snapshot()
-        self.state = stored.state(self._snapshot)
-        self.now: float = self._snapshot.now
+        self._contents, self.now = stored.contents()
+        self.state: State = stored.state(self._contents, self.now)
         self._ahead = self.now - time.time()
 
     def document(self) -> dict[str, Any]:
@@ -56,7 +55,7 @@ class StoreView:
             "mailed": state.mailed,
             "pending": state.pending,
             "undelivered": state.undelivered,
-            "unmerged_batches": len(self._snapshot.batches),
+            "unmerged_batches": len(self._contents.batches),
             "budget": {
                 name: {
                     "left": state.budget(name).left(self._policy, self.now),
@@ -72,16 +71,16 @@ class StoreView:
         }
 
     def _leader(self) -> dict[str, Any] | None:
-        lead = self._snapshot.lead
-        if lead is None:
+        found = self._contents
+        if not found.owner:
             return None
-        host, pid = _process(lead)
+        host, pid = _process(found.owner)
         return {
-            "owner": short(lead.owner, 100),
+            "owner": short(found.owner, 100),
             "host": host,
             "pid": pid,
-            "at": self._wall(lead.at),
-            "leads_now": lead.ends > self.now,
+            "at": self._wall(found.led_at),
+            "leads_now": found.ends > self.now,
             "alive": _is_alive(host, pid),
         }
 
@@ -143,10 +142,10 @@ class StoreView:
         return at - self._ahead
 
 
-def _process(lead: Lead) -> tuple[str, int | None]:
+def _process(owner: str) -> tuple[str, int | None]:
     """Return the host and the number of the process that leads."""
-    host, _, rest = short(lead.owner, 200).rpartition("-")[0].rpartition("-")
-    return (host, int(rest)) if host and rest.isdecimal() else (lead.owner, None)
+    host, _, rest = short(owner, 200).rpartition("-")[0].rpartition("-")
+    return (host, int(rest)) if host and rest.isdecimal() else (owner, None)
 
 
 def _is_alive(host: str, pid: int | None) -> bool | None:

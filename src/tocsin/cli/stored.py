@@ -12,14 +12,15 @@ from tocsin.alerts.codec import load
 from tocsin.alerts.state import State
 from tocsin.cli.configuration import parts_of, read_configuration
 from tocsin.cli.output import UsageError
-from tocsin.exceptions import ConfigError, TocsinError
+from tocsin.exceptions import ConfigError, StoreError, TocsinError
 from tocsin.pipeline.assembly import assemble
 from tocsin.stores.memory import MemoryStore
-from tocsin.stores.sqlite_reader import Snapshot, SQLiteReader
+from tocsin.stores.sqlite_look import Contents, look_at
 from tocsin.stores.urls import file_of
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
     from pathlib import Path
 
     from tocsin.cli.configuration import AlertEntry
@@ -51,8 +52,7 @@ class Stored:
         self.parts = parts_of(handler)
         self.path: Path = _path(entry)
         self._option = entry.store
-        self._reader = SQLiteReader(self.path)
-        if "app" in entry.options:
+        if entry.options.get("app") is not None:
             sender = self.parts.sender
             self.scope: str = _SEPARATOR.join((sender.app, sender.environment, self.name))
         else:
@@ -60,23 +60,28 @@ class Stored:
         app, environment, _ = (*self.scope.split(_SEPARATOR), "", "")[:3]
         self.identity: str = f"{app} {environment}".strip()
 
-    def snapshot(self) -> Snapshot:
-        """Return the content of the store. Nothing is written.
+    def contents(self) -> tuple[Contents, float]:
+        """Return what the store has, and the store's time. Nothing is written.
 
         Raises:
             StoreError: it can't be read.
         """
-        return self._reader.snapshot(self.scope)
+        found = self._scopes().get(self.scope, Contents())
+        return found, found.now(time.time(), time.monotonic())
 
-    def state(self, snapshot: Snapshot) -> State:
+    def state(self, contents: Contents, now: float) -> State:
         """Return the state, with the batches merged that no leader has merged yet.
+
+        Args:
+            contents: what the store has.
+            now: the store's time.
 
         Raises:
             StoreError: it was written by a later version.
         """
-        state = State() if snapshot.state is None else load(State, snapshot.state)
-        for batch in snapshot.batches:
-            receive(state, load(Batch, batch), self.parts.sender.policy, snapshot.now)
+        state = State() if contents.state is None else load(State, contents.state)
+        for batch in contents.batches:
+            receive(state, load(Batch, batch), self.parts.sender.policy, now)
         return state
 
     def worker(self) -> Worker:
@@ -89,13 +94,22 @@ class Stored:
             self.parts, config.build_store(self._option, self.scope), spare=MemoryStore()
         )
 
+    def _scopes(self) -> Mapping[str, Contents]:
+        look = look_at(self.path)
+        if look.version not in {0, look.known}:
+            raise StoreError(
+                f"'{look.path}' was made by another release: version {look.version}, "
+                f"not {look.known}"
+            )
+        return look.scopes
+
     def _only_scope(self) -> str:
         """Return the scope of the one program that uses the store under this handler's name.
 
         Without the option `app`, the scope has the name of a script that isn't known here.
         """
         ending = _SEPARATOR.join(("", self.parts.sender.environment, self.name))
-        found = [scope for scope in self._reader.scopes() if scope.endswith(ending)]
+        found = [scope for scope in self._scopes() if scope.endswith(ending)]
         if len(found) > 1:
             names = ", ".join(scope.split(_SEPARATOR)[0] for scope in found)
             raise ConfigError(

@@ -169,7 +169,7 @@ class SQLiteFile:
             if not self._prepared:
                 self._prepare(sql)
             sql.execute(f"BEGIN {kind}")
-            check_tables(sql, self.path)
+            self._check(sql)
         except sqlite3.OperationalError as error:
             if not _is_busy(error) or time.monotonic() >= until:
                 raise
@@ -181,7 +181,7 @@ class SQLiteFile:
         """Make the tables in an empty file; other processes may do so at the same moment."""
         made = _number(sql, _COUNT)
         if made:
-            check_tables(sql, self.path)
+            self._check(sql)
         else:
             sql.execute("PRAGMA synchronous = OFF")  # an empty file has nothing to lose
             sql.execute("PRAGMA auto_vacuum = FULL")  # the file shrinks again after a backlog
@@ -201,24 +201,21 @@ class SQLiteFile:
         sql.execute("COMMIT")
         sql.execute("PRAGMA synchronous = NORMAL")
 
+    def _check(self, sql: sqlite3.Connection) -> None:
+        """Check that the file is a store's of this version: it may have been replaced."""
+        if _number(sql, "PRAGMA application_id") != APPLICATION:
+            raise StoreError(f"'{self.path}' is the database of another program")
+        version = _number(sql, "PRAGMA user_version")
+        if version != SCHEMA:
+            raise StoreError(
+                f"'{self.path}' was made by another release: version {version}, not {SCHEMA}"
+            )
+
     def _shorten(self, sql: sqlite3.Connection) -> None:
         """Empty a long log: SQLite itself can't do it while some process is always reading."""
         with contextlib.suppress(sqlite3.Error, OSError):  # the transaction is committed already
             if Path(f"{self.path}-wal").stat().st_size > _LOG:
                 sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-def check_tables(sql: sqlite3.Connection, path: Path) -> None:
-    """Check that a file is a store's of this version: it may have been replaced.
-
-    Raises:
-        StoreError: it isn't.
-    """
-    if _number(sql, "PRAGMA application_id") != APPLICATION:
-        raise StoreError(f"'{path}' is the database of another program")
-    version = _number(sql, "PRAGMA user_version")
-    if version != SCHEMA:
-        raise StoreError(f"'{path}' was made by another release: version {version}, not {SCHEMA}")
 
 
 def _exists(path: Path, kind: Callable[[int], bool]) -> bool:
