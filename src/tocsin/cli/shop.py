@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 _LIBRARY = sysconfig.get_path("purelib")
 _SOURCES = {
@@ -36,7 +36,7 @@ class PaymentError(Exception):
 
 
 @contextmanager
-def shop() -> Iterator[dict[str, Any]]:
+def shop() -> Generator[dict[str, Any]]:
     """Yield the names of the shop's code, as if it were installed in /srv/shop."""
     names: dict[str, Any] = {"PaymentError": PaymentError}
     for (module, path), source in _SOURCES.items():

@@ -82,7 +82,7 @@ class LogFile:
         Raises:
             TocsinError: the file can't be read to its end.
         """
-        with contextlib.closing(self._text):
+        with contextlib.closing(self._raw), contextlib.closing(self._text):
             try:
                 yield from self._records()
             except (OSError, EOFError, zlib.error) as error:

@@ -36,6 +36,7 @@ _ROOTS = ("root", "__main__")
 _NO_LOGGER = re.compile(r"MainThread|MainProcess|Thread-\d.*|\w*Worker-\d+|asyncio_\d+|None|-")
 _PROCESS = re.compile(r"/[\w-]{1,60}\]")  # behind Celery's level
 _BRACKETS = re.compile(r"[\[(<]([\w.:-]{1,100})[\])>][\s:|-]*")
+_COLONS = re.compile(r":([A-Za-z_][\w.-]{0,100}):")  # as `logging.basicConfig` has them
 _CODE = re.compile(r"([\w.]{1,100}):([\w<>.]{1,100}):(\d{1,9}) - ")  # loguru's place
 _VERBOSE = re.compile(r"([\w.]{1,100}) (\d{1,12}) (\d{1,20}) ")  # of Django's documentation
 _NAMED = re.compile(
@@ -65,8 +66,8 @@ class TextLines:
             re.VERBOSE,
         )
         self._levelled = re.compile(
-            rf"""[\[(<]?{level}[\])>]?[\s:|-]*
-            (?:[\[(<]?(?P<time>{_TIME})[\])>]?)?(?P<before>)(?P<after>.*)""",
+            rf"""[\[(<]?{level}[\])>]?
+            (?:[\s:|-]*[\[(<]?(?P<time>{_TIME})[\])>]?)?(?P<before>)(?P<after>.*)""",
             re.VERBOSE,
         )
         self._dated = re.compile(rf"[\[(<]?{_TIME}", re.VERBOSE)
@@ -96,14 +97,19 @@ class TextLines:
 
     def _split(self, level: int, found: re.Match[str]) -> Entry:
         """Return the entry of a record, with the parts of the line around its level."""
-        after = _PROCESS.sub("", found["after"], count=1).lstrip(_SEPARATORS)
+        after = _PROCESS.sub("", found["after"], count=1)
+        if colons := _COLONS.match(after):
+            return Entry(level, found["time"], colons[1], after[colons.end() :])
+        after = after.lstrip(_SEPARATORS)
         fields: dict[str, Any] = {}
         before = [word.strip("[](){}<>,") for word in found["before"].split()]
         logger = _logger_in(before)
-        while not logger and (inner := _BRACKETS.match(after)):
+        while inner := _BRACKETS.match(after):
+            if logger and not _NO_LOGGER.fullmatch(inner[1]):
+                break  # a part of the message
             if not _NAME.fullmatch(inner[1]) and not inner[1].isdecimal():
                 break
-            logger, after = _logger_in([inner[1]]), after[inner.end() :]
+            logger, after = logger or _logger_in([inner[1]]), after[inner.end() :]
         if logger:
             return Entry(level, found["time"], logger, after, fields)
         if code := _CODE.match(after):
