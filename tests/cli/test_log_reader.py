@@ -256,7 +256,7 @@ def test_times_in_the_zone_that_is_asked_for() -> None:
         expected = dt.datetime(2026, 5, 12, tzinfo=UTC).timestamp() - hours * 3600
         assert times.read("2026-05-12 00:00:00,000") == expected
         assert times.read("2026-05-12T00:00:00Z") == expected + hours * 3600
-        assert times.read(True) is times.read(-1) is times.read("never") is None  # noqa: FBT003
+        assert times.read(True) is times.read(-1) is times.read("never") is None
     with pytest.raises(UsageError, match="no time zone 'Mars'"):
         time_zone("Mars")
 

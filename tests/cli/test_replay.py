@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from log_writers import json_logger
-from mail_servers import Project, Run
 
 from tocsin.alerts.settings import Policy
 from tocsin.cli.logs.reader import LogReader
 from tocsin.cli.logs.text_lines import TextLines
 from tocsin.cli.logs.times import Times
+from tocsin.cli.output import Output
 from tocsin.cli.plot import Plot
 from tocsin.cli.replay_run import Replay
 from tocsin.events.frames import OwnCode
@@ -27,6 +27,8 @@ from tocsin.testing import simulate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from mail_servers import Project
 
 pytest_plugins = ("projects",)
 
@@ -61,12 +63,13 @@ def test_a_table_a_plot_and_totals(project: Project) -> None:
     assert run.code == 0
     lines = run.out.splitlines()
     assert (
-        lines[0] == f"159 errors, 1 group; {len(storm().splitlines())} lines; 1 unread, first 1117"
+        lines[0]
+        == f"159 errors, 1 group; {len(storm().splitlines()):,} lines; 1 unread, first 1117"
     )
     assert lines[2].split() == ["time", "reason", "errors", "group"]
     rows = [line.split(maxsplit=4) for line in lines[3:5]]
     assert [row[:3] for row in rows] == [["00:00:10", "new", "9x"], ["00:15:10", "still", "150x"]]
-    assert {row[4] for row in rows} == {"ERROR PaymentError in shop.gateway.post"} or rows
+    assert {row[4] for row in rows} == {"ERROR PaymentError in gateway.post"}
     assert len({row[3] for row in rows}) == 1
     assert lines[6].startswith("errors ")
     assert sum(int(sign) for sign in lines[7].split()[1] if sign != ".") == 2
@@ -148,6 +151,12 @@ def test_neither_secrets_nor_control_characters_are_shown(project: Project) -> N
     assert all(sign == "\n" or sign.isprintable() for sign in run.out)
 
 
+def test_a_stream_without_block_characters() -> None:
+    for encoding, blocks in (("ascii", False), ("utf-8", True), ("latin-1", False)):
+        output = Output(io.TextIOWrapper(io.BytesIO(), encoding))
+        assert output.can_write("█") is blocks
+
+
 def test_a_log_without_times_counts_from_its_start(project: Project) -> None:
     run = project.run("replay", write(project, "app.log", "INFO:a:b\nERROR:shop:failed\n"))
     assert "00:00:10  new            1x" in run.out
@@ -204,7 +213,7 @@ def test_it_decides_as_the_simulation_does() -> None:
 def test_events_of_a_second_are_handed_over_together() -> None:
     replay = Replay(Policy(group_wait=0), OwnCode())
     replay.run(records([100, 100.2, 100.4, 100.9, 102]))
-    assert [(mail.time, mail.count) for mail in replay.mails][0] == (100, 1)
+    assert (replay.mails[0].time, replay.mails[0].count) == (100, 1)
     assert sum(mail.count for mail in replay.mails) == 5
     ignored = Replay(Policy(), OwnCode())
     ignored.run(records([1.0], "tocsin.pipeline"))
@@ -250,19 +259,7 @@ def test_the_plot_keeps_every_event() -> None:
     plot.mark(999_999)
     row, marks, most, step = plot.rows(40)
     assert len(row) == len(marks) <= 40
-    assert most == step / 100
+    assert abs(most - step / 100) < 1
     assert marks.endswith("1")
     assert plot.rows(40, blocks=False)[0].isascii()
     assert Plot().rows(40)[:3] == ("", "", 0)
-
-
-def test_a_stream_without_block_characters(
-    monkeypatch: pytest.MonkeyPatch, project: Project
-) -> None:
-    log = write(project, "app.log", storm())
-    stream = io.TextIOWrapper(io.BytesIO(), "ascii")
-    monkeypatch.setattr(sys, "stdout", stream)
-    from tocsin.cli.main import main  # noqa: PLC0415 - after the change of the stream
-
-    assert main(["replay", log]) == 0
-    assert isinstance(Run(0, "", ""), Run)

@@ -51,11 +51,12 @@ def run(args: argparse.Namespace, output: Output) -> ExitCode:
     state = stored.state(*stored.contents())
     only = None if args.all else {_find(state, args.group)}
     count, groups = _unmailed(state, only)
-    if not count:
+    owed = _owed(state, only)
+    if not count and not owed:
         output.line("Nothing is unmailed, so nothing was dropped.")
-        output.document({"dropped": 0, "left": 0})
+        output.document({"dropped": 0, "left": 0, "mails_not_completed": 0})
         return ExitCode.GOOD
-    if not args.yes and not _confirmed(count, groups):
+    if not args.yes and not _confirmed(_question(count, groups, owed)):
         output.line("Nothing was dropped.")
         return ExitCode.FAULT
     return _drop(stored, only, output)
@@ -69,12 +70,16 @@ def _drop(stored: Stored, only: Collection[str] | None, output: Output) -> ExitC
         if lead is None:
             output.line("Another process leads the store, and doesn't let go of it: try later.")
             return ExitCode.LATER
-        before = lead.state.undelivered
+        before, owed = lead.state.undelivered, _owed(lead.state, only)
         round_.undelivered.drop(lead, _audience(stored), only)
         dropped = lead.state.undelivered - before
         left, _ = _unmailed(lead.state, only)
-    output.document({"dropped": dropped, "left": left})
-    output.line(f"{_events(dropped)} dropped; they count as undelivered.")
+        owed -= _owed(lead.state, only)
+    output.document({"dropped": dropped, "left": left, "mails_not_completed": owed})
+    if dropped or not owed:
+        output.line(f"{_events(dropped)} dropped, and counted as undelivered.")
+    if owed:
+        output.line(f"{_mails(owed)} not sent any more to the recipients that lack it.")
     if left:
         output.line(
             f"{_events(left)} left: they are in a mail that is being sent, or that waits with "
@@ -115,7 +120,24 @@ def _unmailed(state: State, only: Collection[str] | None) -> tuple[int, int]:
     return sum(group.count for group in kept), len({group.fingerprint for group in kept})
 
 
-def _confirmed(count: int, groups: int) -> bool:
+def _owed(state: State, only: Collection[str] | None) -> int:
+    """Return how many mails some of their recipients have, and the others don't."""
+    counted = [one for one in state.outgoing.values() if one.counted]
+    return sum(
+        only is None or {entry.group.fingerprint for entry in one.digest.entries} <= {*only}
+        for one in counted
+    )
+
+
+def _question(count: int, groups: int, owed: int) -> str:
+    kinds = "1 group" if groups == 1 else f"{groups:,} groups"
+    parts = [f"Drop {_events(count)} of {kinds}? Nobody gets a mail about them."] if count else []
+    if owed:
+        parts.append(f"{_mails(owed)} not sent any more to the recipients that lack it.")
+    return " ".join(parts)
+
+
+def _confirmed(question: str) -> bool:
     """Return whether the user agrees.
 
     Raises:
@@ -123,10 +145,13 @@ def _confirmed(count: int, groups: int) -> bool:
     """
     if not sys.stdin.isatty():
         raise UsageError("there is no terminal to ask on; write --yes to drop without a question")
-    kinds = "1 group" if groups == 1 else f"{groups:,} groups"
-    sys.stderr.write(f"Drop {_events(count)} of {kinds}? Nobody gets a mail about them. [y/N] ")
+    sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def _mails(count: int) -> str:
+    return "1 mail is" if count == 1 else f"{count:,} mails are"
 
 
 def _events(count: int) -> str:

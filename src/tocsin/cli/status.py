@@ -102,9 +102,7 @@ class _Text:
         names = ", ".join(owed[:_MAX_OWED])
         if len(owed) > _MAX_OWED:
             names += f" and {len(owed) - _MAX_OWED} more"
-        text = (
-            f"a mail of {self._clock(mail['decided'])} with {mail['events']:,} events for {names}"
-        )
+        text = f"a mail of {self._clock(mail['decided'])} with {events} for {names}"
         if mail["some_have_it"]:
             text += " (other recipients have it)"
         if mail["sent_by"]:
