@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import json
 import webbrowser
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,7 @@ CASES = ["new", "storm", "still", "worse", "quiet", "groups", "cut"]
 
 
 def test_each_case_is_a_mail(project: Project) -> None:
-    document = project.run("preview", "--json").document
-    found = {case["case"]: case for case in document}  # type: ignore[call-overload] # a list
+    found = {case["case"]: case for case in json.loads(project.run("preview", "--json").out)}
     assert list(found) == CASES
     assert found["new"]["subject"].startswith("[8x, 1 new] shop production: ERROR PaymentError")
     assert found["storm"]["subject"].startswith("[5000x, 2 new")

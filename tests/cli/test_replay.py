@@ -110,11 +110,11 @@ def test_what_the_first_argument_may_be(project: Project) -> None:
     project.write(25)
     run = project.run("replay", "shop.toml")
     assert (run.code, "name a log" in run.err) == (2, True)
-    settings = {"version": 1, "handlers": {"mail": {"class": "tocsin.AlertHandler"}}}
-    settings["handlers"] = {  # type: ignore[assignment] # another type of values
+    handlers = {
         name: {"class": "tocsin.AlertHandler", "to": "a@example.com", "from_addr": "b@example.com"}
         for name in ("mail", "more")
     }
+    settings = {"version": 1, "handlers": handlers}
     write(project, "shop.json", json.dumps(settings, indent=2))
     run = project.run("replay", "shop.json", log)
     assert (run.code, "--handler: mail, more" in run.err) == (2, True)

@@ -116,7 +116,7 @@ def _print(case: Case, mail: Message | None, output: Output) -> None:
 
 
 def _without(case: Case) -> str:
-    return f"The policy sends no mail with the reason {case.reason or case.name!r} here."
+    return f"The policy sends no mail with the reason {case.reason or 'new'} here."
 
 
 def _document(case: Case, mail: Message | None) -> dict[str, object]:

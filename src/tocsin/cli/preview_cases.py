@@ -141,8 +141,10 @@ class Stage:
                 error.args = (f"{error}: {note}",)
             extra = {"order_id": order, "card_token": "tok_1Nv0" + "Fg2eZvKYlo2C"}
             record = self._record(at, "shop.payments", "Charging order %d failed", (order,))
-            trace = error.__traceback__ and error.__traceback__.tb_next  # without this frame
-            record.exc_info = type(error), error, trace
+            error.__traceback__ = (
+                error.__traceback__ and error.__traceback__.tb_next
+            )  # not this one
+            record.exc_info = type(error), error, error.__traceback__
             self._take(record, extra)
 
     def hand_over(self, at: float) -> None:

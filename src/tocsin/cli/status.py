@@ -102,6 +102,7 @@ class _Text:
         names = ", ".join(owed[:_MAX_OWED])
         if len(owed) > _MAX_OWED:
             names += f" and {len(owed) - _MAX_OWED} more"
+        events = "1 event" if mail["events"] == 1 else f"{mail['events']:,} events"
         text = f"a mail of {self._clock(mail['decided'])} with {events} for {names}"
         if mail["some_have_it"]:
             text += " (other recipients have it)"
