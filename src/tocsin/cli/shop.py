@@ -8,6 +8,8 @@ import sysconfig
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from tocsin.events.frames import shown_path
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
@@ -45,7 +47,9 @@ def shop() -> Generator[dict[str, Any]]:
         linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
         names |= {name: value for name, value in there.items() if not name.startswith("__")}
     sys.path.insert(0, "/srv/shop")
+    shown_path.cache_clear()  # it depends on `sys.path`
     try:
         yield names
     finally:
         sys.path.remove("/srv/shop")
+        shown_path.cache_clear()
