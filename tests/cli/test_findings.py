@@ -244,6 +244,19 @@ def test_a_logger_that_is_cut_off_is_a_warning(project: Project) -> None:
     assert found[0]["fix"] == "add 'alerts' to its handlers, or set propagate: true"
 
 
+@pytest.mark.parametrize(
+    ("integrations", "cut_off"),
+    [("true", []), ("[uvicorn]", ["gunicorn.error"]), ("false", ["gunicorn.error", "uvicorn"])],
+)
+def test_the_loggers_of_servers_depend_on_the_integrations(
+    integrations: str, cut_off: list[str], project: Project
+) -> None:
+    text = with_keys(f"{GOOD}integrations: {integrations}")
+    text += "loggers: {gunicorn.error: {propagate: false}, uvicorn: {propagate: false}}\n"
+    found = of(check(project, text), "loggers", "WARN")
+    assert [one["text"].partition(" ")[0] for one in found] == cut_off
+
+
 def test_a_handler_that_no_logger_has_is_a_fault(project: Project) -> None:
     (found,) = loggers(project, "root: {handlers: []}")
     assert (found["status"], found["text"]) == ("FAIL", "no logger has the handler 'alerts'")
