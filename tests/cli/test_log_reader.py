@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
+import json
 import logging
 import time
 from typing import TYPE_CHECKING
@@ -23,12 +24,15 @@ from log_writers import (
     uvicorn_lines,
 )
 
+from tocsin.alerts.settings import Policy
 from tocsin.cli.logs.files import LogFile, merged
 from tocsin.cli.logs.reader import LogReader
 from tocsin.cli.logs.text_lines import PatternLines, TextLines
 from tocsin.cli.logs.times import Times, time_zone
 from tocsin.cli.output import UsageError
+from tocsin.cli.replay_run import Replay
 from tocsin.events import traceback_text
+from tocsin.events.frames import OwnCode
 from tocsin.exceptions import TocsinError
 
 if TYPE_CHECKING:
@@ -259,6 +263,47 @@ def test_times_in_the_zone_that_is_asked_for() -> None:
         assert times.read(True) is times.read(-1) is times.read("never") is None
     with pytest.raises(UsageError, match="no time zone 'Mars'"):
         time_zone("Mars")
+
+
+_KEYS = st.sampled_from(
+    [
+        "level",
+        "levelno",
+        "time",
+        "timestamp",
+        "message",
+        "event",
+        "exc_info",
+        "exception",
+        "log",
+        "record",
+        "text",
+        "lineno",
+        "name",
+        "stream",
+        "args",
+        "frames",
+        "x",
+    ]
+)
+_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=9)
+    | st.sampled_from(["error", 40, 10**400, "0001-01-01 00:00:00", "9999-12-31 23:59:59"]),
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(_KEYS, values, max_size=6),
+    max_leaves=12,
+)
+
+
+@given(st.lists(st.dictionaries(_KEYS, _VALUES, max_size=8), max_size=5))
+def test_any_object_is_read(objects: list[dict[str, object]]) -> None:
+    found, _ = read("\n".join(json.dumps(one) for one in objects), least=0)
+    replay = Replay(Policy(), OwnCode())
+    replay.run(found)
+    assert sum(mail.count for mail in replay.mails) == len(found)
 
 
 @given(st.lists(st.text(max_size=40) | st.sampled_from(["ERROR:a:b", "{", '{"log":"x","time":1}'])))

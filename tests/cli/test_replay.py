@@ -148,7 +148,15 @@ def test_neither_secrets_nor_control_characters_are_shown(project: Project) -> N
     text = "2026-05-12 00:00:00 ERROR shop: password=hunter2 \x1b]0;x\x07 \u202e\n"
     run = project.run("replay", write(project, "app.log", text))
     assert "hunter2" not in run.out
+    (project.folder / "\x1b]0;x\x07").write_text("nothing\n" + text, encoding="utf-8")
+    run = project.run("replay", "app.log", "\x1b]0;x\x07")
+    assert "2 lines" not in run.out
     assert all(sign == "\n" or sign.isprintable() for sign in run.out)
+
+
+def test_times_at_the_end_of_all_years(project: Project) -> None:
+    text = "9999-12-31 23:59:59 ERROR shop: late\n0001-01-01 00:00:00 ERROR shop: early\n"
+    assert project.run("replay", write(project, "app.log", text)).code == 0
 
 
 def test_a_stream_without_block_characters() -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from tocsin.render.times import span
+from tocsin.render.times import moment, span
 from tocsin.text import short
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Sequence
 
     from tocsin.alerts.grouping import Group
@@ -160,8 +160,11 @@ class Report:
             seconds = int(time - self._start)
             clock = f"{seconds // 3600 % 24:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
             return f"day {seconds // _DAY} {clock}" if self._has_days else clock
-        moment = dt.datetime.fromtimestamp(time, self._zone)
-        return moment.strftime("%m-%d %H:%M:%S" if self._has_days else "%H:%M:%S")
+        return (
+            moment(time)
+            .astimezone(self._zone)
+            .strftime("%m-%d %H:%M:%S" if self._has_days else "%H:%M:%S")
+        )
 
     def _mail_document(self, mail: ReplayedMail) -> dict[str, Any]:
         return {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ from tocsin.cli import configuration
 from tocsin.cli.output import ExitCode
 from tocsin.cli.store_view import StoreView
 from tocsin.cli.stored import find_stored
-from tocsin.render.times import span
+from tocsin.render.times import moment, span
 
 if TYPE_CHECKING:
     import argparse
@@ -148,6 +147,5 @@ class _Text:
         return f"{span(passed)} ago" if passed < _DAY else f"on {self._clock(at)}"
 
     def _clock(self, at: float) -> str:
-        moment = dt.datetime.fromtimestamp(at).astimezone()
         near = abs(at - self._now) < _DAY / 2
-        return moment.strftime("%H:%M:%S" if near else "%m-%d %H:%M")
+        return moment(at).astimezone().strftime("%H:%M:%S" if near else "%m-%d %H:%M")

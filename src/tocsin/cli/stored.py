@@ -17,6 +17,7 @@ from tocsin.pipeline.assembly import assemble
 from tocsin.stores.memory import MemoryStore
 from tocsin.stores.sqlite_look import Contents, look_at
 from tocsin.stores.urls import file_of
+from tocsin.text import short
 
 if TYPE_CHECKING:
     import argparse
@@ -58,7 +59,7 @@ class Stored:
         else:
             self.scope = self._only_scope()
         app, environment, _ = (*self.scope.split(_SEPARATOR), "", "")[:3]
-        self.identity: str = f"{app} {environment}".strip()
+        self.identity: str = short(f"{app} {environment}", 200)
 
     def contents(self) -> tuple[Contents, float]:
         """Return what the store has, and the store's time. Nothing is written.
@@ -111,7 +112,7 @@ class Stored:
         ending = _SEPARATOR.join(("", self.parts.sender.environment, self.name))
         found = [scope for scope in self._scopes() if scope.endswith(ending)]
         if len(found) > 1:
-            names = ", ".join(scope.split(_SEPARATOR)[0] for scope in found)
+            names = ", ".join(short(scope.split(_SEPARATOR)[0], 100) for scope in found)
             raise ConfigError(
                 f"app: missing, and several programs use the store: {names}; "
                 "set app in the configuration"

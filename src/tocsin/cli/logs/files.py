@@ -19,12 +19,14 @@ from tocsin.cli.logs.text_lines import PatternLines, TextLines
 from tocsin.cli.logs.times import Times
 from tocsin.cli.output import UsageError
 from tocsin.exceptions import TocsinError
+from tocsin.text import short
 
 if TYPE_CHECKING:
     import datetime as dt
     import logging
     from collections.abc import Callable, Iterator
 
+_MAX_NAME = 300  # characters
 _MAX_LINE = 1 << 20  # characters; the rest of a longer line is skipped
 _SAMPLE = 200  # lines by which the format of a log is recognized
 _EACH = 4096  # lines between two calls of `progress`
@@ -60,7 +62,7 @@ class LogFile:
         pattern: str | None = None,
         progress: Callable[[], None] = lambda: None,
     ) -> None:
-        self.name: str = "standard input" if path == "-" else path
+        self.name: str = "standard input" if path == "-" else short(path, _MAX_NAME)
         self.lines: int = 0
         self._least = least
         self._progress = progress

@@ -72,13 +72,14 @@ class Times:
         if isinstance(value, str):
             return self._read_text(value.strip())
         if isinstance(value, int | float) and not isinstance(value, bool):
-            return self._read_number(float(value))
+            return self._read_number(value)
         return None
 
     @staticmethod
-    def _read_number(number: float) -> float | None:
-        if not 0 <= number < _LARGEST * 1e9:
+    def _read_number(given: float) -> float | None:
+        if not 0 <= given < _LARGEST * 1e9:
             return None
+        number = float(given)
         while number >= _LARGEST:
             number /= 1000
         return number
@@ -122,4 +123,9 @@ class Times:
         return self._midnight + clock
 
     def _epoch(self, time: dt.datetime) -> float:
-        return (time if time.tzinfo is not None else time.replace(tzinfo=self._zone)).timestamp()
+        if time.tzinfo is None:
+            time = time.replace(tzinfo=self._zone)
+        try:
+            return time.timestamp()
+        except OverflowError as error:  # a year that the machine's zone can't have
+            raise ValueError(f"{time} is too far away") from error
