@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tocsin.events import traceback_text
 from tocsin.events.exceptions import first_in_group, traceback_of
-from tocsin.events.fields import exception_of, template_of
+from tocsin.events.fields import exception_of, template_of, traceback_in
 from tocsin.events.frames import Place, places
-from tocsin.text import attempt, exact, short, type_module, type_name
+from tocsin.text import attempt, short, type_module, type_name
 
 if TYPE_CHECKING:
     import logging
@@ -128,7 +128,10 @@ class Fingerprints:
             error = first_in_group(error)
             trace = traceback_of(error) or trace
             kind = type(error)
-        if trace is None:
+        if trace is None:  # it was pickled, or never raised
+            printed = self._of_printed(record)
+            if printed is not None and printed.kind == type_name(kind):
+                return printed
             return _of_unraised(record, kind)
         # The key has code objects by their id: hashing one takes 0.2 µs. It has the type by its id,
         # as a metaclass may make it unhashable.
@@ -157,15 +160,21 @@ class Fingerprints:
 
     def _of_message(self, record: logging.LogRecord) -> Identity:
         """Return the identity of a record without an exception; its text may hold a traceback."""
-        text: object = record.exc_text or record.msg
-        if isinstance(text, str) and (parts := traceback_text.split(exact(text))) is not None:
+        printed = self._of_printed(record)
+        if printed is not None:
+            return printed
+        message = template_of(record)[:_MAX_TEMPLATE]
+        fingerprint = _hash(record, "message", record.name, fold(message))
+        return Identity(fingerprint, message, record.name, is_message=True)
+
+    def _of_printed(self, record: logging.LogRecord) -> Identity | None:
+        """Return the identity of an exception that is in a record as text; None without one."""
+        if (parts := traceback_text.split(traceback_in(record))) is not None:
             found = traceback_text.parse(parts[1])
             if found is not None:
                 shown = found.kind.rpartition(".")[2]
                 return self._at(record, found.kind, shown, found.places)
-        message = template_of(record)[:_MAX_TEMPLATE]
-        fingerprint = _hash(record, "message", record.name, fold(message))
-        return Identity(fingerprint, message, record.name, is_message=True)
+        return None
 
     def _at(
         self, record: logging.LogRecord, kind: str, shown: str, trace: Iterable[Place]
