@@ -183,7 +183,7 @@ def test_logurus_format_and_its_json(*, colors: bool) -> None:
     )
     found = kept(record(text))
     assert (found.message, found.extra) == ("no ink", ())
-    serialized = {
+    serialized: dict[str, Any] = {
         "text": f"{text}\n{PRINTED}\n",
         "record": {"message": "no ink", "extra": {"a": 1}},
     }
