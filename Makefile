@@ -18,9 +18,10 @@ ALL_PYTHONS := $(shell pyenv versions --bare 2>/dev/null | sort -rV | paste -sd:
 PROCESSES := tests/lifecycle tests/soak tests/stores/test_kills.py
 # Of these, the ones whose processes are measured: a tracer in the others would change what they test.
 MEASURED := tests/lifecycle/test_lives.py
+FRAMEWORKS := tests/frameworks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-processes coverage test-all constraints soak bench bench-smtp bench-emit bench-digest bench-stores pictures check lint types imports docs wheel mutants clean
+.PHONY: help demo test test-fast test-processes test-frameworks frameworks-table coverage test-all constraints soak bench bench-smtp bench-emit bench-digest bench-stores pictures check lint types imports docs wheel mutants clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -39,7 +40,7 @@ demo: $(READY)-test  ## the main job, live: a failing service, a mail server, an
 	$(PY) examples/day.py
 
 test: $(READY)-test  ## the tests, with branch coverage
-	$(PY) -m pytest --cov --cov-report=term $(addprefix --ignore=,$(PROCESSES)) $(ARGS)
+	$(PY) -m pytest --cov --cov-report=term $(addprefix --ignore=,$(PROCESSES) $(FRAMEWORKS)) $(ARGS)
 
 test-fast: $(READY)-test  ## the tests that need nothing but Python, in a minute or two
 	$(PY) -m pytest @tests/fast.txt $(ARGS)
@@ -48,6 +49,12 @@ test-processes: $(READY)-test  ## programs that start, fork and end in every way
 	COVERAGE_FILE=.coverage.processes $(PY) -m pytest --cov --cov-config=tests/processes.coveragerc \
 	  --cov-report= --cov-fail-under=0 $(MEASURED) $(ARGS)
 	$(PY) -m pytest $(PROCESSES) --ignore=$(MEASURED) $(ARGS)
+
+test-frameworks: $(READY)-test  ## programs with real frameworks, under their real servers
+	$(PY) -m pytest $(FRAMEWORKS) $(ARGS)
+
+frameworks-table: $(READY)-test  ## the table in docs/frameworks.md, from a run of test-frameworks
+	$(PY) -m pytest $(FRAMEWORKS) --frameworks-table
 
 coverage:  ## what both suites cover of the pipeline, with all processes: at least 95 %
 	$(BIN)/coverage combine --quiet --keep --data-file=.coverage.all .coverage .coverage.processes

@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest_plugins = ("tests.docs.snippets",)
+pytest_plugins = ("tests.docs.snippets", "tests.docs.moving")
 
 
 @pytest.fixture(autouse=True)

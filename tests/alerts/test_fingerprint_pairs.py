@@ -87,14 +87,14 @@ def start(depth: int) -> None:
 
 def chained(first: BaseException) -> None:
     try:
-        raise first  # noqa: TRY301 - as it was raised
+        raise first
     except BaseException as error:
         raise ValueError("second") from error
 
 
 def handling(first: BaseException) -> None:
     try:
-        raise first  # noqa: TRY301 - as it was raised
+        raise first
     except BaseException:  # noqa: BLE001 - any kind is wanted
         raise ValueError("second")  # noqa: B904 - that is the case
 

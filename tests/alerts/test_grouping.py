@@ -59,7 +59,7 @@ def sink(depth: int) -> None:
 
 def chained(first: BaseException) -> None:
     try:
-        raise first  # noqa: TRY301 - as it was raised
+        raise first
     except BaseException as error:
         raise ValueError("second") from error
 

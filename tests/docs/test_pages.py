@@ -103,7 +103,14 @@ def test_the_links_of_readme_work_on_the_package_index() -> None:
 def test_every_page_is_in_the_navigation_once() -> None:
     listed = re.findall(r"^- \[[^\]]+\]\((\S+)\)", source(DOCS / "index.md"), re.MULTILINE)
     assert sorted(listed) == sorted(page.name for page in PAGES if page.name != "index.md")
-    assert headings(DOCS / "index.md")[1:] == ["Tutorial", "How-to", "Reference", "Explanation"]
+    assert headings(DOCS / "index.md")[1:] == [
+        "Tutorial",
+        "How-to",
+        "Frameworks",
+        "Move from another library",
+        "Reference",
+        "Explanation",
+    ]
 
 
 # What readers of the raw pages must not see

@@ -121,7 +121,7 @@ class Many(ExceptionGroup):
 
 def raised(error: BaseException) -> BaseException:
     try:
-        raise error  # noqa: TRY301 - to have a traceback
+        raise error
     except BaseException as caught:  # noqa: BLE001 - any kind is wanted
         return caught
 

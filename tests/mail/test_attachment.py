@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from email.message import EmailMessage
+
 import pytest
 
 from tocsin.mail import Attachment
@@ -79,6 +81,29 @@ def test_cid_can_be_set() -> None:
     file = Attachment(b"")
     file.cid = "<logo@shop>"
     assert file.cid == "logo@shop"
+
+
+def test_cid_is_made_anew_after_none() -> None:
+    file = Attachment(b"")
+    first = file.cid
+    file.cid = None
+    assert file.cid != first
+
+
+def test_is_added_to_a_message_of_the_standard_library() -> None:
+    mime = EmailMessage()
+    mime.set_content("<p>Hi</p>", subtype="html")
+    logo = Attachment(b"PNG", filename="logo.png")
+    logo.add_to_mime(mime, inline=True)
+    Attachment("Grüße", filename="a.txt").add_to_mime(mime)
+    related, text = mime.iter_parts()
+    _, picture = related.iter_parts()
+    assert picture["Content-ID"] == f"<{logo.cid}>"
+    assert picture.get_content_disposition() == "inline"
+    assert picture.get_content() == b"PNG"
+    assert text["Content-ID"] is None
+    assert text.get_content_disposition() == "attachment"
+    assert (text.get_filename(), text.get_content()) == ("a.txt", "Grüße")
 
 
 @pytest.mark.parametrize("cid", ["", "<>", "a b", "a>\r\nX: y", "ü", "a<b"])

@@ -47,6 +47,25 @@ def test_arguments_are_attributes_that_take_the_same() -> None:
     assert message.from_addr is None
 
 
+def test_none_stands_for_nothing() -> None:
+    message = Message(
+        subject=None,
+        reply_to=None,
+        to=None,
+        cc=None,
+        bcc=None,
+        attachments=None,
+        inline_attachments=None,
+    )
+    assert message.subject == ""
+    assert message.attachments == message.inline_attachments == []
+    for name in ("reply_to", "to", "cc", "bcc"):
+        assert getattr(message, name) == AddressList()
+        setattr(message, name, "a@x")
+        setattr(message, name, None)
+        assert getattr(message, name) == AddressList()
+
+
 def test_recipients_can_be_others_than_those_shown() -> None:
     """As a retry has it: only to whom it is still owed, with the same headers."""
     message = Message(to="a@x, b@x", recipients="b@x")

@@ -174,13 +174,11 @@ class Guest:
 
 def settle() -> None:
     """Add all handlers where they are missing."""
-    guests = list(_guests)
-    for guest in guests:
-        guest.connect()
     with logging_lock():
         _watch.renew()
-        cut_off = [(guest, guest.settle()) for guest in guests]
+        cut_off = [(guest, guest.settle()) for guest in list(_guests)]
     for guest, names in cut_off:
+        guest.connect()
         guest.warn(names)
 
 

@@ -47,11 +47,11 @@ def is_utf8(text: str) -> bool:
     return SURROGATE.search(text) is None
 
 
-def prepare_address(value: str | Address) -> Address:
+def prepare_address(address: str | Address) -> Address:
     """Make an address that is safe to send.
 
     Args:
-        value: `"a@example.com"`, `"Name <a@example.com>"`, or an `Address`. A domain with letters
+        address: `"a@example.com"`, `"Name <a@example.com>"`, or an `Address`. A domain with letters
             beyond ASCII gets its IDNA 2008 form (RFC 5891, with the mapping of UTS 46).
 
     Returns:
@@ -60,20 +60,20 @@ def prepare_address(value: str | Address) -> Address:
 
     Raises:
         ValueError: the text is no address, or an address that can't be used.
-        TypeError: the value is neither text nor an `Address`.
+        TypeError: the argument is neither text nor an `Address`.
     """
-    if isinstance(value, Address):
-        return _checked(value.display_name, value.username, value.domain, value.addr_spec)
-    if not isinstance(value, str):
-        raise TypeError(f"expected an address, got {type(value).__name__}")
-    if value.count("@") > 1 and several(value):
+    if isinstance(address, Address):
+        return _checked(address.display_name, address.username, address.domain, address.addr_spec)
+    if not isinstance(address, str):
+        raise TypeError(f"expected an address, got {type(address).__name__}")
+    if address.count("@") > 1 and several(address):
         raise ValueError(
-            f"{value!r} is not an address, but several: separate addresses by commas; in a list, "
+            f"{address!r} is not an address, but several: separate addresses by commas; in a list, "
             "each is an item"
         )
-    name, spec = _split(value)
-    username, domain = _split_spec(spec, value)
-    return _checked(name, username, domain, value)
+    name, spec = _split(address)
+    username, domain = _split_spec(spec, address)
+    return _checked(name, username, domain, address)
 
 
 def several(text: str) -> bool:

@@ -5,11 +5,16 @@ A picture inside the HTML also has an identifier, by which the HTML names it.
 
 from __future__ import annotations
 
+import email.policy
 import mimetypes
 import re
 import secrets
+from typing import TYPE_CHECKING
 
 from tocsin.mail.address import one_line
+
+if TYPE_CHECKING:
+    from email.message import EmailMessage
 
 _MIMETYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(?:[ \t]*;[\x20-\x7e]{0,800})?")
 _CID = re.compile(r"[\x21-\x3b\x3d\x3f-\x7e]+")
@@ -26,7 +31,7 @@ class Attachment:  # noqa: PLW1641 - an object that can be changed has no hash
 
     Attributes:
         cid: the content identifier (RFC 2392), without angle brackets; the HTML uses it as
-            `<img src="cid:…">`. It is made at the first access, and can be set.
+            `<img src="cid:…">`. It is made at the first access, and can be set; None makes another.
 
     Raises:
         ValueError: `mimetype` is no type, or a `cid` that is set is no identifier.
@@ -81,11 +86,31 @@ class Attachment:  # noqa: PLW1641 - an object that can be changed has no hash
         return self._cid
 
     @cid.setter
-    def cid(self, value: str) -> None:
-        value = value.removeprefix("<").removesuffix(">")
-        if not _CID.fullmatch(value):
-            raise ValueError(f"cid: expected printable ASCII without blanks, got {value!r}")
+    def cid(self, value: str | None) -> None:
+        if value is not None:
+            value = value.removeprefix("<").removesuffix(">")
+            if not _CID.fullmatch(value):
+                raise ValueError(f"cid: expected printable ASCII without blanks, got {value!r}")
         self._cid = value
+
+    def add_to_mime(self, message: EmailMessage, *, inline: bool = False) -> None:
+        """Add the file to a message of the standard library.
+
+        Args:
+            message: the message, or the HTML part of one for an inline picture.
+            inline: whether it is a picture that the HTML names by its `cid`.
+        """
+        content_type = email.policy.default.header_factory("Content-Type", self.mimetype)
+        add = message.add_related if inline else message.add_attachment
+        add(
+            self.data,
+            maintype=content_type.maintype,
+            subtype=content_type.subtype,
+            params=dict(content_type.params),
+            disposition="inline" if inline else "attachment",
+            filename=self.filename,
+            cid=f"<{self.cid}>" if inline else None,
+        )
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Attachment):

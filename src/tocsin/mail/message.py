@@ -26,14 +26,14 @@ class Message:
     """An email. Every argument is optional, and an attribute of the same name.
 
     Args:
-        subject: the subject; control characters become blanks.
+        subject: the subject, "" if there is none; control characters become blanks.
         text: the content as plain text; made from `html` where only that is given.
         html: the content as HTML.
         from_addr: the sender; by default the email handler's `default_from`.
         reply_to: the addresses for answers.
         to: the recipients: `"a@x"`, `"Name <a@x>"`, several in one text separated by commas, an
-            `Address`, or a list of these. The attribute is always an `AddressList`. The same holds
-            for `reply_to`, `cc`, `bcc` and `recipients`.
+            `Address`, a list of these, or None. The attribute is always an `AddressList`. The same
+            holds for `reply_to`, `cc`, `bcc` and `recipients`.
         cc: the recipients of a copy.
         bcc: the recipients of a hidden copy; they are never in the message that is sent.
         attachments: the attached files.
@@ -65,20 +65,20 @@ class Message:
     def __init__(
         self,
         *,
-        subject: str = "",
+        subject: str | None = None,
         text: str | None = None,
         html: str | None = None,
         from_addr: str | Address | None = None,
-        reply_to: Addresses = (),
-        to: Addresses = (),
-        cc: Addresses = (),
-        bcc: Addresses = (),
-        attachments: Iterable[Attachment] = (),
-        inline_attachments: Iterable[Attachment] = (),
+        reply_to: Addresses | None = None,
+        to: Addresses | None = None,
+        cc: Addresses | None = None,
+        bcc: Addresses | None = None,
+        attachments: Iterable[Attachment] | None = None,
+        inline_attachments: Iterable[Attachment] | None = None,
         recipients: Addresses | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        self.subject: str = subject
+        self.subject: str = subject or ""
         self.text: str | None = text
         self.html: str | None = html
         self.from_addr = from_addr
@@ -86,8 +86,8 @@ class Message:
         self.to = to
         self.cc = cc
         self.bcc = bcc
-        self.attachments: list[Attachment] = list(attachments)
-        self.inline_attachments: list[Attachment] = list(inline_attachments)
+        self.attachments: list[Attachment] = list(attachments or ())
+        self.inline_attachments: list[Attachment] = list(inline_attachments or ())
         self.recipients = recipients
         self.headers = dict(headers or {})
 
@@ -106,8 +106,8 @@ class Message:
         return self._reply_to
 
     @reply_to.setter
-    def reply_to(self, value: Addresses) -> None:
-        self._reply_to = AddressList(value)
+    def reply_to(self, value: Addresses | None) -> None:
+        self._reply_to = _list(value)
 
     @property
     def to(self) -> AddressList:
@@ -115,8 +115,8 @@ class Message:
         return self._to
 
     @to.setter
-    def to(self, value: Addresses) -> None:
-        self._to = AddressList(value)
+    def to(self, value: Addresses | None) -> None:
+        self._to = _list(value)
 
     @property
     def cc(self) -> AddressList:
@@ -124,8 +124,8 @@ class Message:
         return self._cc
 
     @cc.setter
-    def cc(self, value: Addresses) -> None:
-        self._cc = AddressList(value)
+    def cc(self, value: Addresses | None) -> None:
+        self._cc = _list(value)
 
     @property
     def bcc(self) -> AddressList:
@@ -133,8 +133,8 @@ class Message:
         return self._bcc
 
     @bcc.setter
-    def bcc(self, value: Addresses) -> None:
-        self._bcc = AddressList(value)
+    def bcc(self, value: Addresses | None) -> None:
+        self._bcc = _list(value)
 
     @property
     def recipients(self) -> AddressList:
@@ -173,7 +173,7 @@ class Message:
         return email.message_from_string(data.decode().replace("\r\n", "\n"), policy=policy)
 
     @classmethod
-    def from_mime(cls, mime: email.message.Message[Any, Any]) -> Self:
+    def from_mime(cls, message: email.message.Message[Any, Any]) -> Self:
         """Make a message from one of the standard library's.
 
         Text, HTML, attachments, addresses, subject and all other headers are kept. A part that is
@@ -182,11 +182,11 @@ class Message:
         Raises:
             ValueError: an address in a header can't be used.
         """
-        if isinstance(mime, email.message.EmailMessage):
-            parsed = mime
+        if isinstance(message, email.message.EmailMessage):
+            parsed = message
         else:
-            parsed = email.message_from_bytes(flatten(mime, utf8=True), policy=email.policy.SMTP)
-        message = cls(
+            parsed = email.message_from_bytes(flatten(message, utf8=True), policy=email.policy.SMTP)
+        made = cls(
             subject=str(parsed.get("Subject", "")),
             from_addr=next(iter(header_addresses(parsed, "From")), None),
             reply_to=header_addresses(parsed, "Reply-To"),
@@ -199,8 +199,8 @@ class Message:
                 if HEADER_NAME.fullmatch(name) and is_further(name)
             },
         )
-        message._read_content(parsed)
-        return message
+        made._read_content(parsed)
+        return made
 
     def _read_content(self, parsed: email.message.EmailMessage) -> None:
         """Take text, HTML and files from a message of the standard library."""
@@ -219,6 +219,10 @@ class Message:
 
     def __repr__(self) -> str:
         return f"<Message {self.subject!r} to {len(self.recipients)} recipients>"
+
+
+def _list(value: Addresses | None) -> AddressList:
+    return AddressList(() if value is None else value)
 
 
 def stamps(sender: Address) -> tuple[str, str]:

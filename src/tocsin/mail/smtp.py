@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from tocsin.mail.session import Session
 
 _Value = TypeVar("_Value")
+_TIMEOUT = 30
 _OPTIONS = (
     "host",
     "port",
@@ -70,7 +71,7 @@ class SMTPEmailHandler(EmailHandler):
             error if the server doesn't offer it. It has no effect with `use_tls`.
         tls_context: the context for TLS; by default one that trusts the authorities of the
             operating system and verifies the server's name.
-        timeout: the seconds that each wait for the server may take.
+        timeout: the seconds that each wait for the server may take; None for the default.
         username: the account; no login without it.
         password: the account's password, or a callable that returns it, called at each login.
         access_token: an OAuth 2 token, used instead of a password with XOAUTH2 or OAUTHBEARER; or
@@ -99,7 +100,7 @@ class SMTPEmailHandler(EmailHandler):
         use_tls: bool | None = None,
         use_starttls: bool = False,
         tls_context: ssl.SSLContext | None = None,
-        timeout: float = 30,
+        timeout: float | None = _TIMEOUT,
         username: str | None = None,
         password: Secret | None = None,
         access_token: Secret | None = None,
@@ -119,7 +120,9 @@ class SMTPEmailHandler(EmailHandler):
         self.use_starttls: bool = found[2]
         encrypted = self.use_tls or self.use_starttls
         self.tls_context: ssl.SSLContext | None = tls.context_option(tls_context, needed=encrypted)
-        self.timeout: float = options.seconds("timeout", timeout, above=0)
+        self.timeout: float = options.seconds(
+            "timeout", _TIMEOUT if timeout is None else timeout, above=0
+        )
         self.username: str | None = username_option(username)
         self.password: Secret | None = secret_option("password", password)
         self.access_token: Secret | None = secret_option("access_token", access_token)
