@@ -46,7 +46,8 @@ class AlertHandler(Emitter):
             `handler` names the class (`"smtp"`); the default is the server at `localhost:25`.
         from_addr: the sender's address; by default the email handler's `default_from`, else its
             `username` if that is an address.
-        app: the application's name, shown in the subject; by default the name of the script.
+        app: the application's name, shown in the subject; by default the name of the module that
+            the server loads (`uvicorn shop.main:app`: "shop"), or of the script.
         environment: such as `"production"`, shown in the subject.
         version: the application's version, shown in the mail.
         cc: the recipients of a copy, in the same forms as `to`.
