@@ -18,7 +18,9 @@ MODULES = {
     "ledger/wsgi.py": "from naming import note, wsgi as application; note()",
     "ledger/tasks.py": "import celery; from naming import note; app = celery.Celery(); note()",
     "ledger/web.py": "import flask; from naming import note; app = flask.Flask('x'); note()",
-    "ledger/settings.py": "from naming import note; note()\nSECRET_KEY = 'x'\nLOGGING_CONFIG = None",
+    "ledger/settings.py": (
+        "from naming import note; note()\nSECRET_KEY = 'x'\nLOGGING_CONFIG = None"
+    ),
     "ledger/__main__.py": "from naming import note; note()",
     "manage.py": (
         "import os, sys\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'ledger.settings')\n"

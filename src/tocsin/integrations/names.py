@@ -14,22 +14,33 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-_GENERIC = frozenset(
-    "__init__ __main__ api app application apps asgi backend bin celery celery_app celeryapp cli "
-    "code config conf core create_app django entrypoint home index lib local main make_app manage "
-    "manager opt project root run runserver script scripts serve server service settings src srv start "
-    "tasks tmp usr var web webapp work worker workers workspace wsgi".split()
-)
+# fmt: off
+_GENERIC = frozenset((
+    "__init__", "__main__", "api", "app", "application", "apps", "asgi", "backend", "bin", "celery",
+    "celery_app", "celeryapp", "cli", "code", "config", "conf", "core", "create_app", "django",
+    "entrypoint", "home", "index", "lib", "local", "main", "make_app", "manage", "manager", "opt",
+    "project", "root", "run", "runserver", "script", "scripts", "serve", "server", "service",
+    "settings", "src", "srv", "start", "tasks", "tmp", "usr", "var", "web", "webapp", "work",
+    "worker", "workers", "workspace", "wsgi",
+))
+# fmt: on
 # The part of a module's name that says for which place its settings are.
-_PLACES = frozenset("base common dev development local prod production staging test".split())
+# fmt: off
+_PLACES = frozenset((
+    "base", "common", "dev", "development", "local", "prod", "production", "staging", "test",
+))
+# fmt: on
 _MODULE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 _TARGET = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):[^\W\d][\w.]*(?:\(.*\))?")
+# fmt: off
 # Options of servers whose value looks like a module.
-_NOT_TARGETS = frozenset(
-    "-c --config -k --worker-class --worker-connections --logger-class --log-config "
-    "--log-config-json --log-config-toml --env-file --paste --loop --http --ws --lifespan "
-    "--app-dir --chdir --pid --name -n --user --group -u -g".split()
-)
+_NOT_TARGETS = frozenset((
+    "-c", "--config", "-k", "--worker-class", "--worker-connections", "--logger-class",
+    "--log-config", "--log-config-json", "--log-config-toml", "--env-file", "--paste", "--loop",
+    "--http", "--ws", "--lifespan", "--app-dir", "--chdir", "--pid", "--name", "-n", "--user",
+    "--group", "-u", "-g",
+))
+# fmt: on
 _ENDINGS = (".exe", ".py", ".pyc", ".pyz", "-script")
 
 
@@ -177,19 +188,44 @@ def _of_settings(start: Start) -> Iterator[str]:
     yield _value(start.argv, "--settings")
 
 
-def _nothing(start: Start) -> Iterator[str]:
+def _nothing(_start: Start) -> Iterator[str]:
     """Yield nothing: only the folder names the application."""
     yield from ()
 
 
 _NO_NAMES = frozenset({"", "-", "-c", "-m"})
+_SERVERS = (
+    "uvicorn",
+    "gunicorn",
+    "hypercorn",
+    "daphne",
+    "waitress-serve",
+    "waitress",
+    "granian",
+    "sanic",
+    "uwsgi",
+    "mod_wsgi",
+)
+_QUEUES = ("dramatiq", "dramatiq-gevent", "arq", "huey_consumer")
+_OTHERS = (
+    "rq",
+    "rqworker",
+    "pytest",
+    "py.test",
+    "unittest",
+    "ipykernel_launcher",
+    "ipython",
+    "jupyter",
+    "colab_kernel_launcher",
+    "coverage",
+    "pdb",
+    "debugpy",
+    "tocsin",
+)
 _TOOLS: dict[str, Callable[[Start], Iterator[str]]] = {
-    **dict.fromkeys(
-        ("uvicorn", "gunicorn", "hypercorn", "daphne", "waitress-serve", "waitress", "granian")
-        + ("sanic", "uwsgi", "mod_wsgi"),
-        _served,
-    ),
-    **dict.fromkeys(("dramatiq", "dramatiq-gevent", "arq", "huey_consumer"), _first_module),
+    **dict.fromkeys(_SERVERS, _served),
+    **dict.fromkeys(_QUEUES, _first_module),
+    **dict.fromkeys(_OTHERS, _nothing),
     "celery": _of_option("CELERY_APP"),
     "flask": _of_option("FLASK_APP"),
     "quart": _of_option("QUART_APP"),
@@ -199,10 +235,5 @@ _TOOLS: dict[str, Callable[[Start], Iterator[str]]] = {
     "django-admin": _of_settings,
     "django": _of_settings,
     "manage": _of_settings,
-    **dict.fromkeys(
-        ("rq", "rqworker", "pytest", "py.test", "unittest", "ipykernel_launcher", "ipython")
-        + ("jupyter", "colab_kernel_launcher", "coverage", "pdb", "debugpy", "tocsin"),
-        _nothing,
-    ),
 }
 """For each command that runs applications, a function that yields modules, the best first."""
