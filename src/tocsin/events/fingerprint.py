@@ -52,7 +52,8 @@ _VALUES = re.compile(
 )
 _SEQUENCE = re.compile(r"(\*(?:: ?\*)?)(?:, ?\*(?:: ?\*)?)+")  # values of a list or a mapping
 # Comprehensions are functions of their own up to Python 3.11 only (PEP 709).
-_COMPREHENSION = re.compile(r"(?:\.<locals>\.)?<(?:list|dict|set)comp>")
+# IPython calls the code of a cell "<cell line: 3>".
+_COMPREHENSION = re.compile(r"(?:\.<locals>\.)?<(?:list|dict|set)comp>|<cell line: \d+>")
 _NOWHERE = Place("", "", "")
 _UNPRINTED = ("", "builtins", "__main__")  # modules that a traceback omits in a type's name
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tocsin import options
-from tocsin.integrations import servers
+from tocsin.integrations import servers, standard
 
 if TYPE_CHECKING:
     from tocsin.integrations.base import Integration
@@ -17,6 +17,8 @@ INTEGRATIONS: tuple[Integration, ...] = (
     servers.Hypercorn(),
     servers.Daphne(),
     servers.Waitress(),
+    standard.Asyncio(),
+    standard.Jupyter(),
 )
 
 
