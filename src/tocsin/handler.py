@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from email.headerregistry import Address
 
     from tocsin.alerts.settings import Policy
+    from tocsin.integrations.silent import Silent
     from tocsin.mail.base import EmailHandler
     from tocsin.pipeline.stats import Stats
     from tocsin.stores.base import Store
@@ -166,7 +167,7 @@ class AlertHandler(Emitter):
             self._engine.resume()
         if watch:
             self._uncaught = ExceptHook(self.handle)
-        self._guest = Guest(self, frameworks, revive=self._revive, warn=self._warn_of_cut_off)
+        self._guest = Guest(self, frameworks, revive=self._revive, warn=self._warn_of_silent)
         if self._enabled and (configured or frameworks.loaded):
             settle_soon(patient=not configured)
 
@@ -259,12 +260,9 @@ class AlertHandler(Emitter):
         if self._uncaught is not None:
             self._uncaught.start()
 
-    def _warn_of_cut_off(self, logger: str) -> None:
-        self._engine.warn(
-            f"cut-off {logger}",
-            f"warning: errors of the logger {logger!r} don't reach the alert handler, as its "
-            "propagate is False; add the handler to it, or a logging.NullHandler if that is meant",
-        )
+    def _warn_of_silent(self, found: Silent) -> None:
+        for text in found.texts() if self.level <= logging.CRITICAL else ():
+            self._engine.warn(text, f"warning: {text}")
 
     def __repr__(self) -> str:
         stats = self.stats
