@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from tocsin.forks import holds_logging_lock, logging_lock, on_fork
+from tocsin.forks import holds_logging_lock, logging_lock, on_fork, start_thread
 from tocsin.integrations import silent
 from tocsin.integrations.silent import Silent
 from tocsin.pipeline import exits
@@ -187,7 +187,7 @@ def settle_soon(*, patient: bool = False) -> None:
         _watch.pending = True
         with contextlib.suppress(RuntimeError):  # the interpreter is ending
             work = _settle_patiently if patient else settle
-            threading.Thread(target=work, name="tocsin-arrival", daemon=True).start()
+            start_thread(threading.Thread(target=work, name="tocsin-arrival", daemon=True))
 
 
 def _settle_patiently() -> None:
