@@ -111,9 +111,7 @@ def test_classes_of_jupyter_have_loggers(
     logging.root.removeHandler(shop.handlers[0])
 
 
-def test_each_logger_is_told_once(
-    shop: logging.Logger, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_each_logger_is_told_once(shop: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
     cut("shoptest.one")
     arrival.settle()
     arrival.settle()
