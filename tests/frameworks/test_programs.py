@@ -107,11 +107,32 @@ def test_a_password_of_systemd(tmp_path: Path, login: ScriptedSMTPServer) -> Non
 
 
 LIBRARIES = (
-    "aiohttp.web apscheduler.schedulers.background asyncio celery daphne.server "
-    "django.core.handlers.base dramatiq fastapi flask gunicorn.app.base httpx hypercorn.logging "
-    "ipykernel.kernelapp kombu loguru quart.logging redis requests rq structlog tornado.web "
-    "twisted.python.log urllib3 uvicorn.config werkzeug"
-).split()
+    "aiohttp.web",
+    "apscheduler.schedulers.background",
+    "asyncio",
+    "celery",
+    "daphne.server",
+    "django.core.handlers.base",
+    "dramatiq",
+    "fastapi",
+    "flask",
+    "gunicorn.app.base",
+    "httpx",
+    "hypercorn.logging",
+    "ipykernel.kernelapp",
+    "kombu",
+    "loguru",
+    "quart.logging",
+    "redis",
+    "requests",
+    "rq",
+    "structlog",
+    "tornado.web",
+    "twisted.python.log",
+    "urllib3",
+    "uvicorn.config",
+    "werkzeug",
+)
 
 
 @pytest.mark.parametrize("disable", ["True", "False"])

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+import threading
+from typing import TYPE_CHECKING, ClassVar
+
+from typing_extensions import override
 
 from tocsin.integrations.base import Integration
+
+if TYPE_CHECKING:
+    import logging
 
 
 class Asyncio(Integration):
@@ -20,3 +26,8 @@ class Jupyter(Integration):
 
     name: ClassVar[str] = "jupyter"
     modules: ClassVar[tuple[str, ...]] = ("ipykernel",)
+
+    @override
+    def owner(self, record: logging.LogRecord) -> object:
+        """Return the same value for all cells: each is a task of its own."""
+        return Jupyter if threading.current_thread() is threading.main_thread() else None

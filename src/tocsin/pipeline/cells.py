@@ -1,4 +1,4 @@
-"""Uncaught exceptions in the cells of a notebook: IPython shows them, and calls no hook of Python."""
+"""Uncaught exceptions in the cells of a notebook: IPython calls no hook of Python for them."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def ring() -> None:
     raise ZeroDivisionError("ring")
 
 
-def called(_future: Future[None]) -> None:
+def called(_future: Future[int]) -> None:
     raise OSError("called")
 
 
