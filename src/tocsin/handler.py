@@ -73,7 +73,8 @@ class AlertHandler(Emitter):
         fallback: where an alert is written that can't be mailed: `"stderr"`, or a folder for
             `.eml` files.
         give_up_after: seconds after which an unsent alert is given up, and written to `fallback`.
-        uncaught: whether uncaught exceptions, of the program and of its threads, are alerts.
+        uncaught: whether uncaught exceptions, of the program, of its threads and of the cells of
+            a notebook, are alerts.
         integrations: whether frameworks that are loaded are supported: the errors that their
             servers log arrive, with the request or the task. Or the names of the integrations.
         personal_data: whether mails show data about a person: the user, the client's address, and

@@ -55,7 +55,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if not session.config.getoption("--frameworks-table") or session.testsfailed:
         return
     rows = "".join(
-        f"| {title} | {', '.join(map(_with_version, packages))} |\n"
+        f"| {title} | {', '.join(map(_with_version, packages)) or 'Python alone'} |\n"
         for title, packages in sorted(_passed.items(), key=lambda row: row[0].casefold())
     )
     before, _, rest = PAGE.read_text().partition(HEAD)

@@ -47,7 +47,6 @@ def names(folder: Path) -> list[str]:
     return file.read_text(encoding="utf-8").split() if file.exists() else []
 
 
-@pytest.mark.row("The application's name under a server", "uvicorn", "gunicorn", "hypercorn")
 @pytest.mark.parametrize(
     ("command", "processes"),
     [
@@ -71,7 +70,6 @@ def test_under_a_server(
     assert set(names(project)) == {"ledger"}
 
 
-@pytest.mark.row("The application's name under a command", "celery", "flask", "django", "pytest")
 @pytest.mark.parametrize(
     ("command", "name"),
     [
