@@ -260,7 +260,7 @@ def test_a_value_that_is_no_traceback(value: object) -> None:
 def test_a_structured_traceback_with_parts_missing() -> None:
     value = [{"exc_type": "X", "frames": [5, {}], "exceptions": [5, [], [5]]}]
     assert 'File "", line , in ' in traceback_forms.printed(value)
-    assert traceback_forms.printed([{"exc_type": "X", "frames": 5}]).endswith("\nX")
+    assert traceback_forms.printed([{"exc_type": "X", "frames": 5}]) == ""
 
 
 @pytest.mark.parametrize("function", [fail, fail_because, fail_meanwhile])

@@ -50,16 +50,27 @@ class Content(NamedTuple):
     stack: str
 
 
-def template_of(record: logging.LogRecord) -> str:
+def structured_of(record: logging.LogRecord) -> Structured | None:
+    """Return a record's message if it is a structured one, whatever its arguments."""
+    message: object = record.msg
+    if isinstance(message, dict):
+        return structured.of_mapping(message)
+    return structured.read(uncoloured(exact(message))) if isinstance(message, str) else None
+
+
+def template_of(record: logging.LogRecord, found: Structured | None) -> str:
     """Return the part of a record's message that all records of its group have in common.
 
     This is the text before its arguments are inserted; the text of a structured message, without
     its other values; the category and text of a warning; or the type of a message that is no text.
+
+    Args:
+        record: the record.
+        found: its structured message, if it is one.
     """
-    message: object = record.msg
-    found = _structured(message)
     if found is not None:
         return found.text
+    message: object = record.msg
     if not isinstance(message, str):
         return f"{type_module(type(message))}.{type_name(type(message), qualified=True)}"
     message = uncoloured(exact(message))
@@ -69,23 +80,21 @@ def template_of(record: logging.LogRecord) -> str:
     return message
 
 
-def traceback_in(record: logging.LogRecord) -> str:
-    """Return a text of a record in which a traceback may be; "" if there is none."""
+def traceback_in(record: logging.LogRecord, found: Structured | None) -> str:
+    """Return a text of a record in which a traceback may be; "" if there is none.
+
+    Args:
+        record: the record.
+        found: its structured message, if it is one.
+    """
     if record.exc_text and not record.exc_text.isspace():  # loguru sets it to a line's end
         return record.exc_text
-    found = _structured(record.msg)
     if found is not None and found.traceback:
         return found.traceback
     value = record.__dict__.get("exception")
     if value is not None and (printed := traceback_forms.printed(value)):
         return printed
     return exact(record.msg) if isinstance(record.msg, str) else ""
-
-
-def _structured(message: object) -> Structured | None:
-    if isinstance(message, dict):
-        return structured.of_mapping(message)
-    return structured.read(uncoloured(exact(message))) if isinstance(message, str) else None
 
 
 def _warning(record: logging.LogRecord) -> str:
@@ -102,7 +111,7 @@ def message_of(record: logging.LogRecord) -> str:
     """
     message: object
     try:
-        if isinstance(record.msg, dict) and not record.args:
+        if isinstance(record.msg, dict) and _is_bare(record):
             found = structured.of_mapping(record.msg)
             message = record.getMessage() if found is None else found.text
         else:
@@ -114,7 +123,7 @@ def message_of(record: logging.LogRecord) -> str:
 
 def line_of(record: logging.LogRecord) -> str:
     """Return a record's message as one text, with the values of a mapping."""
-    if isinstance(record.msg, dict) and not record.args:
+    if isinstance(record.msg, dict) and _is_bare(record):
         found = structured.of_mapping(record.msg)
         if found is not None:
             return found.line(record.levelname, record.name)
@@ -129,7 +138,7 @@ def content_of(record: logging.LogRecord, formatter: logging.Formatter | None) -
         formatter: formats the record without its traceback; None for the bare message.
     """
     text = message_of(record)
-    found = None if record.args else _structured(record.msg)
+    found = structured_of(record) if _is_bare(record) else None
     said = structured.arranged(text if found is None else found.text, _extra(record))
     if found is not None:
         said = _merged(said, found)
@@ -145,6 +154,12 @@ def content_of(record: logging.LogRecord, formatter: logging.Formatter | None) -
         if not structured.is_known(name, value, record.levelname, record.name):
             extra.setdefault(name if type(name) is str else attempt(name), value)
     return Content(said.text, list(extra.items()), said.traceback, said.stack)
+
+
+def _is_bare(record: logging.LogRecord) -> bool:
+    """Return whether a record's message has no arguments; an object as such may raise anything."""
+    args: Any = record.args
+    return args is None or ((type(args) is tuple or type(args) is dict) and not args)
 
 
 def _formatted(record: logging.LogRecord, formatter: logging.Formatter, text: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tocsin.events import traceback_text
 from tocsin.events.exceptions import first_in_group, traceback_of
-from tocsin.events.fields import exception_of, template_of, traceback_in
+from tocsin.events.fields import exception_of, structured_of, template_of, traceback_in
 from tocsin.events.frames import Place, places
 from tocsin.text import attempt, short, type_module, type_name
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from tocsin.events.frames import OwnCode
+    from tocsin.events.structured import Structured
     from tocsin.redact.base import Redacts
 
 _MAX_TEMPLATE = 1_000  # characters of a message that the fingerprint depends on
@@ -130,10 +131,11 @@ class Fingerprints:
             trace = traceback_of(error) or trace
             kind = type(error)
         if trace is None:  # it was pickled, or never raised
-            printed = self._of_printed(record)
+            found = structured_of(record)
+            printed = self._of_printed(record, found)
             if printed is not None and printed.kind == type_name(kind):
                 return printed
-            return _of_unraised(record, kind)
+            return _of_unraised(record, kind, template_of(record, found))
         # The key has code objects by their id: hashing one takes 0.2 µs. It has the type by its id,
         # as a metaclass may make it unhashable.
         ids: list[object] = [record.levelno, record.name, id(kind)]
@@ -161,16 +163,19 @@ class Fingerprints:
 
     def _of_message(self, record: logging.LogRecord) -> Identity:
         """Return the identity of a record without an exception; its text may hold a traceback."""
-        printed = self._of_printed(record)
+        structure = structured_of(record)
+        printed = self._of_printed(record, structure)
         if printed is not None:
             return printed
-        message = template_of(record)[:_MAX_TEMPLATE]
+        message = template_of(record, structure)[:_MAX_TEMPLATE]
         fingerprint = _hash(record, "message", record.name, fold(message))
         return Identity(fingerprint, message, record.name, is_message=True)
 
-    def _of_printed(self, record: logging.LogRecord) -> Identity | None:
+    def _of_printed(
+        self, record: logging.LogRecord, structure: Structured | None
+    ) -> Identity | None:
         """Return the identity of an exception that is in a record as text; None without one."""
-        if (parts := traceback_text.split(traceback_in(record))) is not None:
+        if (parts := traceback_text.split(traceback_in(record, structure))) is not None:
             found = traceback_text.parse(parts[1])
             if found is not None:
                 shown = found.kind.rpartition(".")[2]
@@ -203,9 +208,9 @@ def _of_alert_group(record: logging.LogRecord) -> Identity:
     return Identity(_hash(record, "group", name), name, record.name)
 
 
-def _of_unraised(record: logging.LogRecord, kind: type[BaseException]) -> Identity:
+def _of_unraised(record: logging.LogRecord, kind: type[BaseException], template: str) -> Identity:
     """Return the identity of an exception that was never raised: by its type and the message."""
-    what = f"{_printed_name(kind)}\0{fold(template_of(record))}"
+    what = f"{_printed_name(kind)}\0{fold(template)}"
     shown = type_name(kind, qualified=True)
     return Identity(_hash(record, "error", record.name, what), shown, record.name)
 

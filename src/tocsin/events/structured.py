@@ -77,13 +77,14 @@ class Structured(NamedTuple):
 
 def read(message: str) -> Structured | None:
     """Return a message that was rendered as text; None if it has no structure."""
-    if message.startswith("{"):
+    first = message[:1]
+    if first == "{":
         return _of_json(message)
-    if _PAIRS.match(message):
-        return _of_values(_pairs(message))
-    if found := _LOGURU_HEAD.match(message):
+    if first.isdigit() and (found := _LOGURU_HEAD.match(message)):
         return _with_traceback(message[found.end() :])
-    return _of_console(message) if "[" in message[:50] else None
+    if (first == "[" or first.isdigit()) and (console := _of_console(message)):
+        return console
+    return _of_values(_pairs(message)) if _PAIRS.match(message) else None
 
 
 def of_mapping(mapping: dict[Any, Any]) -> Structured | None:
@@ -132,7 +133,7 @@ def _of_values(pairs: Iterable[tuple[Any, Any]]) -> Structured | None:
     named = {name: value for name, value in values if type(name) is str}
     for key in _TEXT_KEYS:
         text: Any = named.get(key)
-        others = [(name, value) for name, value in values if name is not key and name != key]
+        others = [(name, value) for name, value in values if type(name) is not str or name != key]
         if issubclass(type(text), str):
             return arranged(exact(text), others, technical=not _ECS.isdisjoint(named))
         if type(text) is dict and (inner := _of_values(text.items())) is not None:
@@ -158,6 +159,9 @@ def arranged(
     values: list[tuple[Any, Any]] = []
     traceback = stack = ""
     for name, value in others:
+        if type(name) is not str:
+            values.append((name, value))
+            continue
         inner = value.get("stack_trace") if name == "error" and type(value) is dict else value
         if printed := traceback_forms.printed(inner):
             if printed.startswith(STACK):
@@ -214,7 +218,9 @@ def is_known(name: object, value: object, level: str, logger: str) -> bool:
     if type(name) is not str:
         return False
     if name in _TEXT_KEYS:
-        return value == ""  # a formatter of JSON, for a message that is a mapping
+        return (
+            type(value) is str and not value
+        )  # a formatter of JSON, for a message that is a mapping
     if name in _LEVELS:
         return attempt(value).strip().lower() in {level.lower(), "exception"}
     if name in _LOGGERS:

@@ -6,16 +6,17 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, TypeGuard
 
 from tocsin.events.traceback_text import HEADER, STACK
-from tocsin.text import attempt, uncoloured
+from tocsin.text import attempt, exact, uncoloured
 
 _MAX_TEXT = 100_000  # characters of a text that are read
 _MAX_LINES = 1_000  # of a traceback
 _MAX_DEPTH = 5  # of groups within groups
 _CAUSE = "\n\nThe above exception was the direct cause of the following exception:\n\n"
 _CONTEXT = "\n\nDuring handling of the above exception, another exception occurred:\n\n"
+_FRAME = ("filename", "lineno", "name")
 _MARGINS = frozenset({"", "Exception Group"})
 _MARGIN = re.compile(r" +[+|]")
 _TOP = re.compile(r"^╭─+ Traceback \(most recent call last\) ─+╮$", re.MULTILINE)
@@ -34,24 +35,26 @@ def start_of(text: str) -> int:
     return line if begin >= 0 and text[line:begin].strip(" +|") in _MARGINS else -1
 
 
-def printed(value: object) -> str:
+def printed(value: Any) -> str:
     """Return a traceback as Python prints it; "" if the value is none.
 
     Args:
         value: a text that begins with a traceback; or the structure of `dict_tracebacks`.
     """
-    if isinstance(value, str):
-        text = uncoloured(value[:_MAX_TEXT]).lstrip("\n")
+    if issubclass(type(value), str):  # `isinstance` asks the object, which may lie or raise
+        text = uncoloured(exact(value)[:_MAX_TEXT]).lstrip("\n")
         if start_of(text) != 0:
             return ""
         return _of_rich(text) if _TOP.match(text) else text
-    if isinstance(value, list) and value and all(map(_is_exception, value)):
-        return _of_structure(value, 0)
-    return ""
+    return _of_structure(value, 0) if _is_chain(value) else ""
+
+
+def _is_chain(value: object) -> TypeGuard[list[dict[str, Any]]]:
+    return type(value) is list and value != [] and all(map(_is_exception, value))
 
 
 def _is_exception(value: object) -> bool:
-    return isinstance(value, dict) and "exc_type" in value and "frames" in value
+    return type(value) is dict and "exc_type" in value and type(value.get("frames")) is list
 
 
 def _of_structure(stacks: list[dict[str, Any]], depth: int) -> str:
@@ -61,21 +64,21 @@ def _of_structure(stacks: list[dict[str, Any]], depth: int) -> str:
     """
     text = ""
     for number, one in enumerate(stacks):
-        link = _CAUSE if one.get("is_cause") else _CONTEXT
+        link = _CAUSE if one.get("is_cause") is True else _CONTEXT
         text = _of_one(one, depth) + (link + text if number and text else text)
     return text
 
 
 def _of_one(one: dict[str, Any], depth: int) -> str:
     members = one.get("exceptions")
-    is_group = isinstance(members, list) and bool(members) and depth < _MAX_DEPTH
+    is_group = type(members) is list and members != [] and depth < _MAX_DEPTH
     lines = [f"  + Exception Group {HEADER}" if is_group else HEADER]
-    for frame in one["frames"][-_MAX_LINES:] if isinstance(one["frames"], list) else ():
-        if isinstance(frame, dict):
-            file, line, name = (frame.get(key, "") for key in ("filename", "lineno", "name"))
+    for frame in one["frames"][-_MAX_LINES:]:
+        if type(frame) is dict:
+            file, line, name = (attempt(frame.get(key, "")) for key in _FRAME)
             lines.append(f'  File "{file}", line {line}, in {name}')
-    text = attempt(one.get("exc_value") or "")
-    lines.append(f"{one['exc_type']}: {text}" if text else attempt(one["exc_type"]))
+    kind, text = attempt(one["exc_type"]), attempt(one.get("exc_value", ""))
+    lines.append(f"{kind}: {text}" if text else kind)
     if is_group:
         lines += _of_members(members, depth)
     return "\n".join(lines)
@@ -84,7 +87,7 @@ def _of_one(one: dict[str, Any], depth: int) -> str:
 def _of_members(members: Any, depth: int) -> list[str]:
     lines: list[str] = []
     for number, member in enumerate(members[:_MAX_LINES], 1):
-        if isinstance(member, list) and member and all(map(_is_exception, member)):
+        if _is_chain(member):
             lines.append(f"  {'+-' if number == 1 else '  '}+---------------- {number} -----------")
             inner = _of_structure(member, depth + 1).splitlines()
             lines += [line if _MARGIN.match(line) else f"    | {line}" for line in inner]
