@@ -333,6 +333,11 @@ def test_structlogs_values_are_no_part_of_the_group() -> None:
     )
 
 
+def test_an_exception_as_an_event_is_its_text() -> None:
+    found = kept(record({"event": KeyError("no ink"), "order": 5}))
+    assert (found.message, found.extra) == ("'no ink'", (("order", "5"),))
+
+
 def test_the_line_for_the_context() -> None:
     assert line_of(record({"event": "paid", "level": "error", "order": 5})) == "paid order=5"
     assert line_of(record({"order": 5})) == "{'order': 5}"

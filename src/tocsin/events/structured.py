@@ -136,6 +136,10 @@ def _of_values(pairs: Iterable[tuple[Any, Any]]) -> Structured | None:
         others = [(name, value) for name, value in values if type(name) is not str or name != key]
         if issubclass(type(text), str):
             return arranged(exact(text), others, technical=not _ECS.isdisjoint(named))
+        if key == _TEXT_KEYS[0] and issubclass(
+            type(text), BaseException
+        ):  # structlog takes any object
+            return arranged(attempt(text), others)
         if type(text) is dict and (inner := _of_values(text.items())) is not None:
             outer = arranged(inner.text, others)
             return inner._replace(
