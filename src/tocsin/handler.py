@@ -274,7 +274,7 @@ class AlertHandler(Emitter):
             self._uncaught.start()
 
     def _warn_of_silent(self, found: Silent) -> None:
-        for text in found.texts() if self.level <= logging.CRITICAL else ():
+        for text in found.texts() if self._enabled else ():
             self._engine.warn(text, f"warning: {text}")
 
     def __repr__(self) -> str:

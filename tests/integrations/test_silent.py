@@ -30,6 +30,7 @@ def shop() -> Iterator[logging.Logger]:
     logger.addHandler(handler)
     yield logger
     handler.close()
+    logger.removeHandler(handler)
     for name in list(logging.root.manager.loggerDict):
         if name.startswith(("shoptest", "Shoptest", "otherstest")):
             del logging.root.manager.loggerDict[name]
@@ -109,6 +110,16 @@ def test_classes_of_jupyter_have_loggers(
     monkeypatch.setitem(sys.modules, "traitlets", types.ModuleType("traitlets"))
     assert "ShoptestApp" not in found(shop).cut_off
     logging.root.removeHandler(shop.handlers[0])
+
+
+def test_a_handler_that_is_off_tells_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    handler = AlertHandler(to="o@example.com", enabled=False)
+    logger = logging.getLogger("otherstest")
+    logger.addHandler(handler)
+    cut("otherstest.db")
+    handler.close()
+    logger.removeHandler(handler)
+    assert capsys.readouterr().err == ""
 
 
 def test_each_logger_is_told_once(shop: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
