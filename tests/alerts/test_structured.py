@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -109,6 +110,27 @@ def test_a_message_is_its_text_and_its_values(message: str) -> None:
 def test_any_other_message_has_no_structure(message: str) -> None:
     assert read(message) is None
     assert brief(message, "ERROR", "shop") is message
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "[error] " + " " * 100_000 + "x",
+        "[error] a" + " [" * 50_000,
+        "[error] a" + " a" * 50_000 + "=",
+        "a=" + " " * 100_000 + "x",
+        'a="' * 30_000,
+        "a=b " * 30_000,
+        "[error] x\n╭─ Traceback (most recent call last) ─╮\n│ ❱ 1 " + " " * 90_000,
+        "[error] x\n╭─ Traceback (most recent call last) ─╮\n" + "│ a:1 in b " * 9_000,
+        "[error] x\n╭" + "─" * 90_000,
+        '{"event": "' + "\\" * 100_000,
+    ],
+)
+def test_a_hostile_message_takes_no_time(message: str) -> None:
+    began = time.process_time()
+    read(message)
+    assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize(

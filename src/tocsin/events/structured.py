@@ -36,16 +36,17 @@ _JSON_TEXT = re.compile(r'"(?:event|message|msg)": ?"((?:[^"\\]|\\.)*)"')
 _PAIRS = re.compile(r"[\w.@-]+=")
 _PAIR = re.compile(
     r"""([\w.@-]{1,100}+)=(?:"((?:[^"\\]|\\.)*+)"|'((?:[^'\\]|\\.)*+)'|(.*?))
-    (?=\s[\w.@-]{1,100}+=|\s*+\Z)""",
+    (?=\s[\w.@-]{1,100}+=|\Z)""",
     re.VERBOSE | re.DOTALL,
 )
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 # `2026-01-31T12:00:00Z [error    ] no ink    [shop.orders] order=5`: structlog.
 _CONSOLE = re.compile(
-    r"""(?:[\dTZ:.,+\ -]{8,40}\ )?\[(?:debug|info|warn|warning|error|exception|critical)\ *\]\ """
-    r"""(?P<text>.*?)\ *(?:\ \[[\w.]+\]\ *)?(?P<values>(?:(?<=\ )[\w.]+=.*)?)""",
+    r"(?:[\dTZ:.,+ -]{8,40} )?\[(?:debug|info|warn|warning|error|exception|critical) *\] "
 )
+_FIRST_PAIR = re.compile(r" [\w.]{1,100}+=")
+_LOGGER = re.compile(r"[\w.]+\]")
 # `2026-01-31 12:00:00.000 | ERROR    | shop.orders:pay:5 - no ink`: loguru.
 _LOGURU_HEAD = re.compile(r"\d{4}-\d\d-\d\d [\d:.]{8,15} \| [A-Z]+ *\| [\w.]+:[\w.<>]+:\d+ - ")
 
@@ -119,12 +120,16 @@ def _of_literal(text: str) -> str:
 
 def _of_console(message: str) -> Structured | None:
     line, _, rest = message[:_MAX_SEARCHED].partition("\n")
-    found = _CONSOLE.fullmatch(line)
+    found = _CONSOLE.match(line)
     if found is None:
         return None
+    pair = _FIRST_PAIR.search(line, found.end() - 1)
+    end = pair.start() if pair else len(line)
+    head, _, logger = line[found.end() : end].rstrip().rpartition(" [")
+    text = head.rstrip() if _LOGGER.fullmatch(logger) else line[found.end() : end].rstrip()
     tail = _with_traceback(rest)
-    text = "\n".join(filter(None, (found["text"], tail.text)))
-    return tail._replace(text=text, values=tuple(_pairs(found["values"])))
+    text = "\n".join(filter(None, (text, tail.text)))
+    return tail._replace(text=text, values=tuple(_pairs(line[end:])))
 
 
 def _of_values(pairs: Iterable[tuple[Any, Any]]) -> Structured | None:
@@ -206,7 +211,7 @@ def _with_traceback(text: str) -> Structured:
 def _pairs(text: str) -> list[tuple[str, str]]:
     """Return the pairs of a text `key=value key="a value"`."""
     pairs: list[tuple[str, str]] = []
-    for found in _PAIR.finditer(text[:_MAX_SEARCHED]):
+    for found in _PAIR.finditer(text[:_MAX_SEARCHED].rstrip()):
         name, double, single, bare = found.groups()
         quoted = single if double is None else double
         pairs.append((name, bare if quoted is None else _unescaped(quoted)))

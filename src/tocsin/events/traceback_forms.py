@@ -13,6 +13,7 @@ from tocsin.text import attempt, exact, uncoloured
 
 _MAX_TEXT = 100_000  # characters of a text that are read
 _MAX_LINES = 1_000  # of a traceback
+_MAX_WIDTH = 500  # of a line in a frame
 _MAX_DEPTH = 5  # of groups within groups
 _CAUSE = "\n\nThe above exception was the direct cause of the following exception:\n\n"
 _CONTEXT = "\n\nDuring handling of the above exception, another exception occurred:\n\n"
@@ -97,7 +98,8 @@ def _of_members(members: Any, depth: int) -> list[str]:
 def _of_rich(text: str) -> str:
     """Return what a traceback of `rich` tells: without its margins, lines around, and variables."""
     lines: list[str] = []
-    for line in text.splitlines()[: 10 * _MAX_LINES]:
+    for whole in text.splitlines()[: 10 * _MAX_LINES]:
+        line = whole[:_MAX_WIDTH]
         if line.startswith("╭"):
             lines.append(HEADER)
         elif found := _RICH_FRAME.match(line):
@@ -105,5 +107,5 @@ def _of_rich(text: str) -> str:
         elif found := _RICH_SOURCE.match(line):
             lines.append(f"    {found[1]}")
         elif not line.startswith(("│", "╰")):
-            lines.append(line)
+            lines.append(whole)
     return "\n".join(lines)
