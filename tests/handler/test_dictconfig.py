@@ -639,7 +639,7 @@ def test_a_program_without_a_script_has_a_name() -> None:
     for name, expected in (
         ("/srv/app/serve.py", "serve"),
         ("/srv/shop/__main__.py", "shop"),
-        ("-c", "-c"),
+        ("-c", "python"),
         ("", "python"),
     ):
         result = subprocess.run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio  # noqa: F401 - a framework that is loaded
 import gc
 import logging
 import logging.config
@@ -239,6 +240,14 @@ def test_uncaught_goes_on_after_a_configuration_that_leaves_the_handler_in_place
     error = RuntimeError("boom")
     sys.excepthook(RuntimeError, error, None)
     assert alerts().stats.seen == before + 1
+
+
+def test_a_logger_of_tasks_that_a_configuration_has_disabled_is_enabled() -> None:
+    logger = logging.getLogger("asyncio")
+    logging.config.dictConfig({**shop(), "disable_existing_loggers": True})
+    arrival.settle()
+    assert not logger.disabled
+    assert alerts().integrations["asyncio"] == ()
 
 
 def test_a_logger_that_the_application_has_cut_off_is_told_once(

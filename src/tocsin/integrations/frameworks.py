@@ -44,6 +44,7 @@ class Frameworks:
         self._repeats = Repeats()
         self._note = self._repeats.note
         self._last = threading.local()
+        self.on = any(one.loaded for one in integrations)  # the first record may come at once
 
     @property
     def loaded(self) -> tuple[Integration, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tocsin import options
-from tocsin.integrations import servers
+from tocsin.integrations import servers, standard
 from tocsin.integrations.django import Django
 from tocsin.integrations.flask import Flask
 
@@ -22,6 +22,8 @@ INTEGRATIONS: tuple[Integration, ...] = (
     servers.Daphne(),
     servers.Waitress(),
     servers.Werkzeug(),
+    standard.Asyncio(),
+    standard.Jupyter(),
 )
 
 
