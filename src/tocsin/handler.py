@@ -179,8 +179,6 @@ class AlertHandler(Emitter):
         if self._enabled and (configured or frameworks.loaded):
             settle_soon(patient=not configured)
 
-    _frameworks: Frameworks
-
     @override
     def set_name(self, name: str) -> None:
         """Set the handler's name, as `dictConfig` does.
@@ -259,11 +257,7 @@ class AlertHandler(Emitter):
         Only the loggers that the handler was added to are listed: all others reach it by
         themselves. The handler is added a moment after a configuration.
         """
-        added = self._guest.added
-        return {
-            one.name: tuple(sorted(name for name, by in added.items() if by == one.name))
-            for one in self._frameworks.loaded
-        }
+        return self._guest.integrations
 
     @property
     def stats(self) -> Stats:

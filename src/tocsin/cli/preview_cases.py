@@ -24,7 +24,7 @@ from tocsin.render.templating import Templates
 from tocsin.testing.simulation import Simulation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from tocsin.alerts.digest import Digest
     from tocsin.mail.message import Message
@@ -156,7 +156,7 @@ class Stage:
         """Send all that can become due."""
         self._simulation.end()
 
-    def _take(self, record: logging.LogRecord, extra: dict[str, object]) -> None:
+    def _take(self, record: logging.LogRecord, extra: Mapping[str, object]) -> None:
         record.__dict__.update(extra)
         self._intake.add(record, None)
 

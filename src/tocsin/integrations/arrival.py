@@ -69,6 +69,15 @@ class Guest:
         """Whether the handler was on no logger so far."""
         return not self._seen and self._handler() is not None
 
+    @property
+    def integrations(self) -> dict[str, tuple[str, ...]]:
+        """The integrations whose framework is loaded, each with the loggers of `added`."""
+        added = dict(self.added)
+        return {
+            one.name: tuple(sorted(name for name, by in added.items() if by == one.name))
+            for one in self._frameworks.loaded
+        }
+
     def connect(self) -> None:
         """Let loaded frameworks tell when they have changed the handlers of loggers."""
         for one in self._frameworks.loaded:
