@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tocsin.cli.configuration import AlertEntry
+    from tocsin.pipeline.assembly import Parts
     from tocsin.pipeline.worker import Worker
 
 _SEPARATOR = "\x1f"  # of the parts of a scope
@@ -50,7 +51,7 @@ class Stored:
     def __init__(self, entry: AlertEntry) -> None:
         self.name: str = entry.name
         handler = entry.build()
-        self.parts = parts_of(handler)
+        self.parts: Parts = parts_of(handler)
         self.path: Path = _path(entry)
         self._option = entry.store
         if entry.options.get("app") is not None:
