@@ -20,11 +20,13 @@ class Integration:
         modules: the framework is loaded if one of these modules is.
         loggers: the loggers of the framework that log failures of the application. Where they
             are cut off from the root logger, or disabled, its handlers are added to them.
+        notes: whether it notes which alerts were told.
     """
 
     name: ClassVar[str]
     modules: ClassVar[tuple[str, ...]]
     loggers: ClassVar[tuple[str, ...]] = ()
+    notes: ClassVar[bool] = False
 
     @property
     def loaded(self) -> bool:
@@ -50,6 +52,13 @@ class Integration:
             the framework logs this error a second time.
         """
         return record
+
+    def told(self, record: logging.LogRecord) -> None:
+        """Note a record that is an alert; called only with `notes`.
+
+        Args:
+            record: a record that this thread has just logged. Its logger may be any logger.
+        """
 
     def origin(self, record: logging.LogRecord, *, personal_data: bool) -> Origin | None:
         """Return the request or the task in which a record was logged; None if there is none.

@@ -7,6 +7,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 from tocsin.events.fields import exception_of
+from tocsin.events.frames import is_library
 from tocsin.integrations import carriers, web
 from tocsin.integrations.repeats import Repeats
 
@@ -34,6 +35,7 @@ class Frameworks:
         self._integrations = integrations
         self._personal_data = personal_data
         self._loaded: tuple[Integration, ...] = ()
+        self._told: tuple[Callable[[logging.LogRecord], None], ...] = ()
         self._adapters: dict[str, Callable[[logging.LogRecord], logging.LogRecord | None]] = {
             logger: one.adapt for one in integrations for logger in one.loggers
         }
@@ -44,6 +46,7 @@ class Frameworks:
     def loaded(self) -> tuple[Integration, ...]:
         """The integrations whose framework is loaded; looked up anew."""
         self._loaded = tuple(one for one in self._integrations if one.loaded)
+        self._told = tuple(one.told for one in self._loaded if one.notes)
         self.on = bool(self._loaded)
         return self._loaded
 
@@ -61,9 +64,13 @@ class Frameworks:
             record = adapted
         error = exception_of(record)
         if error is not None:
-            if adapt is not None and self._repeats.is_repeat(record, error):
+            # Flask and Quart log with the application's own logger.
+            framework = adapt is not None or _is_of_library(record)
+            if framework and self._repeats.is_repeat(record, error):
                 return None
             self._repeats.note(record, error)
+        for told in self._told:
+            told(record)
         return record
 
     def origin(self, record: logging.LogRecord) -> Origin | None:
@@ -75,13 +82,13 @@ class Frameworks:
         if not self.on:
             return None
         error = exception_of(record)
-        carrier = None if error is None else carriers.in_traceback(error.__traceback__)
-        request = web.of_carrier(carrier or carriers.here())
+        request = web.of_carrier(carriers.of_error(error))
         if request is None:
             return None
-        if error is not None and record.name in self._adapters:  # it reached the server
+        by_server = record.name in self._adapters and _is_of_library(record)
+        if error is not None and by_server and request.method != "WEBSOCKET":
             answered = carriers.response_started(error.__traceback__)
-            request = request._replace(status="" if answered else "500")
+            request = request._replace(status="500" if answered is False else "")
         return request.origin(personal_data=self._personal_data)
 
     def owner(self, record: logging.LogRecord) -> object:
@@ -110,3 +117,8 @@ class Frameworks:
             return True
         self._last.record = weakref.ref(record)
         return False
+
+
+def _is_of_library(record: logging.LogRecord) -> bool:
+    """Return whether the code of a library or of a framework logged a record."""
+    return type(record.pathname) is str and is_library(record.pathname)

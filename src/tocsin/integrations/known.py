@@ -6,17 +6,23 @@ from typing import TYPE_CHECKING
 
 from tocsin import options
 from tocsin.integrations import servers
+from tocsin.integrations.aiohttp import Aiohttp
+from tocsin.integrations.asgi import Asgi
+from tocsin.integrations.tornado import Tornado
+from tocsin.integrations.uvicorn import Uvicorn
 
 if TYPE_CHECKING:
     from tocsin.integrations.base import Integration
 
 INTEGRATIONS: tuple[Integration, ...] = (
-    servers.Asgi(),
-    servers.Uvicorn(),
+    Asgi(),
+    Uvicorn(),
     servers.Gunicorn(),
     servers.Hypercorn(),
     servers.Daphne(),
     servers.Waitress(),
+    Aiohttp(),
+    Tornado(),
 )
 
 

@@ -7,14 +7,6 @@ from typing import ClassVar
 from tocsin.integrations.base import Integration
 
 
-class Uvicorn(Integration):
-    """Uvicorn, also as a worker of gunicorn: its loggers do not propagate."""
-
-    name: ClassVar[str] = "uvicorn"
-    modules: ClassVar[tuple[str, ...]] = ("uvicorn",)
-    loggers: ClassVar[tuple[str, ...]] = ("uvicorn.error",)
-
-
 class Gunicorn(Integration):
     """Gunicorn: its logger does not propagate."""
 
@@ -45,10 +37,3 @@ class Waitress(Integration):
     name: ClassVar[str] = "waitress"
     modules: ClassVar[tuple[str, ...]] = ("waitress",)
     loggers: ClassVar[tuple[str, ...]] = ("waitress",)
-
-
-class Asgi(Integration):
-    """Applications for ASGI: Starlette, FastAPI, Quart."""
-
-    name: ClassVar[str] = "asgi"
-    modules: ClassVar[tuple[str, ...]] = ("starlette", "quart", "asgiref")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tocsin.events.capture import Origin
+from tocsin.integrations.routes import route_of
 from tocsin.text import attempt
 
 if TYPE_CHECKING:
@@ -71,12 +72,11 @@ def of_carrier(carrier: Any) -> WebRequest | None:
         inner = getattr(carrier, name, None)
         if isinstance(inner, dict):
             return of_carrier(inner)
-    return _of_aiohttp(carrier) if type(carrier).__module__.startswith("aiohttp.") else None
+    return None
 
 
 def _of_scope(scope: dict[str, Any]) -> WebRequest:
     """Return the request of an ASGI scope (ASGI specification, "HTTP Connection Scope")."""
-    route = scope.get("route")
     client = scope.get("client") or ("",)
     user = scope.get("user")
     path = attempt(scope.get("path", ""))
@@ -85,7 +85,7 @@ def _of_scope(scope: dict[str, Any]) -> WebRequest:
         method=attempt(scope.get("method") or scope.get("type", "")).upper(),
         path=path if path.startswith(root) else root + path,
         query=_text(scope.get("query_string", b"")),
-        route=attempt(getattr(route, "path", "")),
+        route=route_of(scope),
         headers=tuple((_text(name).lower(), _text(value)) for name, value in scope["headers"]),
         client=attempt(client[0]),
         user=attempt(getattr(user, "display_name", "")) if user is not None else "",
@@ -108,18 +108,6 @@ def _of_environ(environ: dict[str, Any]) -> WebRequest:
         route=attempt(getattr(rule, "rule", "")),
         headers=tuple(headers),
         client=attempt(environ.get("REMOTE_ADDR", "")),
-    )
-
-
-def _of_aiohttp(request: Any) -> WebRequest:
-    resource = getattr(getattr(request.match_info, "route", None), "resource", None)
-    return WebRequest(
-        method=attempt(request.method),
-        path=attempt(request.rel_url.path),
-        query=attempt(request.rel_url.raw_query_string),
-        route=attempt(getattr(resource, "canonical", "")),
-        headers=tuple((name.lower(), attempt(value)) for name, value in request.headers.items()),
-        client=attempt(request.remote or ""),
     )
 
 
