@@ -158,9 +158,7 @@ def _is_carrier(value: object) -> bool:
     if handler is not None and issubclass(type(value), handler):
         return True
     module = type(value).__module__
-    return module.startswith(_MODULES) and (
-        hasattr(value, "method") or hasattr(value, "scope")
-    )
+    return module.startswith(_MODULES) and (hasattr(value, "method") or hasattr(value, "scope"))
 
 
 def _waiting_task() -> Any:

@@ -40,6 +40,7 @@ class Frameworks:
             logger: one.adapt for one in integrations for logger in one.loggers
         }
         self._repeats = Repeats()
+        self._note = self._repeats.note
         self._last = threading.local()
 
     @property
@@ -57,21 +58,31 @@ class Frameworks:
             record: a record of at least the alert level.
         """
         adapt = self._adapters.get(record.name)
+        if adapt is None and not _is_quart_or_flask(record):
+            # Each record of the application needs these lines.
+            info = record.exc_info
+            if type(info) is tuple and isinstance(info[1], BaseException):
+                self._note(info[1], record.created)
+            taken: logging.LogRecord | None = record
+        else:
+            taken = self._adapt(record, adapt)
+        if self._told and taken is not None:
+            for told in self._told:
+                told(taken)
+        return taken
+
+    def _adapt(
+        self,
+        record: logging.LogRecord,
+        adapt: Callable[[logging.LogRecord], logging.LogRecord | None] | None,
+    ) -> logging.LogRecord | None:
+        adapted: logging.LogRecord | None = record
         if adapt is not None:
             adapted = None if self._is_last(record) else adapt(record)
-            if adapted is None:
-                return None
-            record = adapted
-        error = exception_of(record)
-        if error is not None:
-            # Flask and Quart log with the application's own logger.
-            framework = adapt is not None or _is_of_library(record)
-            if framework and self._repeats.is_repeat(record, error):
-                return None
-            self._repeats.note(record, error)
-        for told in self._told:
-            told(record)
-        return record
+        error = None if adapted is None else exception_of(adapted)
+        if adapted is None or error is None:
+            return adapted
+        return None if self._repeats.is_repeat(adapted, error) else adapted
 
     def origin(self, record: logging.LogRecord) -> Origin | None:
         """Return the request or the task in which a record was logged; None if there is none."""
@@ -122,3 +133,8 @@ class Frameworks:
 def _is_of_library(record: logging.LogRecord) -> bool:
     """Return whether the code of a library or of a framework logged a record."""
     return type(record.pathname) is str and is_library(record.pathname)
+
+
+def _is_quart_or_flask(record: logging.LogRecord) -> bool:
+    """Return whether Quart or Flask logged a record, which they do with the application's logger."""
+    return record.funcName == "log_exception" and _is_of_library(record)
