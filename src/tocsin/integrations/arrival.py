@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from tocsin.integrations.frameworks import Frameworks
 
+_log = logging.getLogger("tocsin")
 _TRIES = 20
 _PAUSE = 0.05  # seconds between two looks for the logger of a handler that was built by hand
 
@@ -62,6 +63,7 @@ class Guest:
         self._seen = False  # on any logger
         self._root: list[logging.Handler] | None = None  # the root's list that had the handler
         self._warned: set[str] = set()
+        self._told: dict[str, str] = {}
         _guests.add(self)
 
     @property
@@ -96,6 +98,14 @@ class Guest:
             self._revive()
         return [name for name in self._cut_off(handler) if name not in self._warned]
 
+    def tell(self) -> None:
+        """Log, at level DEBUG, the loggers that the handler was added to, if they have changed."""
+        added, handler = self.added, self._handler()
+        if added != self._told and handler is not None:
+            self._told = added
+            text = ", ".join(f"{name} ({by})" for name, by in sorted(added.items()))
+            _log.debug("alert handler %r was added to: %s", handler.name, text or "no logger")
+
     def warn(self, names: list[str]) -> None:
         """Warn of loggers that the application has cut off."""
         for name in names:
@@ -115,7 +125,7 @@ class Guest:
             return
         for name in list(self.added):
             logging.getLogger(name).removeHandler(handler)
-        self.added.clear()
+        self.added = {}
         self._root = None
         _held.discard(handler)
 
@@ -179,6 +189,7 @@ def settle() -> None:
         cut_off = [(guest, guest.settle()) for guest in list(_guests)]
     for guest, names in cut_off:
         guest.connect()
+        guest.tell()
         guest.warn(names)
 
 

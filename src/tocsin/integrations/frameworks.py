@@ -58,7 +58,8 @@ class Frameworks:
             record: a record of at least the alert level.
         """
         adapt = self._adapters.get(record.name)
-        if adapt is None and not _is_quart_or_flask(record):
+        # Flask and Quart log with the application's logger.
+        if adapt is None and (record.funcName != "log_exception" or not _is_of_library(record)):
             # Each record of the application needs these lines.
             info = record.exc_info
             if type(info) is tuple and isinstance(info[1], BaseException):
@@ -133,8 +134,3 @@ class Frameworks:
 def _is_of_library(record: logging.LogRecord) -> bool:
     """Return whether the code of a library or of a framework logged a record."""
     return type(record.pathname) is str and is_library(record.pathname)
-
-
-def _is_quart_or_flask(record: logging.LogRecord) -> bool:
-    """Return whether Quart or Flask logged a record, which they do with the application's logger."""
-    return record.funcName == "log_exception" and _is_of_library(record)

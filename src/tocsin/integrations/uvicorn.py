@@ -7,6 +7,7 @@ what is unmailed is sent when uvicorn logs that it has finished.
 from __future__ import annotations
 
 import logging
+import sys
 from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import override
@@ -15,7 +16,9 @@ from tocsin.integrations.base import Integration
 from tocsin.pipeline import exits
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
+    from types import FrameType
 
 _LOGGER = "uvicorn.error"
 _FAILED = ("Application startup failed. Exiting.", "Application shutdown failed. Exiting.")
@@ -48,9 +51,22 @@ class Uvicorn(Integration):
 
 
 class _End(logging.Handler):
-    """A handler that sends what is unmailed when uvicorn has finished."""
+    """A handler that sends what is unmailed when uvicorn has finished, and a signal ends it."""
+
+    @override
+    def createLock(self) -> None:
+        """Have no lock: nothing may wait for a mail in order to log."""
+        self.lock: threading.RLock | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
 
     @override
     def emit(self, record: logging.LogRecord) -> None:
-        if record.msg == _FINISHED:
+        if record.msg == _FINISHED and _is_killed(sys._getframe()):  # noqa: SLF001 - as in carriers
             exits.finish()
+
+
+def _is_killed(frame: FrameType | None) -> bool:
+    """Return whether the server that logs in a frame raises a signal next."""
+    while frame is not None and frame.f_code.co_name != "_serve":
+        frame = frame.f_back
+    server = None if frame is None else frame.f_locals.get("self")
+    return bool(getattr(server, "_captured_signals", ()))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _HEADERS = ("host", "user-agent", "referer", "content-type", "content-length")
+_USER_FIELDS = ("id", "pk", "username", "name", "email")
 _ID_HEADERS = ("x-request-id", "x-correlation-id", "traceparent")
 
 
@@ -78,7 +79,6 @@ def of_carrier(carrier: Any) -> WebRequest | None:
 def _of_scope(scope: dict[str, Any]) -> WebRequest:
     """Return the request of an ASGI scope (ASGI specification, "HTTP Connection Scope")."""
     client = scope.get("client") or ("",)
-    user = scope.get("user")
     path = attempt(scope.get("path", ""))
     root = attempt(scope.get("root_path") or "")
     return WebRequest(
@@ -88,7 +88,7 @@ def _of_scope(scope: dict[str, Any]) -> WebRequest:
         route=route_of(scope),
         headers=tuple((_text(name).lower(), _text(value)) for name, value in scope["headers"]),
         client=attempt(client[0]),
-        user=attempt(getattr(user, "display_name", "")) if user is not None else "",
+        user=_of_user(scope.get("user")),
     )
 
 
@@ -109,6 +109,12 @@ def _of_environ(environ: dict[str, Any]) -> WebRequest:
         headers=tuple(headers),
         client=attempt(environ.get("REMOTE_ADDR", "")),
     )
+
+
+def _of_user(user: object) -> str:
+    """Return a user's name or number, if it is a plain attribute: a property may need a query."""
+    fields = getattr(user, "__dict__", {})
+    return next((attempt(fields[name]) for name in _USER_FIELDS if name in fields), "")
 
 
 def _text(value: Any) -> str:
