@@ -81,6 +81,12 @@ class Mails:
         """The text of all mails."""
         return "\n".join(part.get_content() for part in map(_plain, self.all))
 
+    def about(self, *words: str) -> str:
+        """Return the only group that has all of these words, as the mails tell it in text."""
+        found = [one for one in self.text.split("-" * 70) if all(word in one for word in words)]
+        assert len(found) == 1, f"{len(found)} groups with {words} in\n{self.text}"
+        return found[0]
+
     def wait_for_events(self, count: int) -> None:
         """Wait until mails have told so many events; more are a failure."""
         wait_for(lambda: self.events >= count, f"{count} events in mails, now {self.events}")
