@@ -79,11 +79,13 @@ class Mails:
     @property
     def text(self) -> str:
         """The text of all mails."""
-        return "\n".join(part.get_content() for part in map(_plain, self.all))
+        told = "\n".join(part.get_content() for part in map(_plain, self.all))
+        return told.replace("\r\n", "\n")
 
     def about(self, *words: str) -> str:
         """Return the only group that has all of these words, as the mails tell it in text."""
-        found = [one for one in self.text.split("-" * 70) if all(word in one for word in words)]
+        groups = [one for one in self.text.split("-" * 70) if "    First: " in one]
+        found = [one for one in groups if all(word in one for word in words)]
         assert len(found) == 1, f"{len(found)} groups with {words} in\n{self.text}"
         return found[0]
 

@@ -28,12 +28,12 @@ admin = FastAPI()
 app.mount("/admin", admin)
 
 
-class OutOfStock(Exception):
+class OutOfStockError(Exception):
     """Answered by an exception handler."""
 
 
-@app.exception_handler(OutOfStock)
-async def out_of_stock(request: Request, error: OutOfStock) -> JSONResponse:
+@app.exception_handler(OutOfStockError)
+async def out_of_stock(request: Request, error: OutOfStockError) -> JSONResponse:
     log.error("out of stock: %s", error, exc_info=error)
     return JSONResponse({"error": "out of stock"}, 503)
 
@@ -104,7 +104,7 @@ def stream() -> StreamingResponse:
 @app.get("/handled/{number}")
 async def handled(number: int) -> None:
     log.info("handled order %d", number)
-    raise OutOfStock(number)
+    raise OutOfStockError(number)
 
 
 @app.get("/told/{number}")

@@ -9,7 +9,7 @@ import os
 from typing import NoReturn
 
 import alerting
-from tornado import web, websocket
+from tornado import ioloop, web, websocket
 
 log = logging.getLogger("shop")
 both = asyncio.Barrier(2)
@@ -70,9 +70,7 @@ class Callback(web.RequestHandler):
         async def later() -> None:
             raise RuntimeError("no invoice")
 
-        from tornado.ioloop import IOLoop
-
-        IOLoop.current().add_callback(later)
+        ioloop.IOLoop.current().add_callback(later)
         self.write("accepted")
 
 
