@@ -5,15 +5,22 @@ from __future__ import annotations
 import json
 import os
 import signal
-import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from programs import APPS, Mails, free_port, get, running, serving, wait_for
+from programs import (
+    APPS,
+    Mails,
+    at_the_same_time,
+    free_port,
+    get,
+    running,
+    serving,
+    through_a_socket,
+    wait_for,
+)
 from uvicorn.config import LOGGING_CONFIG
-from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,26 +59,6 @@ def fail_everywhere(port: int) -> int:
     return 10
 
 
-def at_the_same_time(port: int) -> int:
-    """Let two requests log in turn, and fail."""
-    threads = [
-        threading.Thread(target=get, args=(port, f"/meet/{name}")) for name in ("ada", "bob")
-    ]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
-    return 2
-
-
-def through_a_socket(port: int) -> int:
-    with connect(f"ws://127.0.0.1:{port}/socket/5?token=s3cret") as socket:
-        socket.send("order")
-        with pytest.raises(ConnectionClosed):
-            socket.recv()
-    return 1
-
-
 def check_everything(mails: Mails) -> None:
     """Look at each group that `fail_everywhere` makes: each error is there once."""
     told = mails.about("LookupError: async order")
@@ -100,17 +87,6 @@ def check_everything(mails: Mails) -> None:
     assert "s3cret" not in mails.text
 
 
-def check_each_for_itself(mails: Mails) -> None:
-    for error, name, other in (
-        ("BlockingIOError", "ada", "bob"),
-        ("InterruptedError", "bob", "ada"),
-    ):
-        told = mails.about(f"{error}: {name}")
-        assert f"step 0 of {name}" in told
-        assert f"step 2 of {name}" in told
-        assert f"of {other}" not in told
-
-
 @pytest.mark.row(
     "FastAPI under uvicorn, logging set up in the application", "fastapi", "uvicorn", "starlette"
 )
@@ -121,7 +97,7 @@ def test_fastapi_under_uvicorn(tmp_path: Path, server: ScriptedSMTPServer, mails
         mails.wait_for_events(count)
     assert mails.events == mails.groups == count
     check_everything(mails)
-    check_each_for_itself(mails)
+    mails.check_each_for_itself()
     told = mails.about("PermissionError: socket order", "shop  socket order 5")
     assert "Request: WEBSOCKET /socket/5?token=[redacted], route /socket/{number}\n" in told
     assert "127.0.0.1" not in mails.about("LookupError: async order")
@@ -139,7 +115,7 @@ def test_middleware_disabled_loggers_and_personal_data(
         mails.wait_for_events(count)
     assert mails.events == mails.groups == count
     check_everything_but_ends(mails)
-    check_each_for_itself(mails)
+    mails.check_each_for_itself()
     told = mails.about("LookupError: async order", "shop  begin /async/7")
     assert f"client 127.0.0.1, host 127.0.0.1:{port}, user-agent Python-urllib" in told
 
@@ -164,7 +140,8 @@ def configuration(port: int, *, usual: bool) -> dict[str, Any]:
         "level": "INFO",
         "context": 20,
     }
-    found = LOGGING_CONFIG if usual else {"version": 1, "disable_existing_loggers": False}
+    bare = {"version": 1, "disable_existing_loggers": False}
+    found: dict[str, Any] = LOGGING_CONFIG if usual else bare
     return {
         **found,
         "handlers": {**found.get("handlers", {}), "alerts": alerts},
@@ -246,7 +223,7 @@ def test_fastapi_under_other_servers(
         mails.wait_for_events(count)
     assert mails.events == mails.groups == count
     check_everything(mails)
-    check_each_for_itself(mails)
+    mails.check_each_for_itself()
 
 
 @pytest.mark.row("Starlette under uvicorn", "starlette", "uvicorn")

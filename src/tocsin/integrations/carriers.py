@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _MAX_FRAMES = 500
 _MAX_CODES = 10_000
 _MAX_TASKS = 20
-_NAMES = ("scope", "environ", "request", "self")
+_NAMES = ("scope", "environ", "request", "send", "self")
 _MODULES = ("django.", "aiohttp.", "starlette.", "fastapi.", "quart.")
 _KEY = "tocsin.request"
 # Functions of uvicorn and Tornado: the attribute of their `self` that is the carrier, or "" if
@@ -132,7 +132,9 @@ def _in_frame(frame: FrameType) -> object:
     if not name:
         return None
     value = frame.f_locals.get(name)
-    if name == "self" and (attribute := _SELVES[code.co_name]):
+    if name == "send":  # a method of the object with which uvicorn or hypercorn serves a request
+        value = getattr(getattr(value, "__self__", None), "scope", None)
+    elif name == "self" and (attribute := _SELVES[code.co_name]):
         value = getattr(value, attribute, None)
     return value if _is_carrier(value) else None
 

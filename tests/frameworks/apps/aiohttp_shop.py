@@ -63,6 +63,12 @@ async def told_only(request: web.Request) -> web.Response:
     return web.Response(text="done")
 
 
+@routes.get("/noted/{number}")
+async def noted_only(request: web.Request) -> web.Response:
+    log.info("noted order %s", request.match_info["number"])
+    return web.Response(text="done")
+
+
 @routes.get("/answered")
 async def answered(_request: web.Request) -> NoReturn:
     raise web.HTTPServiceUnavailable

@@ -48,6 +48,20 @@ class Told(web.RequestHandler):
         self.write("done")
 
 
+class Noted(web.RequestHandler):
+    async def get(self, number: str) -> None:
+        log.info("noted order %s", number)
+        self.write("done")
+
+
+class ToldAndAnswered(web.RequestHandler):
+    """Log an error, and answer with one: the line about the answer adds nothing."""
+
+    async def get(self, number: str) -> None:
+        log.error("no price from the supplier")
+        self.send_error(502, reason=number)
+
+
 class Answered(web.RequestHandler):
     """Answer with an error, without an exception that is logged."""
 
@@ -76,7 +90,7 @@ class Callback(web.RequestHandler):
 
 class Socket(websocket.WebSocketHandler):
     def on_message(self, message: str | bytes) -> NoReturn:
-        log.info("socket message %r", message)
+        log.info("socket order %r", message)
         raise PermissionError("socket order")
 
 
@@ -97,6 +111,8 @@ async def main() -> None:
             (r"/logged/(\d+)", Logged),
             (r"/group", Group),
             (r"/told/(\d+)", Told),
+            (r"/noted/(\d+)", Noted),
+            (r"/told-and-answered/(\d+)", ToldAndAnswered),
             (r"/answered/(\d+)", Answered),
             (r"/stream", Stream),
             (r"/callback", Callback),
