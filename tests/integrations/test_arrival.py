@@ -50,16 +50,19 @@ def shop(**options: Any) -> dict[str, Any]:
 def _loggers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Restore what is set up here; uvicorn need not be loaded to be looked for."""
     monkeypatch.setitem(sys.modules, "uvicorn", types.ModuleType("uvicorn"))
-    root, known = logging.root.handlers, dict(logging.root.manager.loggerDict)
+    loggers = logging.root.manager.loggerDict
+    root, known = logging.root.handlers, dict(loggers)
     before = list(root)
+    for name in [name for name in known if name.partition(".")[0] == "uvicorn"]:
+        del loggers[name]  # if uvicorn is loaded; its parent would be one of an earlier test
     yield
     for handler in list(logging.root.handlers):
         if isinstance(handler, tocsin.AlertHandler):
             handler.close()
     logging.root.handlers = root
     root[:] = before
-    logging.root.manager.loggerDict.clear()
-    logging.root.manager.loggerDict.update(known)
+    loggers.clear()
+    loggers.update(known)
 
 
 def alerts() -> tocsin.AlertHandler:
@@ -222,6 +225,24 @@ def test_a_logger_that_the_application_has_cut_off_is_told_once(
     told = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
     assert len(told) == 1
     assert told[0].startswith("tocsin: warning: errors of the logger 'audit' don't reach")
+
+
+def test_a_message_at_level_debug_names_the_loggers(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The handler itself ignores it, and without another handler nothing is printed."""
+    own = logging.getLogger("tocsin")
+    with caplog.at_level(logging.DEBUG, "tocsin"):
+        own.addHandler(caplog.handler)
+        logging.config.dictConfig(UVICORN)
+        logging.config.dictConfig(shop(level="DEBUG"))
+        arrival.settle()
+        assert soon(lambda: bool(caplog.messages))
+        arrival.settle()
+        own.removeHandler(caplog.handler)
+    assert caplog.messages == ["alert handler 'alerts' was added to: uvicorn (uvicorn)"]
+    assert alerts().stats.seen == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_no_thread_stays() -> None:

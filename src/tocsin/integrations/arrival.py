@@ -63,7 +63,7 @@ class Guest:
         self._seen = False  # on any logger
         self._root: list[logging.Handler] | None = None  # the root's list that had the handler
         self._warned: set[str] = set()
-        self._told: dict[str, str] = {}
+        self._news: list[tuple[str | None, str]] = []  # not told yet: its name, and the loggers
         _guests.add(self)
 
     @property
@@ -100,11 +100,8 @@ class Guest:
 
     def tell(self) -> None:
         """Log, at level DEBUG, the loggers that the handler was added to, if they have changed."""
-        added, handler = self.added, self._handler()
-        if added != self._told and handler is not None:
-            self._told = added
-            text = ", ".join(f"{name} ({by})" for name, by in sorted(added.items()))
-            _log.debug("alert handler %r was added to: %s", handler.name, text or "no logger")
+        with contextlib.suppress(IndexError):
+            _log.debug("alert handler %r was added to: %s", *self._news.pop())
 
     def warn(self, names: list[str]) -> None:
         """Warn of loggers that the application has cut off."""
@@ -155,6 +152,9 @@ class Guest:
             logging.getLogger(name).removeHandler(handler)
         for name in wanted:
             logging.getLogger(name).addHandler(handler)
+        if wanted != self.added:
+            text = ", ".join(f"{name} ({by})" for name, by in sorted(wanted.items()))
+            self._news.append((handler.name, text or "no logger"))
         self.added = wanted
 
     def _end(
