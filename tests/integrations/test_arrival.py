@@ -50,19 +50,17 @@ def shop(**options: Any) -> dict[str, Any]:
 def _loggers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Restore what is set up here; uvicorn need not be loaded to be looked for."""
     monkeypatch.setitem(sys.modules, "uvicorn", types.ModuleType("uvicorn"))
-    loggers = logging.root.manager.loggerDict
-    root, known = logging.root.handlers, dict(loggers)
+    root, known = logging.root.handlers, dict(logging.root.manager.loggerDict)
+    logging.root.manager.loggerDict.clear()
     before = list(root)
-    for name in [name for name in known if name.partition(".")[0] == "uvicorn"]:
-        del loggers[name]  # if uvicorn is loaded; its parent would be one of an earlier test
     yield
     for handler in list(logging.root.handlers):
         if isinstance(handler, tocsin.AlertHandler):
             handler.close()
     logging.root.handlers = root
     root[:] = before
-    loggers.clear()
-    loggers.update(known)
+    logging.root.manager.loggerDict.clear()
+    logging.root.manager.loggerDict.update(known)
 
 
 def alerts() -> tocsin.AlertHandler:
