@@ -219,8 +219,16 @@ def test_a_logger_that_the_application_has_cut_off_is_told_once(
     }
     logging.config.dictConfig(configuration)
     arrival.settle()
+    printed: list[str] = []
+
+    def is_told() -> bool:  # by this thread, or by the one that the configuration has started
+        printed.extend(capsys.readouterr().err.splitlines())
+        return any("'audit'" in line for line in printed)
+
+    assert soon(is_told)
     arrival.settle()
-    told = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    is_told()
+    told = [line for line in printed if "warning" in line]
     assert len(told) == 1
     assert told[0].startswith("tocsin: warning: errors of the logger 'audit' don't reach")
 
