@@ -237,7 +237,7 @@ def test_a_message_at_level_debug_names_the_loggers(
     capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """The handler itself ignores it, and without another handler nothing is printed."""
-    own = logging.getLogger("tocsin")
+    own = logging.root.manager.loggerDict["tocsin"] = arrival._log
     with caplog.at_level(logging.DEBUG, "tocsin"):
         own.addHandler(caplog.handler)
         logging.config.dictConfig(UVICORN)
