@@ -56,7 +56,8 @@ def fail_everywhere(port: int) -> int:
     assert get(port, "/handled/4") == 503
     assert get(port, "/told/5") == 200
     assert get(port, "/admin/orders/6") == 500
-    return 10
+    assert get(port, "/gather/2") == 500
+    return 11
 
 
 def check_everything(mails: Mails) -> None:
@@ -81,6 +82,8 @@ def check_everything(mails: Mails) -> None:
     assert "Request: GET /stream, route /stream\n" in told
     told = mails.about("OutOfStockError: 4", "out of stock: 4", "shop  handled order 4")
     assert "Request: GET /handled/4, route /handled/{number}\n" in told
+    told = mails.about("ArithmeticError", "order 2 has two parts", "first part of order 2")
+    assert "shop  second part of order 2" in told
     assert "route /told/{number}" in mails.about("an order without a price", "shop  told order 5")
     told = mails.about("NotImplementedError: admin order", "shop  admin order 6")
     assert "Request: GET /admin/orders/6, route /admin/orders/{number}, status 500" in told

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tocsin.events.capture import Origin
 
 _ERRORS, _ACCESS, _GENERAL = "tornado.application", "tornado.access", "tornado.general"
+_TOO_LATE = "Cannot send error response after headers written"
 _MAX_RULES = 2_000
 
 
@@ -47,11 +48,13 @@ class Tornado(Integration):
                 self.told(record)  # even if the application has logged it before
                 return _with(record, "Uncaught exception")
             return record
-        if record.name == _ERRORS or (handler := _handler(None)) is None:
+        answered = record.name == _ACCESS
+        handler = _handler(None) if answered or record.msg == _TOO_LATE else None
+        if handler is None:
             return record
         if handler.request in self._told:
             return None
-        if record.name == _GENERAL:
+        if not answered:
             return record
         request = handler.request
         name = _route(handler) or type(handler).__qualname__

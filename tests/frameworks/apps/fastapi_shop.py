@@ -91,6 +91,18 @@ def in_background(tasks: BackgroundTasks) -> str:
     return "accepted"
 
 
+@app.get("/gather/{number}")
+async def in_tasks(number: int) -> None:
+    async def part(name: str) -> None:
+        log.info("%s part of order %d", name, number)
+        await asyncio.sleep(0)
+        if name == "second":
+            raise ArithmeticError("second part")
+
+    log.info("order %d has two parts", number)
+    await asyncio.gather(part("first"), part("second"))
+
+
 @app.get("/stream")
 def stream() -> StreamingResponse:
     async def lines() -> AsyncIterator[str]:
