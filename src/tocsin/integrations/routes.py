@@ -15,7 +15,7 @@ _MAX_ROUTES = 2_000
 def route_of(scope: dict[str, Any]) -> str:
     """Return the pattern with the parts in which applications are mounted; "" if it isn't known.
 
-    Starlette notes the router and the endpoint of a request; FastAPI, and Starlette since 1.0, its
+    Starlette notes the router and the endpoint of a request; FastAPI, and new releases of it, the
     route, too.
     """
     route, endpoint = scope.get("route"), scope.get("endpoint")

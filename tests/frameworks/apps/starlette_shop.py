@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-logging.config.dictConfig(alerting.logging_config(level="DEBUG", context=20))
+logging.config.dictConfig(alerting.logging_config(level="DEBUG", context=20, uncaught=True))
 log = logging.getLogger("shop")
 
 
