@@ -243,11 +243,14 @@ def test_starlette(tmp_path: Path, server: ScriptedSMTPServer, mails: Mails) -> 
 
 
 @pytest.mark.parametrize("name", ["uvicorn", "gunicorn"])
-@pytest.mark.parametrize("when", ["START", "END"])
-def test_a_lifespan_that_fails(
+@pytest.mark.parametrize("when", ["IMPORT", "START", "END"])
+def test_a_start_or_an_end_that_fails(
     tmp_path: Path, server: ScriptedSMTPServer, mails: Mails, name: str, when: str
 ) -> None:
-    """Uvicorn logs two records: the traceback as text, and that it exits."""
+    """Uvicorn logs two records: the traceback as text, and that it exits.
+
+    A failing import ends uvicorn as an uncaught exception; gunicorn logs it.
+    """
     port = free_port()
     start = command(name, "starlette_shop:app", port)
     with running(start, tmp_path, server, **{f"FAIL_AT_{when}": "1"}) as program:
@@ -256,9 +259,12 @@ def test_a_lifespan_that_fails(
         else:
             wait_for(lambda: program.process.poll() is not None, "its end")
     mails.wait_for_events(1)
-    error = "no database" if when == "START" else "the database has gone"
-    told = mails.about(f"ConnectionError: {error}", "in starlette_shop.lifespan")
-    assert f'>     raise ConnectionError("{error}")' in told
+    error, place = {
+        "IMPORT": ('ImportError("no driver")', "<module>"),
+        "START": ('ConnectionError("no database")', "lifespan"),
+        "END": ('ConnectionError("the database has gone")', "lifespan"),
+    }[when]
+    mails.about(f">     raise {error}", f"in starlette_shop.{place}\n")
 
 
 @pytest.mark.parametrize("name", list(SERVERS))
