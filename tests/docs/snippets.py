@@ -534,10 +534,10 @@ COMMANDS: dict[str, Callable[[list[str], Example], None]] = {
     "hypercorn": _serve("hypercorn", "-b 127.0.0.1:{}"),
     "daphne": _serve("daphne", "-p {}"),
     "python -m aiosmtpd": _aiosmtpd,
+    "tocsin": _tocsin,
     "pytest": _pytest,
     "TOCSIN_ENABLED=0 python -m unittest": _unittest,
     "TOCSIN_ENABLED=0 python manage.py": _manage,
-    "tocsin": _tocsin,
 }
 
 
