@@ -34,7 +34,9 @@ SERVERS = {
     "daphne": "daphne {app} -p {port}",
 }
 PACKAGES = {
-    "gunicorn": pytest.mark.row("FastAPI under gunicorn", "fastapi", "gunicorn", "uvicorn-worker"),
+    "gunicorn": pytest.mark.row(
+        "FastAPI under gunicorn with uvicorn-worker", "fastapi", "gunicorn", "uvicorn-worker"
+    ),
     "hypercorn": pytest.mark.row("FastAPI under hypercorn", "fastapi", "hypercorn"),
     "daphne": pytest.mark.row("FastAPI under daphne", "fastapi", "daphne"),
 }
@@ -106,7 +108,7 @@ def test_fastapi_under_uvicorn(tmp_path: Path, server: ScriptedSMTPServer, mails
     assert "127.0.0.1" not in mails.about("LookupError: async order")
 
 
-@pytest.mark.row("FastAPI with middleware under uvicorn, and dictConfig's defaults", "fastapi")
+@pytest.mark.row("FastAPI with middleware under uvicorn", "fastapi", "uvicorn")
 def test_middleware_disabled_loggers_and_personal_data(
     tmp_path: Path, server: ScriptedSMTPServer, mails: Mails
 ) -> None:
@@ -166,7 +168,7 @@ def test_log_config(tmp_path: Path, server: ScriptedSMTPServer, mails: Mails, na
     check_everything(mails)
 
 
-@pytest.mark.row("FastAPI, uvicorn.run after dictConfig", "fastapi", "uvicorn")
+@pytest.mark.row("FastAPI under uvicorn.run, logging set up before", "fastapi", "uvicorn")
 def test_uvicorn_run_after_the_configuration(
     tmp_path: Path, server: ScriptedSMTPServer, mails: Mails
 ) -> None:

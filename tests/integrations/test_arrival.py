@@ -93,6 +93,14 @@ def test_in_each_order_a_record_comes_once(order: tuple[dict[str, Any], ...]) ->
     assert seen("shop") == 1
 
 
+def test_a_record_right_after_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An import that fails is logged before the thread that looks at loggers has had its turn."""
+    logging.config.dictConfig(UVICORN)
+    monkeypatch.setattr(arrival._watch, "pending", True)  # no thread is started
+    logging.config.dictConfig(shop())
+    assert seen() == 1
+
+
 def test_a_handler_that_is_added_by_hand() -> None:
     logging.config.dictConfig(UVICORN)
     handler = tocsin.AlertHandler(

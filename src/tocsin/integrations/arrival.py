@@ -14,12 +14,12 @@ import sys
 import threading
 import time
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from tocsin.events.frames import is_library
 from tocsin.forks import holds_logging_lock, logging_lock, on_fork, start_thread
+from tocsin.integrations import loggers
 from tocsin.pipeline import exits
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("tocsin")
 _TRIES = 20
+_PATIENCE = 1.0  # seconds that a record waits for a configuration
 _PAUSE = 0.05  # seconds between two looks for the logger of a handler that was built by hand
 
 
@@ -65,6 +66,8 @@ class Guest:
         self._warned: set[str] = set()
         self._news: list[tuple[str | None, str]] = []  # not told yet: its name, and the loggers
         _guests.add(self)
+        for logger in self._servers():
+            logger.addHandler(_net)
 
     @property
     def is_new(self) -> bool:
@@ -88,7 +91,7 @@ class Guest:
             root.addHandler(handler)
         if handler not in root.handlers:
             self.leave()
-            self._seen = self._seen or any(handler in one.handlers for one in _loggers())
+            self._seen = self._seen or any(handler in one.handlers for one in loggers.existing())
             return []
         self._root, self._seen = root.handlers, True
         _held.add(handler)
@@ -140,14 +143,11 @@ class Guest:
 
     def _add(self, handler: logging.Handler) -> None:
         wanted: dict[str, str] = {}
-        for one in self._frameworks.loaded:
-            for name in one.loggers:
-                logger = _logger(name)
-                if logger is None:
-                    continue
-                logger.disabled = False
-                if (end := self._end(logger, handler)) is not None:
-                    wanted[end.name] = one.name
+        for logger, by in self._servers().items():
+            logger.disabled = False
+            logger.addHandler(_net)
+            if (end := self._end(logger, handler)) is not None:
+                wanted[end.name] = by
         for name in self.added.keys() - wanted.keys():
             logging.getLogger(name).removeHandler(handler)
         for name in wanted:
@@ -156,6 +156,13 @@ class Guest:
             text = ", ".join(f"{name} ({by})" for name, by in sorted(wanted.items()))
             self._news.append((handler.name, text or "no logger"))
         self.added = wanted
+
+    def _servers(self) -> dict[logging.Logger, str]:
+        """Return the existing loggers of loaded frameworks, and the integration of each."""
+        found = {
+            loggers.find(name): one.name for one in self._frameworks.loaded for name in one.loggers
+        }
+        return {logger: by for logger, by in found.items() if logger is not None}
 
     def _end(
         self, logger: logging.Logger | None, handler: logging.Handler
@@ -171,12 +178,12 @@ class Guest:
 
     def _cut_off(self, handler: logging.Handler) -> Iterator[str]:
         """Yield the names of the application's loggers whose records do not reach the handler."""
-        for logger in _loggers():
+        for logger in loggers.existing():
             if (
                 not logger.propagate
                 and logger.name not in self.added
                 and handler not in logger.handlers
-                and _is_own(logger)
+                and loggers.is_own(logger)
                 and self._end(logger, handler) is logger
             ):
                 yield logger.name
@@ -187,6 +194,7 @@ def settle() -> None:
     with logging_lock():
         _watch.renew()
         cut_off = [(guest, guest.settle()) for guest in list(_guests)]
+        _watch.unsettled = False
     for guest, names in cut_off:
         guest.connect()
         guest.tell()
@@ -199,6 +207,7 @@ def settle_soon(*, patient: bool = False) -> None:
     Args:
         patient: whether to look again, for a second at most, until each handler is on a logger.
     """
+    _watch.unsettled = True
     if not (_watch.pending or exits.began()):
         _watch.pending = True
         with contextlib.suppress(RuntimeError):  # the interpreter is ending
@@ -219,10 +228,12 @@ class _Watch:
 
     Attributes:
         pending: whether a thread is about to look at the loggers.
+        unsettled: whether that is not over.
     """
 
     def __init__(self) -> None:
         self.pending: bool = False
+        self.unsettled: bool = False
         self._canary: logging.Handler | None = None
         on_fork(self._in_child)
 
@@ -251,33 +262,27 @@ class _Canary(logging.Handler):
         _watch.closed(self)
 
 
-def _logger(name: str) -> logging.Logger | None:
-    """Return the logger of a name if it exists."""
-    found = logging.root.manager.loggerDict.get(name)
-    return found if isinstance(found, logging.Logger) else None
+class _Net(logging.NullHandler):
+    """A handler on the loggers of servers, for a record that comes before they were looked at.
 
-
-def _loggers() -> Iterator[logging.Logger]:
-    """Yield the existing loggers, without the root logger."""
-    for one in list(logging.root.manager.loggerDict.values()):
-        if isinstance(one, logging.Logger):
-            yield one
-
-
-def _is_own(logger: logging.Logger) -> bool:
-    """Return whether a logger is the application's, and not meant to be cut off.
-
-    A logger that is cut off on purpose has a `logging.NullHandler`, or writes the access log.
+    An import or a start that fails right after a configuration is logged at once. The handlers that
+    are added now get this record too. As a `logging.NullHandler`, it doesn't count for Celery.
     """
-    root, _, last = logger.name.partition(".")
-    module = sys.modules.get(root)
-    path = getattr(module, "__file__", None) or ""
-    library = module is not None and (not path or is_library(path))
-    meant = any(isinstance(one, logging.NullHandler) for one in logger.handlers)
-    return not (library or meant or root == "tocsin" or (last or root).endswith("access"))
+
+    @override
+    def handle(self, record: logging.LogRecord) -> bool:
+        if _watch.unsettled and record.levelno >= logging.ERROR and not holds_logging_lock():
+            lock: Any = logging_lock()
+            if lock.acquire(timeout=_PATIENCE):
+                try:
+                    settle()
+                finally:
+                    lock.release()
+        return True
 
 
 _guests: weakref.WeakSet[Guest] = weakref.WeakSet()
 _held: set[logging.Handler] = set()
 """The handlers on the root logger: Celery forgets them when it replaces the root's handlers."""
 _watch = _Watch()
+_net = _Net()
