@@ -93,10 +93,11 @@ def test_in_each_order_a_record_comes_once(order: tuple[dict[str, Any], ...]) ->
     assert seen("shop") == 1
 
 
-def test_a_record_right_after_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_record_right_after_the_configuration() -> None:
     """An import that fails is logged before the thread that looks at loggers has had its turn."""
     logging.config.dictConfig(UVICORN)
-    monkeypatch.setattr(arrival._watch, "pending", True)  # no thread is started
+    assert soon(lambda: not arrival._watch.pending)
+    arrival._watch.pending = True  # no thread is started
     logging.config.dictConfig(shop())
     assert seen() == 1
 
