@@ -16,7 +16,6 @@ from tocsin.integrations.base import Integration
 from tocsin.pipeline import exits
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable
     from types import FrameType
 
@@ -50,18 +49,17 @@ class Uvicorn(Integration):
         return record
 
 
-class _End(logging.Handler):
-    """A handler that sends what is unmailed when uvicorn has finished, and a signal ends it."""
+class _End(logging.NullHandler):
+    """A handler that sends what is unmailed when uvicorn has finished, and a signal ends it.
+
+    It has no lock, as a `logging.NullHandler`: nothing may wait for a mail in order to log.
+    """
 
     @override
-    def createLock(self) -> None:
-        """Have no lock: nothing may wait for a mail in order to log."""
-        self.lock: threading.RLock | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
-
-    @override
-    def emit(self, record: logging.LogRecord) -> None:
+    def handle(self, record: logging.LogRecord) -> bool:
         if record.msg == _FINISHED and _is_killed(sys._getframe()):  # noqa: SLF001 - as in carriers
             exits.finish()
+        return True
 
 
 def _is_killed(frame: FrameType | None) -> bool:
