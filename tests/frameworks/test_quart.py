@@ -48,8 +48,8 @@ def test_quart(tmp_path: Path, server: ScriptedSMTPServer, mails: Mails, start: 
     assert "Request: GET /thread/8, route /thread/<int:number>, status 500\n" in told
     assert "order 9 failed" in mails.about("ValueError: no such order", "/logged/9")
     assert "status 500\n" in mails.about("OSError: disk full", "together with TimeoutError: slow")
-    told = mails.about("RuntimeError: no invoice", "shop  writing the invoice")
-    assert "Request: GET /background, route /background\n" in told
+    # Since Quart 0.23 a background task has no request.
+    mails.about("RuntimeError: no invoice", "shop  writing the invoice")
     told = mails.about("ZeroDivisionError: second line", "shop  reading the second line")
     assert "Request: GET /stream\n" in told
     mails.about("an order without a price", "route /told/<int:number>\n", "shop  told order 5")
