@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio  # noqa: F401 - a framework that is loaded
 import gc
 import logging
 import logging.config
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import tocsin
+from tocsin.forks import logging_lock
 from tocsin.integrations import arrival
 
 if TYPE_CHECKING:
@@ -93,13 +95,40 @@ def test_in_each_order_a_record_comes_once(order: tuple[dict[str, Any], ...]) ->
     assert seen("shop") == 1
 
 
-def test_a_record_right_after_the_configuration() -> None:
-    """An import that fails is logged before the thread that looks at loggers has had its turn."""
+def test_a_configuration_that_follows_at_once() -> None:
+    """Django configures logging anew each time that an application is made of it."""
     logging.config.dictConfig(UVICORN)
-    assert soon(lambda: not arrival._watch.pending)
-    arrival._watch.pending = True  # no thread is started
-    logging.config.dictConfig(shop())
+    with logging_lock():  # the thread that adds handlers has begun, and waits
+        logging.config.dictConfig(shop())
+        first = alerts()
+        logging.config.dictConfig(shop())
+        assert alerts() is not first
+    assert soon(lambda: first not in logging.getLogger("uvicorn").handlers)
     assert seen() == 1
+
+
+def test_a_handler_has_arrived_when_its_configuration_ends() -> None:
+    """A worker serves its first request at once; its error is not lost on a busy machine."""
+    logging.config.dictConfig(UVICORN)
+    with logging_lock():  # the thread that looks at the loggers waits
+        logging.config.dictConfig(shop())
+        assert seen() == 1
+    assert soon(lambda: not _threads())
+    assert seen() == 1
+
+
+def test_a_handler_of_another_logger_than_root_leaves() -> None:
+    logging.config.dictConfig(UVICORN)
+    elsewhere = shop()
+    elsewhere["loggers"] = {"shop": elsewhere.pop("root")}
+    logging.config.dictConfig(elsewhere)
+    (handler,) = logging.getLogger("shop").handlers
+    assert soon(lambda: handler not in logging.getLogger("uvicorn").handlers)
+    handler.close()
+
+
+def _threads() -> list[threading.Thread]:
+    return [one for one in threading.enumerate() if one.name == "tocsin-arrival"]
 
 
 def test_a_handler_that_is_added_by_hand() -> None:
@@ -213,6 +242,14 @@ def test_uncaught_goes_on_after_a_configuration_that_leaves_the_handler_in_place
     assert alerts().stats.seen == before + 1
 
 
+def test_a_logger_of_tasks_that_a_configuration_has_disabled_is_enabled() -> None:
+    logger = logging.getLogger("asyncio")
+    logging.config.dictConfig({**shop(), "disable_existing_loggers": True})
+    arrival.settle()
+    assert not logger.disabled
+    assert alerts().integrations["asyncio"] == ()
+
+
 def test_a_logger_that_the_application_has_cut_off_is_told_once(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -228,16 +265,8 @@ def test_a_logger_that_the_application_has_cut_off_is_told_once(
     }
     logging.config.dictConfig(configuration)
     arrival.settle()
-    printed: list[str] = []
-
-    def is_told() -> bool:  # by this thread, or by the one that the configuration has started
-        printed.extend(capsys.readouterr().err.splitlines())
-        return any("'audit'" in line for line in printed)
-
-    assert soon(is_told)
     arrival.settle()
-    is_told()
-    told = [line for line in printed if "warning" in line]
+    told = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
     assert len(told) == 1
     assert told[0].startswith("tocsin: warning: errors of the logger 'audit' don't reach")
 

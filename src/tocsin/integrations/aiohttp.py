@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from typing_extensions import override
 
@@ -12,18 +12,13 @@ from tocsin.integrations import carriers, web
 from tocsin.integrations.base import Integration
 from tocsin.text import attempt
 
-if TYPE_CHECKING:
-    from tocsin.events.capture import Origin
-
-_LOGGER = "aiohttp.server"
-
 
 class Aiohttp(Integration):
     """The server of aiohttp."""
 
     name: ClassVar[str] = "aiohttp"
     modules: ClassVar[tuple[str, ...]] = ("aiohttp.web",)
-    loggers: ClassVar[tuple[str, ...]] = (_LOGGER,)
+    loggers: ClassVar[tuple[str, ...]] = ("aiohttp.server",)
 
     @override
     def adapt(self, record: logging.LogRecord) -> logging.LogRecord:
@@ -35,24 +30,22 @@ class Aiohttp(Integration):
         )
 
     @override
-    def origin(self, record: logging.LogRecord, *, personal_data: bool) -> Origin | None:
-        error = exception_of(record)
-        request: Any = carriers.of_error(error)
+    def request(self, record: logging.LogRecord, *, personal_data: bool) -> web.WebRequest | None:
+        request: Any = carriers.of_error(exception_of(record))
         if not type(request).__module__.startswith("aiohttp."):
             return None
         resource = getattr(getattr(request.match_info, "route", None), "resource", None)
-        fails = error is not None and record.name == _LOGGER and not _answered(request)
         return web.WebRequest(
             method=attempt(request.method),
             path=attempt(request.rel_url.path),
             query=attempt(request.rel_url.raw_query_string),
             route=attempt(getattr(resource, "canonical", "")),
-            status="500" if fails else "",
             headers=tuple((name.lower(), attempt(text)) for name, text in request.headers.items()),
             client=attempt(request.remote or ""),
-        ).origin(personal_data=personal_data)
+        )
 
-
-def _answered(request: Any) -> bool:
-    """Return whether the answer to a request has begun."""
-    return bool(getattr(getattr(request, "writer", None), "output_size", 0))
+    @override
+    def status(self, record: logging.LogRecord, error: BaseException) -> str:
+        request: Any = carriers.of_error(error)
+        answered = getattr(getattr(request, "writer", None), "output_size", 0)
+        return "" if answered else "500"

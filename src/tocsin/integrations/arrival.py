@@ -14,22 +14,22 @@ import sys
 import threading
 import time
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from tocsin.forks import holds_logging_lock, logging_lock, on_fork, start_thread
-from tocsin.integrations import loggers
+from tocsin.forks import guard_forks, holds_logging_lock, logging_lock, on_fork, start_thread
+from tocsin.integrations import silent
+from tocsin.integrations.silent import Silent
 from tocsin.pipeline import exits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tocsin.integrations.frameworks import Frameworks
 
 _log = logging.getLogger("tocsin")
 _TRIES = 20
-_PATIENCE = 1.0  # seconds that a record waits for a configuration
 _PAUSE = 0.05  # seconds between two looks for the logger of a handler that was built by hand
 
 
@@ -40,7 +40,7 @@ class Guest:
         handler: the handler; it is held only while it is on the root logger.
         frameworks: its integrations.
         revive: called if a configuration has closed the handler and left it on the root logger.
-        warn: called once for each logger that the application itself has cut off.
+        warn: called with the application's own loggers that became silent.
 
     Attributes:
         added: the loggers that the handler was added to, and the integration of each.
@@ -53,7 +53,7 @@ class Guest:
         frameworks: Frameworks,
         *,
         revive: Callable[[], object],
-        warn: Callable[[str], object],
+        warn: Callable[[Silent], object],
     ) -> None:
         self.added: dict[str, str] = {}
         self.closed: bool = False
@@ -64,10 +64,9 @@ class Guest:
         self._seen = False  # on any logger
         self._root: list[logging.Handler] | None = None  # the root's list that had the handler
         self._warned: set[str] = set()
+        self._told: dict[str, str] = {}  # what `added` was
         self._news: list[tuple[str | None, str]] = []  # not told yet: its name, and the loggers
         _guests.add(self)
-        for logger in self._servers():
-            logger.addHandler(_net)
 
     @property
     def is_new(self) -> bool:
@@ -79,43 +78,63 @@ class Guest:
         for one in self._frameworks.loaded:
             one.connect(settle)
 
-    def settle(self) -> list[str]:
-        """Add the handler where it is missing, and return the loggers that the application cut off.
+    def expect(self) -> None:
+        """Add the handler where it will be missing, as a configuration is about to use it.
+
+        So it is there when the configuration ends, before the thread has looked. If it does not
+        come to the root logger, `settle` removes it. The calling thread has the lock of logging.
+        """
+        handler = self._handler()
+        if handler is not None and handler not in logging.root.handlers:
+            self._add(handler)
+
+    def settle(self) -> Silent:
+        """Add the handler where it is missing, and return the application's new silent loggers.
 
         The calling thread has the lock of logging.
         """
         handler, root = self._handler(), logging.root
         if handler is None:
-            return []
+            return Silent()
         if handler not in root.handlers and self._was_replaced():
             root.addHandler(handler)
         if handler not in root.handlers:
             self.leave()
-            self._seen = self._seen or any(handler in one.handlers for one in loggers.existing())
-            return []
+            self._seen = self._seen or any(handler in one.handlers for one in silent.loggers())
+            return silent.find(handler).without(self._warned)
         self._root, self._seen = root.handlers, True
         _held.add(handler)
         self._add(handler)
+        if self.added != self._told:
+            text = ", ".join(f"{name} ({by})" for name, by in sorted(self.added.items()))
+            self._news.append((handler.name, text or "no logger"))
+            self._told = self.added
         if self.closed:
             self.closed = False
             self._revive()
-        return [name for name in self._cut_off(handler) if name not in self._warned]
+        return silent.find(handler).without(self._warned)
 
     def tell(self) -> None:
         """Log, at level DEBUG, the loggers that the handler was added to, if they have changed."""
         with contextlib.suppress(IndexError):
             _log.debug("alert handler %r was added to: %s", *self._news.pop())
 
-    def warn(self, names: list[str]) -> None:
-        """Warn of loggers that the application has cut off."""
-        for name in names:
-            self._warned.add(name)
-            self._warn(name)
+    def warn(self, found: Silent) -> None:
+        """Warn of silent loggers."""
+        if any(found):
+            self._warned.update(*found)
+            self._warn(found)
 
     def close(self) -> None:
-        """Leave, unless a configuration closes the handler: it may stay where it is."""
+        """Leave, unless a configuration closes the handler: it may stay where it is.
+
+        Loggers may have become silent since the last configuration, as modules were imported.
+        """
+        handler, again = self._handler(), self.closed
         self.closed = True
         if not holds_logging_lock():
+            if handler is not None and not again:
+                self.warn(silent.find(handler).without(self._warned))
             self.leave()
 
     def leave(self) -> None:
@@ -143,26 +162,19 @@ class Guest:
 
     def _add(self, handler: logging.Handler) -> None:
         wanted: dict[str, str] = {}
-        for logger, by in self._servers().items():
-            logger.disabled = False
-            logger.addHandler(_net)
-            if (end := self._end(logger, handler)) is not None:
-                wanted[end.name] = by
+        for one in self._frameworks.loaded:
+            for name in one.loggers:
+                logger = _logger(name)
+                if logger is None:
+                    continue
+                logger.disabled = False
+                if (end := self._end(logger, handler)) is not None:
+                    wanted[end.name] = one.name
         for name in self.added.keys() - wanted.keys():
             logging.getLogger(name).removeHandler(handler)
         for name in wanted:
             logging.getLogger(name).addHandler(handler)
-        if wanted != self.added:
-            text = ", ".join(f"{name} ({by})" for name, by in sorted(wanted.items()))
-            self._news.append((handler.name, text or "no logger"))
         self.added = wanted
-
-    def _servers(self) -> dict[logging.Logger, str]:
-        """Return the existing loggers of loaded frameworks, and the integration of each."""
-        found = {
-            loggers.find(name): one.name for one in self._frameworks.loaded for name in one.loggers
-        }
-        return {logger: by for logger, by in found.items() if logger is not None}
 
     def _end(
         self, logger: logging.Logger | None, handler: logging.Handler
@@ -176,25 +188,12 @@ class Guest:
             logger = logger.parent
         return None
 
-    def _cut_off(self, handler: logging.Handler) -> Iterator[str]:
-        """Yield the names of the application's loggers whose records do not reach the handler."""
-        for logger in loggers.existing():
-            if (
-                not logger.propagate
-                and logger.name not in self.added
-                and handler not in logger.handlers
-                and loggers.is_own(logger)
-                and self._end(logger, handler) is logger
-            ):
-                yield logger.name
-
 
 def settle() -> None:
     """Add all handlers where they are missing."""
     with logging_lock():
         _watch.renew()
         cut_off = [(guest, guest.settle()) for guest in list(_guests)]
-        _watch.unsettled = False
     for guest, names in cut_off:
         guest.connect()
         guest.tell()
@@ -207,12 +206,10 @@ def settle_soon(*, patient: bool = False) -> None:
     Args:
         patient: whether to look again, for a second at most, until each handler is on a logger.
     """
-    _watch.unsettled = True
     if not (_watch.pending or exits.began()):
-        _watch.pending = True
-        with contextlib.suppress(RuntimeError):  # the interpreter is ending
-            work = _settle_patiently if patient else settle
-            start_thread(threading.Thread(target=work, name="tocsin-arrival", daemon=True))
+        work = _settle_patiently if patient else settle
+        thread = threading.Thread(target=work, name="tocsin-arrival", daemon=True)
+        _watch.start(thread, brief=not patient)
 
 
 def _settle_patiently() -> None:
@@ -224,18 +221,43 @@ def _settle_patiently() -> None:
 
 
 class _Watch:
-    """Notice configurations of logging.
+    """Notice configurations of logging. A fork waits for the thread that looks at the loggers.
 
     Attributes:
         pending: whether a thread is about to look at the loggers.
-        unsettled: whether that is not over.
     """
 
     def __init__(self) -> None:
         self.pending: bool = False
-        self.unsettled: bool = False
+        self._thread: threading.Thread | None = None
         self._canary: logging.Handler | None = None
+        guard_forks(self)
         on_fork(self._in_child)
+
+    def start(self, thread: threading.Thread, *, brief: bool) -> None:
+        """Start a thread that looks at the loggers.
+
+        Args:
+            thread: the thread.
+            brief: whether it ends after the first look.
+        """
+        self.pending, self._thread = True, thread if brief else None
+        try:
+            start_thread(thread)
+        except RuntimeError:  # the interpreter is ending
+            self.pending = False
+
+    @property
+    def delays_fork(self) -> bool:
+        """Whether the thread is about to look, or to end."""
+        thread = self._thread
+        return self.pending or (
+            thread is not None and thread is not threading.current_thread() and thread.is_alive()
+        )
+
+    def begin_in_child(self) -> None:
+        """Forget the parent's thread."""
+        self._thread = None
 
     def renew(self) -> None:
         """Notice the next configuration. The calling thread has the lock of logging."""
@@ -262,27 +284,13 @@ class _Canary(logging.Handler):
         _watch.closed(self)
 
 
-class _Net(logging.NullHandler):
-    """A handler on the loggers of servers, for a record that comes before they were looked at.
-
-    An import or a start that fails right after a configuration is logged at once. The handlers that
-    are added now get this record too. As a `logging.NullHandler`, it doesn't count for Celery.
-    """
-
-    @override
-    def handle(self, record: logging.LogRecord) -> bool:
-        if _watch.unsettled and record.levelno >= logging.ERROR and not holds_logging_lock():
-            lock: Any = logging_lock()
-            if lock.acquire(timeout=_PATIENCE):
-                try:
-                    settle()
-                finally:
-                    lock.release()
-        return True
+def _logger(name: str) -> logging.Logger | None:
+    """Return the logger of a name if it exists."""
+    found = logging.root.manager.loggerDict.get(name)
+    return found if isinstance(found, logging.Logger) else None
 
 
 _guests: weakref.WeakSet[Guest] = weakref.WeakSet()
 _held: set[logging.Handler] = set()
 """The handlers on the root logger: Celery forgets them when it replaces the root's handlers."""
 _watch = _Watch()
-_net = _Net()

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
-from tocsin.events.fields import exception_of
 from tocsin.integrations import carriers, web
 from tocsin.integrations.base import Integration
 from tocsin.text import attempt
@@ -15,24 +14,29 @@ from tocsin.text import attempt
 if TYPE_CHECKING:
     import logging
 
-    from tocsin.events.capture import Origin
-
 
 class Asgi(Integration):
     """Applications for ASGI: Starlette, FastAPI, Quart."""
 
     name: ClassVar[str] = "asgi"
     modules: ClassVar[tuple[str, ...]] = ("starlette", "quart", "asgiref")
+    functions: ClassVar[tuple[tuple[str, str], ...]] = (("log_exception", "quart.app"),)
 
     @override
-    def origin(self, record: logging.LogRecord, *, personal_data: bool) -> Origin | None:
+    def request(self, record: logging.LogRecord, *, personal_data: bool) -> web.WebRequest | None:
         request = _quart_request()
         found = None if request is None else web.of_carrier(getattr(request, "scope", None))
         if found is None:
             return None
         rule = getattr(getattr(request, "url_rule", None), "rule", "")
-        found = found._replace(route=attempt(rule), status="500" if _fails(record) else "")
-        return found.origin(personal_data=personal_data)
+        return found._replace(route=attempt(rule))
+
+    @override
+    def status(self, record: logging.LogRecord, error: BaseException) -> str:
+        """Return 500 for an exception that Quart answers, and not for one in the background."""
+        trace = error.__traceback__
+        answered = trace is not None and trace.tb_frame.f_code.co_name == "handle_request"
+        return "500" if answered else ""
 
     @override
     def owner(self, record: logging.LogRecord) -> object:
@@ -47,13 +51,3 @@ def _quart_request() -> Any:
         if getattr(quart, has, bool)():
             return getattr(quart, name)._get_current_object()  # noqa: SLF001 - werkzeug's API
     return None
-
-
-def _fails(record: logging.LogRecord) -> bool:
-    """Return whether a record tells that Quart answers a request with status 500."""
-    trace = getattr(exception_of(record), "__traceback__", None)
-    return (
-        record.funcName == "log_exception"
-        and trace is not None
-        and trace.tb_frame.f_code.co_name == "handle_request"
-    )

@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import CodeType, FrameType, TracebackType
 
 _MAX_FRAMES = 500
@@ -23,6 +23,7 @@ _MAX_TASKS = 20
 _NAMES = ("scope", "environ", "request", "send", "self")
 _MODULES = ("django.", "aiohttp.", "starlette.", "fastapi.", "quart.")
 _KEY = "tocsin.request"
+_NOTED = {"run_asgi": "response_started", "execute": "wrote_header"}  # by the name of a method
 # Functions of uvicorn and Tornado: the attribute of their `self` that is the carrier, or "" if
 # `self` is. Those from "get" on are a `tornado.web.RequestHandler`'s; others have such names too.
 _SELVES = {
@@ -44,12 +45,19 @@ class _Request:
     """A token in a carrier: equal to itself alone."""
 
 
-def in_traceback(trace: TracebackType | None) -> object:
-    """Return the carrier that a frame of a traceback has, the outermost first; None without one."""
+def in_traceback(
+    trace: TracebackType | None, accept: Callable[[object], bool] = lambda _: True
+) -> Any:
+    """Return the carrier that a frame of a traceback has, the outermost first; None without one.
+
+    Args:
+        trace: the traceback.
+        accept: decides whether a carrier is one of those that are looked for.
+    """
     left = _MAX_FRAMES
     while trace is not None and left:
         found = _in_frame(trace.tb_frame)
-        if found is not None:
+        if found is not None and accept(found):
             return found
         trace, left = trace.tb_next, left - 1
     return None
@@ -58,16 +66,16 @@ def in_traceback(trace: TracebackType | None) -> object:
 def response_started(trace: TracebackType | None) -> bool | None:
     """Return whether the answer had begun before an exception; None if that is not known.
 
-    Starlette notes it in each application, uvicorn and hypercorn in each request. The innermost
-    note counts: by the time of the outer ones, the answer may be the one about the error.
+    Starlette notes it in each application; uvicorn, waitress and hypercorn in each request. The
+    innermost note counts: by the time of the outer ones, the answer may be the one about the error.
     """
     known, left = None, _MAX_FRAMES
     while trace is not None and left:
         frame, name = trace.tb_frame, trace.tb_frame.f_code.co_name
         if "response_started" in frame.f_code.co_cellvars:
             known = bool(frame.f_locals.get("response_started"))
-        elif name == "run_asgi":
-            known = getattr(frame.f_locals.get("self"), "response_started", known)
+        elif name in _NOTED:
+            known = getattr(frame.f_locals.get("self"), _NOTED[name], known)
         elif name == "_handle":
             stream = getattr(frame.f_locals.get("send"), "__self__", None)
             state = getattr(getattr(stream, "state", None), "name", None)
@@ -76,37 +84,41 @@ def response_started(trace: TracebackType | None) -> bool | None:
     return known
 
 
-def in_stack(frame: FrameType | None) -> object:
+def in_stack(frame: FrameType | None, accept: Callable[[object], bool] = lambda _: True) -> Any:
     """Return the carrier that a frame or one of its callers has; None if there is none."""
     left = _MAX_FRAMES
     while frame is not None and left:
         found = _in_frame(frame)
-        if found is not None:
+        if found is not None and accept(found):
             return found
         frame, left = frame.f_back, left - 1
     return None
 
 
-def of_error(error: BaseException | None) -> object:
+def of_error(error: BaseException | None) -> Any:
     """Return the carrier of an exception's traceback, else that of this thread; None without."""
     found = None if error is None else in_traceback(error.__traceback__)
     return here() if found is None else found
 
 
-def here() -> object:
+def here(accept: Callable[[object], bool] = lambda _: True) -> Any:
     """Return the carrier of the request that this thread serves now; None if there is none.
 
     A function that AnyIO runs in a thread, as FastAPI does with `def` endpoints, serves the request
     of the task that waits for it. So does a task of a task group of AnyIO, as Starlette's streams.
+
+    Args:
+        accept: as for `in_traceback`.
     """
-    found = in_stack(sys._getframe(1))  # noqa: SLF001 - the only way to the callers
+    found = in_stack(sys._getframe(1), accept)  # noqa: SLF001 - the only way to the callers
     task = None if found is not None else _waiting_task()
     if found is None and task is None:
         task = _host_of(_running_task())
     for _ in range(_MAX_TASKS):
         if found is not None or task is None:
             break
-        found = next(filter(None, map(_in_frame, _frames_of(task))), None)
+        known = filter(None, map(_in_frame, _frames_of(task)))
+        found = next(filter(accept, known), None)
         task = _host_of(task)
     return found
 
@@ -141,7 +153,7 @@ def _in_frame(frame: FrameType) -> object:
 
 def _remember(code: CodeType) -> str:
     """Return the name of the local variable that may have a carrier, or ""."""
-    names = (*code.co_varnames, *code.co_freevars)
+    names = (*code.co_varnames, *code.co_cellvars, *code.co_freevars)
     found = next((name for name in _NAMES if name in names), "")
     if found == "self" and code.co_name not in _SELVES:
         found = ""

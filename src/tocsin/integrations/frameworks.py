@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import weakref
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from tocsin.events.fields import exception_of
 from tocsin.events.frames import is_library
 from tocsin.integrations import carriers, web
+from tocsin.integrations.base import AccessLog
 from tocsin.integrations.repeats import Repeats
 
 if TYPE_CHECKING:
@@ -35,13 +37,16 @@ class Frameworks:
         self._integrations = integrations
         self._personal_data = personal_data
         self._loaded: tuple[Integration, ...] = ()
+        self._modules = 0  # how many modules were loaded at the last look
+        self._servers = {logger: one for one in integrations for logger in one.loggers}
+        for one in integrations:
+            self._servers |= dict.fromkeys(one.access, AccessLog())
+        self._functions = {name for one in integrations for name, _ in one.functions}
         self._told: tuple[Callable[[logging.LogRecord], None], ...] = ()
-        self._adapters: dict[str, Callable[[logging.LogRecord], logging.LogRecord | None]] = {
-            logger: one.adapt for one in integrations for logger in one.loggers
-        }
         self._repeats = Repeats()
         self._note = self._repeats.note
         self._last = threading.local()
+        self.on = any(one.loaded for one in integrations)  # the first record may come at once
 
     @property
     def loaded(self) -> tuple[Integration, ...]:
@@ -57,29 +62,24 @@ class Frameworks:
         Args:
             record: a record of at least the alert level.
         """
-        adapt = self._adapters.get(record.name)
-        # Flask and Quart log with the application's logger.
-        if adapt is None and (record.funcName != "log_exception" or not _is_of_library(record)):
+        server = self._servers.get(record.name)
+        if server is None and record.funcName in self._functions:
+            server = self._server(record)
+        if server is None:
             # Each record of the application needs these lines.
             info = record.exc_info
             if type(info) is tuple and isinstance(info[1], BaseException):
                 self._note(info[1], record.created)
             taken: logging.LogRecord | None = record
         else:
-            taken = self._adapt(record, adapt)
+            taken = self._adapt(record, server)
         if self._told and taken is not None:
             for told in self._told:
                 told(taken)
         return taken
 
-    def _adapt(
-        self,
-        record: logging.LogRecord,
-        adapt: Callable[[logging.LogRecord], logging.LogRecord | None] | None,
-    ) -> logging.LogRecord | None:
-        adapted: logging.LogRecord | None = record
-        if adapt is not None:
-            adapted = None if self._is_last(record) else adapt(record)
+    def _adapt(self, record: logging.LogRecord, server: Integration) -> logging.LogRecord | None:
+        adapted = None if self._is_last(record) else server.adapt(record)
         error = None if adapted is None else exception_of(adapted)
         if adapted is None or error is None:
             return adapted
@@ -93,15 +93,22 @@ class Frameworks:
                 return found
         if not self.on:
             return None
-        error = exception_of(record)
-        request = web.of_carrier(carriers.of_error(error))
+        request = self._request(record)
         if request is None:
             return None
-        by_server = record.name in self._adapters and _is_of_library(record)
-        if error is not None and by_server and request.method != "WEBSOCKET":
-            answered = carriers.response_started(error.__traceback__)
-            request = request._replace(status="500" if answered is False else "")
+        error = exception_of(record)
+        if error is not None and not request.status and request.method != "WEBSOCKET":
+            server = self._server(record)
+            if server is not None and _is_of_library(record):  # it reached the server
+                request = request._replace(status=server.status(record, error))
         return request.origin(personal_data=self._personal_data)
+
+    def _request(self, record: logging.LogRecord) -> web.WebRequest | None:
+        for one in self._loaded:
+            found = one.request(record, personal_data=self._personal_data)
+            if found is not None:
+                return found
+        return web.of_carrier(carriers.of_error(exception_of(record)))
 
     def owner(self, record: logging.LogRecord) -> object:
         """Return a value that is the same for all records of a request or task; None without one.
@@ -110,7 +117,12 @@ class Frameworks:
             record: a record that this thread has just logged.
         """
         if not self.on:
-            return None
+            modules = len(sys.modules)
+            if modules == self._modules:
+                return None
+            self._modules = modules
+            if not self.loaded:  # it may be loaded after logging was set up
+                return None
         for one in self._loaded:
             found = one.owner(record)
             if found is not None:
@@ -121,6 +133,13 @@ class Frameworks:
             if carrier is not None:
                 return carriers.token(carrier)
         return carriers.owner_here()
+
+    def _server(self, record: logging.LogRecord) -> Integration | None:
+        """Return the integration of the framework that has logged a record; None if none has."""
+        found = self._servers.get(record.name)
+        if found is None and record.funcName in self._functions:
+            found = next((one for one in self._integrations if one.has_logged(record)), None)
+        return found
 
     def _is_last(self, record: logging.LogRecord) -> bool:
         """Return whether the handler has just had a record, as it may be on several loggers."""

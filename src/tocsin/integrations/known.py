@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tocsin import options
-from tocsin.integrations import servers
+from tocsin.integrations import servers, standard
 from tocsin.integrations.aiohttp import Aiohttp
 from tocsin.integrations.asgi import Asgi
+from tocsin.integrations.django import Django
+from tocsin.integrations.flask import Flask
 from tocsin.integrations.tornado import Tornado
 from tocsin.integrations.uvicorn import Uvicorn
 
@@ -15,14 +17,19 @@ if TYPE_CHECKING:
     from tocsin.integrations.base import Integration
 
 INTEGRATIONS: tuple[Integration, ...] = (
+    Django(),
+    Flask(),
     Asgi(),
     Uvicorn(),
     servers.Gunicorn(),
     servers.Hypercorn(),
     servers.Daphne(),
     servers.Waitress(),
+    servers.Werkzeug(),
     Aiohttp(),
     Tornado(),
+    standard.Asyncio(),
+    standard.Jupyter(),
 )
 
 

@@ -16,7 +16,6 @@ from tocsin.text import attempt
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tocsin.events.capture import Origin
 
 _ERRORS, _ACCESS, _GENERAL = "tornado.application", "tornado.access", "tornado.general"
 _TOO_LATE = "Cannot send error response after headers written"
@@ -67,7 +66,12 @@ class Tornado(Integration):
             self._told.add(handler.request)
 
     @override
-    def origin(self, record: logging.LogRecord, *, personal_data: bool) -> Origin | None:
+    def status(self, record: logging.LogRecord, error: BaseException) -> str:
+        handler = _handler(error)
+        return "" if handler is None or getattr(handler, "_headers_written", True) else "500"
+
+    @override
+    def request(self, record: logging.LogRecord, *, personal_data: bool) -> web.WebRequest | None:
         handler = _handler(exception_of(record))
         if handler is None:
             return None
@@ -78,10 +82,10 @@ class Tornado(Integration):
             path=attempt(request.path),
             query=attempt(request.query),
             route=_route(handler),
-            status=_status(record, handler),
+            status=attempt(handler.get_status()) if record.name == _ACCESS else "",
             headers=tuple((name.lower(), attempt(value)) for name, value in headers),
             client=attempt(request.remote_ip or ""),
-        ).origin(personal_data=personal_data)
+        )
 
 
 def _with(record: logging.LogRecord, message: str) -> logging.LogRecord:
@@ -92,13 +96,6 @@ def _handler(error: BaseException | None) -> Any:
     """Return the handler of the request in which a record was logged; None without one."""
     found = carriers.of_error(error)
     return found if hasattr(found, "get_status") and hasattr(found, "request") else None
-
-
-def _status(record: logging.LogRecord, handler: Any) -> str:
-    if record.name == _ACCESS:
-        return attempt(handler.get_status())
-    begun = getattr(handler, "_headers_written", True)
-    return "500" if record.name == _ERRORS and not begun else ""
 
 
 def _route(handler: Any) -> str:
