@@ -55,7 +55,7 @@ def test_django(tmp_path: Path, server: ScriptedSMTPServer, mails: Mails, under:
     text = mails.text
     assert (
         "Request: GET /pay/7?token=[redacted]&page=2, route /pay/<int:number>, status 500, "
-        "request id r-7\r\n" in text
+        "request id r-7\n" in text
     )
     assert "paying order 7" in text
     assert "Request: GET /parcels/track/8, route /parcels/track/<int:number>, status 500" in text
@@ -63,12 +63,12 @@ def test_django(tmp_path: Path, server: ScriptedSMTPServer, mails: Mails, under:
     assert "all is fine" not in text, "a record of another request"
     assert "could not order" in text
     assert "Server Error: /logged" not in text
-    assert "Request: GET /told?password=[redacted], route /told\r\n" in text
+    assert "Request: GET /told?password=[redacted], route /told\n" in text
     assert "503 Service Unavailable: /down/1" in text
     assert "route /down/<int:number>, status 503" in text
     assert "500 Internal Server Error: /broken" in text
-    assert "ArithmeticError: fussy middleware\r\n    in django_shop.middleware" in text
-    assert "Request: POST /login, route /login, status 500\r\n" in text
+    assert "ArithmeticError: fussy middleware\n    in django_shop.middleware" in text
+    assert "Request: POST /login, route /login, status 500\n" in text
     for secret in ("s3cret", "1234", "5555", "form pin", "client ", "HTTP/1.1", "Request: <"):
         assert secret not in text
 
@@ -84,7 +84,7 @@ def test_a_stream_that_breaks(
         assert fetch(port, "/fine") == 200
         fetch(port, "/stream")
         mails.wait_for_events(1)
-    assert "OSError: stream broke\r\n    in django_shop.urls.stream.<locals>.parts" in mails.text
+    assert "OSError: stream broke\n    in django_shop.urls.stream.<locals>.parts" in mails.text
     assert "Request: GET /stream" in mails.text
     assert "status" not in mails.text
 
@@ -125,7 +125,7 @@ def test_requests_at_the_same_time(
                 paths = ["/mix/tea", "/mix/milk"]
                 assert list(threads.map(fetch, [port, port], paths)) == [500, 500]
         mails.wait_for_events(4)
-    (first, second) = mails.text.partition("EOFError: no milk\r\n    in ")[::2]
+    (first, second) = mails.text.partition("EOFError: no milk\n    in ")[::2]
     drinks = sorted((first, second), key=lambda part: "mixing tea" not in part)
     assert ["mixing tea" in part for part in drinks] == [True, False]
     assert ["mixing milk" in part for part in drinks] == [False, True]

@@ -8,6 +8,7 @@ there is a handler that does nothing: each configuration closes it.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import threading
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from tocsin.integrations.frameworks import Frameworks
 
+_log = logging.getLogger("tocsin")
 _TRIES = 20
 _PAUSE = 0.05  # seconds between two looks for the logger of a handler that was built by hand
 
@@ -62,6 +64,8 @@ class Guest:
         self._seen = False  # on any logger
         self._root: list[logging.Handler] | None = None  # the root's list that had the handler
         self._warned: set[str] = set()
+        self._told: dict[str, str] = {}  # what `added` was
+        self._news: list[tuple[str | None, str]] = []  # not told yet: its name, and the loggers
         _guests.add(self)
 
     @property
@@ -110,10 +114,19 @@ class Guest:
         self._root, self._seen = root.handlers, True
         _held.add(handler)
         self._add(handler)
+        if self.added != self._told:
+            text = ", ".join(f"{name} ({by})" for name, by in sorted(self.added.items()))
+            self._news.append((handler.name, text or "no logger"))
+            self._told = self.added
         if self.closed:
             self.closed = False
             self._revive()
         return silent.find(handler).without(self._warned)
+
+    def tell(self) -> None:
+        """Log, at level DEBUG, the loggers that the handler was added to, if they have changed."""
+        with contextlib.suppress(IndexError):
+            _log.debug("alert handler %r was added to: %s", *self._news.pop())
 
     def warn(self, found: Silent) -> None:
         """Warn of silent loggers."""
@@ -140,7 +153,7 @@ class Guest:
             return
         for name in list(self.added):
             logging.getLogger(name).removeHandler(handler)
-        self.added.clear()
+        self.added = {}
         self._root = None
         _held.discard(handler)
 
@@ -192,6 +205,7 @@ def settle() -> None:
         cut_off = [(guest, guest.settle()) for guest in list(_guests)]
     for guest, names in cut_off:
         guest.connect()
+        guest.tell()
         guest.warn(names)
 
 

@@ -30,6 +30,7 @@ class Integration:
             logger, which is the application's: the name of the function, and its module.
         access: the loggers of the framework that log answers, one line each. A record of theirs
             is no alert, whatever its level: the error that it comes from was logged before.
+        notes: whether it notes which alerts were told.
     """
 
     name: ClassVar[str]
@@ -37,6 +38,7 @@ class Integration:
     loggers: ClassVar[tuple[str, ...]] = ()
     functions: ClassVar[tuple[tuple[str, str], ...]] = ()
     access: ClassVar[tuple[str, ...]] = ()
+    notes: ClassVar[bool] = False
 
     @property
     def loaded(self) -> bool:
@@ -70,6 +72,13 @@ class Integration:
             the framework logs this error a second time.
         """
         return record
+
+    def told(self, record: logging.LogRecord) -> None:
+        """Note a record that is an alert; called only with `notes`.
+
+        Args:
+            record: a record that this thread has just logged. Its logger may be any logger.
+        """
 
     def status(self, record: logging.LogRecord, error: BaseException) -> str:
         """Return the status of the answer to the request whose error is logged; "" if unknown.

@@ -8,13 +8,14 @@ import weakref
 from typing import TYPE_CHECKING
 
 from tocsin.events.fields import exception_of
+from tocsin.events.frames import is_library
 from tocsin.integrations import carriers, web
 from tocsin.integrations.base import AccessLog
 from tocsin.integrations.repeats import Repeats
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tocsin.events.capture import Origin
     from tocsin.integrations.base import Integration
@@ -40,7 +41,8 @@ class Frameworks:
         self._servers = {logger: one for one in integrations for logger in one.loggers}
         for one in integrations:
             self._servers |= dict.fromkeys(one.access, AccessLog())
-        self._functions = {name: one for one in integrations for name, _ in one.functions}
+        self._functions = {name for one in integrations for name, _ in one.functions}
+        self._told: tuple[Callable[[logging.LogRecord], None], ...] = ()
         self._repeats = Repeats()
         self._note = self._repeats.note
         self._last = threading.local()
@@ -50,6 +52,7 @@ class Frameworks:
     def loaded(self) -> tuple[Integration, ...]:
         """The integrations whose framework is loaded; looked up anew."""
         self._loaded = tuple(one for one in self._integrations if one.loaded)
+        self._told = tuple(one.told for one in self._loaded if one.notes)
         self.on = bool(self._loaded)
         return self._loaded
 
@@ -67,7 +70,15 @@ class Frameworks:
             info = record.exc_info
             if type(info) is tuple and isinstance(info[1], BaseException):
                 self._note(info[1], record.created)
-            return record
+            taken: logging.LogRecord | None = record
+        else:
+            taken = self._adapt(record, server)
+        if self._told and taken is not None:
+            for told in self._told:
+                told(taken)
+        return taken
+
+    def _adapt(self, record: logging.LogRecord, server: Integration) -> logging.LogRecord | None:
         adapted = None if self._is_last(record) else server.adapt(record)
         error = None if adapted is None else exception_of(adapted)
         if adapted is None or error is None:
@@ -85,9 +96,11 @@ class Frameworks:
         request = self._request(record)
         if request is None:
             return None
-        error, server = exception_of(record), self._server(record)
-        if error is not None and server is not None and not request.status:  # it reached the server
-            request = request._replace(status=server.status(record, error))
+        error = exception_of(record)
+        if error is not None and not request.status and request.method != "WEBSOCKET":
+            server = self._server(record)
+            if server is not None and _is_of_library(record):  # it reached the server
+                request = request._replace(status=server.status(record, error))
         return request.origin(personal_data=self._personal_data)
 
     def _request(self, record: logging.LogRecord) -> web.WebRequest | None:
@@ -95,9 +108,7 @@ class Frameworks:
             found = one.request(record, personal_data=self._personal_data)
             if found is not None:
                 return found
-        error = exception_of(record)
-        carrier = None if error is None else carriers.in_traceback(error.__traceback__)
-        return web.of_carrier(carrier or carriers.here())
+        return web.of_carrier(carriers.of_error(exception_of(record)))
 
     def owner(self, record: logging.LogRecord) -> object:
         """Return a value that is the same for all records of a request or task; None without one.
@@ -126,10 +137,8 @@ class Frameworks:
     def _server(self, record: logging.LogRecord) -> Integration | None:
         """Return the integration of the framework that has logged a record; None if none has."""
         found = self._servers.get(record.name)
-        if found is None:
-            found = self._functions.get(record.funcName or "")
-            if found is not None and not found.has_logged(record):
-                return None
+        if found is None and record.funcName in self._functions:
+            found = next((one for one in self._integrations if one.has_logged(record)), None)
         return found
 
     def _is_last(self, record: logging.LogRecord) -> bool:
@@ -139,3 +148,8 @@ class Frameworks:
             return True
         self._last.record = weakref.ref(record)
         return False
+
+
+def _is_of_library(record: logging.LogRecord) -> bool:
+    """Return whether the code of a library or of a framework logged a record."""
+    return type(record.pathname) is str and is_library(record.pathname)

@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING
 
 from tocsin import options
 from tocsin.integrations import servers, standard
+from tocsin.integrations.aiohttp import Aiohttp
+from tocsin.integrations.asgi import Asgi
 from tocsin.integrations.django import Django
 from tocsin.integrations.flask import Flask
+from tocsin.integrations.tornado import Tornado
+from tocsin.integrations.uvicorn import Uvicorn
 
 if TYPE_CHECKING:
     from tocsin.integrations.base import Integration
@@ -15,13 +19,15 @@ if TYPE_CHECKING:
 INTEGRATIONS: tuple[Integration, ...] = (
     Django(),
     Flask(),
-    servers.Asgi(),
-    servers.Uvicorn(),
+    Asgi(),
+    Uvicorn(),
     servers.Gunicorn(),
     servers.Hypercorn(),
     servers.Daphne(),
     servers.Waitress(),
     servers.Werkzeug(),
+    Aiohttp(),
+    Tornado(),
     standard.Asyncio(),
     standard.Jupyter(),
 )
