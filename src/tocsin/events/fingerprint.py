@@ -57,6 +57,18 @@ _NOWHERE = Place("", "", "")
 _UNPRINTED = ("", "builtins", "__main__")  # modules that a traceback omits in a type's name
 
 
+class Known(NamedTuple):
+    """An error whose place a framework knows, and no traceback tells: the field `alert_group`.
+
+    Attributes:
+        kind: the exception's type, without its module.
+        place: the task that failed.
+    """
+
+    kind: str
+    place: str
+
+
 class Identity(NamedTuple):
     """The properties that all events of a group have in common.
 
@@ -189,7 +201,10 @@ class Fingerprints:
 
 def _of_alert_group(record: logging.LogRecord) -> Identity:
     """Return the identity that the application chose: the extra field `alert_group`."""
-    name = attempt(record.__dict__["alert_group"])[:_MAX_TEMPLATE]
+    chosen = record.__dict__["alert_group"]
+    if type(chosen) is Known:
+        return Identity(_hash(record, "error", record.name, *chosen), *chosen)
+    name = attempt(chosen)[:_MAX_TEMPLATE]
     return Identity(_hash(record, "group", name), name, record.name)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tocsin import options
-from tocsin.integrations import servers
+from tocsin.integrations import celery, servers
 
 if TYPE_CHECKING:
     from tocsin.integrations.base import Integration
@@ -17,6 +17,7 @@ INTEGRATIONS: tuple[Integration, ...] = (
     servers.Hypercorn(),
     servers.Daphne(),
     servers.Waitress(),
+    celery.Celery(),
 )
 
 
