@@ -11,9 +11,14 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from tocsin.events import traceback_text
-from tocsin.events.exceptions import first_in_group, traceback_of
+from tocsin.events.exceptions import (
+    first_in_group,
+    parse_remote,
+    remote_traceback,
+    traceback_of,
+)
 from tocsin.events.fields import exception_of, template_of
-from tocsin.events.frames import Place, places
+from tocsin.events.frames import Place, is_library, places
 from tocsin.text import attempt, exact, short, type_module, type_name
 
 if TYPE_CHECKING:
@@ -29,6 +34,7 @@ _MAX_KIND = 80
 _CACHED = 10_000  # identities
 _CACHED_TEXT = 300  # characters of a message; a longer one is not cached
 _CACHED_FRAMES = 64  # of a traceback; a deeper one is not cached
+_CACHED_REMOTE = 3_000  # characters of a traceback of another process
 _NUMBER = r"""\d+(?:[.,:]\d+)*(?:e[-+]?\d+\b)?(?:\ ?(?:[kmgt]?i?b|bytes?|[nuµm]?s|sec(?:ond)?s?
     |min(?:ute)?s?|h|hours?|days?)\b)?"""
 # Values in a message. Lookaheads exclude most characters early: 1,000 take 50 µs instead of 370.
@@ -140,6 +146,9 @@ class Fingerprints:
             error = first_in_group(error)
             trace = traceback_of(error) or trace
             kind = type(error)
+        remote = remote_traceback(error)
+        if remote is not None:
+            return self._of_remote(record, kind, trace, remote)
         if trace is None:
             return _of_unraised(record, kind)
         # The key has code objects by their id: hashing one takes 0.2 µs. It has the type by its id,
@@ -152,6 +161,27 @@ class Fingerprints:
         key = tuple(ids)
         cached = self._cache.get(key)
         return self._of_raised(record, kind, trace, key) if cached is None else cached[0]
+
+    def _of_remote(
+        self,
+        record: logging.LogRecord,
+        kind: type[BaseException],
+        trace: TracebackType | None,
+        remote: str,
+    ) -> Identity:
+        """Return the identity of an exception that was raised in another process."""
+        key = record.levelno, record.name, id(kind), remote
+        cached = self._cache.get(key)
+        if cached is not None:
+            return cached[0]
+        found = parse_remote(remote)
+        inner = () if found is None else found.places
+        outer = () if any(not is_library(place.path) for place in inner) else places(trace)
+        shown = type_name(kind, qualified=True)
+        identity = self._at(record, _printed_name(kind), shown, (*outer, *inner))
+        if len(remote) <= _CACHED_REMOTE:
+            self._remember(key, identity, kind)
+        return identity
 
     def _of_raised(
         self,
