@@ -21,7 +21,7 @@ MEASURED := tests/lifecycle/test_lives.py
 FRAMEWORKS := tests/frameworks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-processes test-frameworks coverage test-all constraints soak bench bench-smtp bench-emit bench-digest bench-stores pictures check lint types imports docs wheel mutants clean
+.PHONY: help demo test test-fast test-processes test-frameworks frameworks-table coverage test-all constraints soak bench bench-smtp bench-emit bench-digest bench-stores pictures check lint types imports docs wheel mutants clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -52,6 +52,9 @@ test-processes: $(READY)-test  ## programs that start, fork and end in every way
 
 test-frameworks: $(READY)-test  ## programs with real frameworks, under their real servers
 	$(PY) -m pytest $(FRAMEWORKS) $(ARGS)
+
+frameworks-table: $(READY)-test  ## the table in docs/frameworks.md, from a run of test-frameworks
+	$(PY) -m pytest $(FRAMEWORKS) --frameworks-table
 
 coverage:  ## what both suites cover of the pipeline, with all processes: at least 95 %
 	$(BIN)/coverage combine --quiet --keep --data-file=.coverage.all .coverage .coverage.processes

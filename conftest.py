@@ -1,8 +1,13 @@
 """Load what runs the snippets of README.md, CONTRIBUTING.md and docs/."""
 
+import os
+
 import pytest
 
-pytest_plugins = ("tests.docs.snippets", "tests.docs.moving")
+# The handlers of these tests send, to servers of their own, although Tocsin's plugin is installed.
+os.environ["TOCSIN_ENABLED"] = "1"
+
+pytest_plugins = ("tests.docs.snippets", "tests.docs.moving", "pytester")
 
 
 @pytest.fixture(autouse=True)

@@ -98,6 +98,16 @@ def build_email(value: object) -> EmailHandler:
     """
     if isinstance(value, EmailHandler):
         return value
+    kind, given = email_options(value)
+    return kind.from_config(given)
+
+
+def email_options(value: object) -> tuple[type[EmailHandler], dict[str, Any]]:
+    """Return the class of an email handler, and its options, from the option `email`.
+
+    Raises:
+        ConfigError: the value is no mapping, or the class named by `handler` can't be loaded.
+    """
     if value is None:
         value = {}
     if not isinstance(value, Mapping):
@@ -106,7 +116,7 @@ def build_email(value: object) -> EmailHandler:
         handler = get_handler_class(value.get("handler") or "smtp")
     except ConfigError as error:
         raise ConfigError(f"email.{error}") from error.__cause__
-    return handler.from_config({name: value[name] for name in value if name != "handler"})
+    return handler, {name: value[name] for name in value if name != "handler"}
 
 
 def build_policy(value: Policy | Mapping[str, Any] | None) -> Policy:
@@ -151,12 +161,7 @@ def build_store(value: object, scope: str) -> Store:
                 f"expected a callable that returns a Store; it returned {options.kind(store)}",
             )
         return store
-    try:
-        place = file_of(options.text("store", value), windows=os.name == "nt")
-    except ConfigError:
-        raise
-    except ValueError as error:
-        options.fail("store", str(error))
+    place = store_file(value)
     if place is None:
         from tocsin.stores.memory import MemoryStore  # noqa: PLC0415 - loaded only if it is used
 
@@ -170,6 +175,20 @@ def build_store(value: object, scope: str) -> Store:
         raise ConfigError(f"store: this Python can't use SQLite: {error}") from error
 
     return SQLiteStore(path, scope)
+
+
+def store_file(value: object) -> str | None:
+    """Return the file that a store's URL names; None for a store in memory.
+
+    Raises:
+        ConfigError: the value is no URL of a store.
+    """
+    try:
+        return file_of(options.text("store", value), windows=os.name == "nt")
+    except ConfigError:
+        raise
+    except ValueError as error:
+        options.fail("store", str(error))
 
 
 def build_audience(to: object, cc: object = (), bcc: object = ()) -> Callable[[], Audience]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Never
 
 from typing_extensions import override
 
-from tocsin import config, levels, options
+from tocsin import config, levels, options, switches
 from tocsin.alerts.policy import Urgency
 from tocsin.forks import holds_logging_lock
 from tocsin.integrations.arrival import Guest, settle_soon
@@ -76,7 +76,8 @@ class AlertHandler(Emitter):
             servers log arrive, with the request or the task. Or the names of the integrations.
         personal_data: whether mails show data about a person: the user, the client's address, and
             headers of the request.
-        enabled: `False`: records are ignored, no mail is sent, and secrets may be missing.
+        enabled: `False`: records are ignored, no mail is sent, and secrets may be missing; as for
+            all handlers with `TOCSIN_ENABLED=0` in the environment.
         exit_timeout: seconds that `flush`, `close` and the end of the program wait for a mail.
         level: records below this level are ignored.
         name: the handler's name; `dictConfig` sets it.
@@ -117,7 +118,7 @@ class AlertHandler(Emitter):
         **unknown: Never,
     ) -> None:
         options.reject_unknown("", unknown, _KNOWN)
-        self._enabled = options.boolean("enabled", enabled)
+        self._enabled, collector = switches.read(enabled=options.boolean("enabled", enabled))
         self._frameworks = frameworks = Frameworks(
             build_integrations(integrations if self._enabled else False),
             personal_data=options.boolean("personal_data", personal_data),
@@ -126,6 +127,8 @@ class AlertHandler(Emitter):
         watch = options.boolean("uncaught", uncaught) and self._enabled
         if not self._enabled:
             email, store = {"handler": "test", "default_from": "disabled@localhost"}, "memory:"
+        elif collector is not None:
+            email = collector.email(email)
         parts = config.build_parts(
             email=email,
             app=app,
@@ -153,7 +156,11 @@ class AlertHandler(Emitter):
         configured = holds_logging_lock()
         if not configured:
             levels.check_level(level, self._alert_level, self._context)
-        self._engine = Engine(parts, store, config.build_store)
+        self._engine = (
+            Engine(parts, store, config.build_store)
+            if collector is None
+            else collector.engine(parts, store)
+        )
         if name is not None or not (configured and _built_by_logging()):
             self._engine.begin(label)
         # This call registers the handler with logging. It comes late, so that a configuration that
@@ -234,6 +241,11 @@ class AlertHandler(Emitter):
         """
         self._engine.hurry(Urgency.ALL, timeout)
         return self._engine.nothing_left
+
+    @property
+    def email(self) -> EmailHandler:
+        """The email handler that sends the mails; a `TestEmailHandler` has an `outbox`."""
+        return self._engine.parts.email
 
     @property
     def integrations(self) -> dict[str, tuple[str, ...]]:

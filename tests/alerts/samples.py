@@ -178,6 +178,7 @@ events = st.builds(
     location=texts,
     traceback=st.lists(lines, max_size=3).map(tuple),
     extra=st.lists(st.tuples(texts, texts), max_size=3).map(tuple),
+    origin=st.lists(st.tuples(texts, texts), max_size=3).map(tuple),
     host=st.sampled_from(["web-1", "web-2", "web-3"]),
     pid=st.integers(min_value=0, max_value=99_999),
     thread=texts,

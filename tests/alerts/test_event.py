@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from samples import HOSTILE, NOW, caught, event, kept, record
 
-from tocsin.events.capture import Capture, CapturedRecord
+from tocsin.events.capture import Capture, CapturedRecord, Origin
 from tocsin.events.frames import Line, OwnCode
 from tocsin.redact.base import NoSecrets
 from tocsin.text import Excerpt
@@ -62,6 +62,19 @@ def test_a_field_name_may_be_anything() -> None:
     names = [name for name, _ in kept(made).extra]
     assert names[0] == "5"
     assert "Awkward" in names[1]
+
+
+def test_a_field_that_the_request_tells_is_not_told_twice() -> None:
+    made = record(extra={"request": object(), "order": 7, "status_code": 500})
+    origin = Origin((("request", "GET /"),), used=frozenset({"request", "status_code"}))
+    captured = Capture.of(made, origin=origin)
+    found = captured.event(
+        own=OwnCode(), host="web-1", source=linecache.getline, redact=NoSecrets()
+    )
+    assert found.extra == (("order", "7"),)
+    assert found.origin == (("request", "GET /"),)
+    assert captured.size > Capture.of(made, origin=Origin((), used=origin.used)).size
+    assert captured.brief().origin == ()
 
 
 def test_too_many_fields_are_cut_and_the_cut_is_stated() -> None:
@@ -235,12 +248,15 @@ def test_secrets_are_taken_out_of_all_that_is_told() -> None:
     made.stack_info = "Stack\n  login('hunter2')"
     redact = Stars()
     captured = Capture.of(
-        made, context=(CapturedRecord(NOW, "INFO", "app", Excerpt("as hunter2", 10)),)
+        made,
+        origin=Origin((("request", "GET /?as=hunter2"), ("user", "u-hunter2"))),
+        context=(CapturedRecord(NOW, "INFO", "app", Excerpt("as hunter2", 10)),),
     )
     found = captured.event(own=OwnCode(), host="web-1", source=linecache.getline, redact=redact)
     assert "hunter2" not in str(found)
     assert ("password", "***") in found.extra
     assert found.context[0].message == "as ***"
+    assert found.origin == (("request", "GET /?as=***"), ("user", "u-***"))
     assert len(redact.seen) == len(set(redact.seen))  # each text once
 
 

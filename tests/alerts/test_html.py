@@ -34,6 +34,7 @@ SAMPLE = event(
     "Charging order 1001 failed",
     traceback=TRACE,
     extra=(("order_id", "1001"), ("retries", "3")),
+    origin=(("request", "POST /checkout"), ("status", "500")),
     context=(ContextRecord(NOW - 1, "INFO", "shop.checkout", "POST /checkout"),),
 )
 LATEST = event(
@@ -50,6 +51,7 @@ def hostile(text: str) -> Digest:
         text,
         traceback=BROKEN,
         extra=((text, text),),
+        origin=((text, text),),
         thread=text,
         context=(ContextRecord(NOW, *[text] * 3),),
     )
@@ -210,6 +212,7 @@ def test_the_head_comes_first_and_the_own_frames_stand_out() -> None:
         "    receipt = payments.charge(order, card)",
     ]
     assert "<b>PaymentError: no answer for order 1001</b>" in html
+    assert "<b>Request:</b> POST /checkout, <span" in html
     assert html.count("[the same frames]") == 1
 
 

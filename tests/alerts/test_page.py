@@ -114,6 +114,7 @@ def test_a_mail_of_a_new_group_from_several_hosts_and_versions() -> None:
                 "Charging order 1001 failed",
                 traceback=TRACE,
                 extra=(("order_id", "1001"), ("retries", "3")),
+                origin=(("request", "POST /checkout"), ("status", "500")),
                 context=CONTEXT,
             ),
             event(
@@ -154,6 +155,7 @@ NEW   PaymentError: no answer for order 1001
       caused by ConnectionRefusedError: [Errno 111] Connection refused
       gateway/client.py:112 in post
       while handling KeyError: 'session'
+      Request: POST /checkout, status 500
       order_id=1001  retries=3
 
     Before it:

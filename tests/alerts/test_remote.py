@@ -36,7 +36,7 @@ def fetch_elsewhere(text: str) -> None:
 
 
 def of(error: BaseException, logger: str = "shop") -> logging.LogRecord:
-    return record(error=error, name=logger)
+    return record(exc=error, name=logger)
 
 
 def identity(made: logging.LogRecord) -> Identity:

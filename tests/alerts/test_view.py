@@ -65,6 +65,7 @@ def test_all_text_is_clean_and_bounded_whoever_made_it(text: str) -> None:
         location=text,
         traceback=lines(text, kind="error"),
         extra=((text, text),),
+        origin=((text, text),),
         host=text,
         thread=text,
         context=(ContextRecord(NOW, text, text, text),),
@@ -92,6 +93,7 @@ def test_all_text_is_clean_and_bounded_whoever_made_it(text: str) -> None:
         for name in ("which", "time", "where", "location"):
             assert "\n" not in getattr(sample_view, name)
         assert all("\n" not in key and len(key) <= 100 for key, _ in sample_view.extra)
+        assert all("\n" not in key and len(key) <= 100 for key, _ in sample_view.origin)
         assert all("\n" not in past.level + past.logger for past in sample_view.context)
     assert len(mail.to) == 21
     assert len(mail.notes) == 11

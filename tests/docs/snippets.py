@@ -1,6 +1,7 @@
 """Run every snippet and command of the documentation.
 
 - `python` is executed, one namespace a page; what starts with `>>>` is compared with its output.
+  A block that starts with a comment such as `# shop.py` is a file, for the commands of the page.
 - `yaml`, `json`, `toml` and `ini` configure logging: a whole configuration as it stands, keys of
   the handler alone within a whole one. If it sends to the mail server of these tests, an alert must
   arrive there. The text is kept in `saved`, for Python that reads it as a file.
@@ -46,6 +47,7 @@ from sybil import Document, Example, Region, Sybil
 from sybil.parsers.markdown.lexers import FencedCodeBlockLexer
 from sybil.parsers.myst import PythonCodeBlockParser
 
+import tocsin
 from tocsin import AlertHandler, SMTPEmailHandler, get_handler_class
 from tocsin.testing import forget_alerts
 
@@ -227,6 +229,9 @@ def run_configuration(example: Example) -> None:
     elif "entry-points" in found.get("project", {}):
         _check_entry_points(found["project"]["entry-points"])
         return
+    elif "pytest" in found.get("tool", {}):
+        assert set(found["tool"]["pytest"]["ini_options"]) == {"tocsin_send"}
+        return
     else:
         configuration = _whole(found)
         configure = lambda: logging.config.dictConfig(configuration)  # noqa: E731
@@ -374,6 +379,74 @@ def _gunicorn(words: list[str], example: Example) -> None:
     subprocess.run(command, cwd=ROOT, env={**os.environ, "SHOP_LOGGING": str(path)}, check=True)
 
 
+def keep_file(example: Example) -> None:
+    """Keep a block that is a file for the commands that follow."""
+    (name,) = _FILE.match(example.parsed).groups()  # type: ignore[union-attr] # the parser saw it
+    example.namespace.setdefault("files", {})[name] = example.parsed
+
+
+def _pytest(words: list[str], example: Example) -> None:
+    """Run the files of the page as a suite; all of its tests pass, and none tries to send."""
+    plugins = ["-p", "tocsin.pytest_plugin", *(["-p", "xdist"] if "-n" in words else [])]
+    command = [sys.executable, "-m", "pytest", *plugins, "-q", "--strict-markers", *words]
+    printed = _run_there(command, example, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+    assert re.search(r"^[1-9]\d* passed in", printed, re.MULTILINE), printed
+
+
+def _unittest(words: list[str], example: Example) -> None:
+    """Run a case that logs an error by the program of the page."""
+    case = "import unittest, shop\nclass T(unittest.TestCase):\n def test(self): shop.charge(1)\n"
+    command = [sys.executable, "-m", "unittest", *words, "test_by_unittest.py"]
+    printed = _run_there(command, example, test_by_unittest=case, TOCSIN_ENABLED="0")
+    assert "Ran 1 test" in printed
+
+
+def _manage(words: list[str], example: Example) -> None:
+    """Run a test of a Django project whose settings import the program of the page."""
+    settings = "import shop\nSECRET_KEY = 'for this test'\nLOGGING_CONFIG = None\n"
+    manage = "import sys\nfrom django.core import management\n"
+    manage += "management.execute_from_command_line(sys.argv)\n"
+    case = "from django.test import SimpleTestCase\nimport shop\n"
+    case += "class T(SimpleTestCase):\n def test(self): shop.charge(1)\n"
+    printed = _run_there(
+        [sys.executable, "manage.py", *words],
+        example,
+        manage=manage,
+        settings=settings,
+        test_by_django=case,
+        TOCSIN_ENABLED="0",
+        DJANGO_SETTINGS_MODULE="settings",
+    )
+    assert "Ran 1 test" in printed
+
+
+def _run_there(command: list[str], example: Example, **more: str) -> str:
+    """Run a command in a folder with the page's files; return what it prints.
+
+    Args:
+        command: the command.
+        example: the block that has it.
+        more: names in capitals are variables of the environment, the others are modules.
+    """
+    files = dict(example.namespace["files"])
+    if command[1:3] != ["-m", "pytest"]:  # the page's suites need pytest
+        files = {name: text for name, text in files.items() if not name.startswith("test_")}
+    files |= {f"{name}.py": text for name, text in more.items() if not name.isupper()}
+    environment = {**os.environ, **{name: text for name, text in more.items() if name.isupper()}}
+    if "TOCSIN_ENABLED" not in more:
+        del environment["TOCSIN_ENABLED"]
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in files.items():
+            (Path(folder) / name).write_text(text, encoding="utf-8")
+        environment["PYTHONPATH"] = str(Path(tocsin.__file__).parents[1])
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+    printed = done.stdout + done.stderr
+    assert done.returncode == 0, printed
+    return printed
+
+
 def _wait_for(port: int) -> None:
     for _ in range(500):
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
@@ -388,6 +461,9 @@ COMMANDS: dict[str, Callable[[list[str], Example], None]] = {
     "export": _export,
     "gunicorn": _gunicorn,
     "python -m aiosmtpd": _aiosmtpd,
+    "pytest": _pytest,
+    "TOCSIN_ENABLED=0 python -m unittest": _unittest,
+    "TOCSIN_ENABLED=0 python manage.py": _manage,
 }
 
 
@@ -408,6 +484,18 @@ EVALUATORS: dict[str, Callable[[Example], None] | None] = {
 }
 
 
+_FILE = re.compile(r"# (\w+\.py)\n")
+_python = PythonCodeBlockParser(doctest_optionflags=doctest.ELLIPSIS)
+
+
+def parse_python(document: Document) -> Iterable[Region]:
+    """Yield all blocks of Python; those that are files aren't executed."""
+    for region in _python(document):
+        if isinstance(region.parsed, str) and _FILE.match(region.parsed):
+            region.evaluator = keep_file
+        yield region
+
+
 def parse(document: Document) -> Iterable[Region]:
     """Yield all fenced blocks but Python."""
     for region in FencedCodeBlockLexer(language=r"[^\n]*")(document):
@@ -420,7 +508,7 @@ def parse(document: Document) -> Iterable[Region]:
 
 
 pytest_collect_file = Sybil(
-    parsers=[PythonCodeBlockParser(doctest_optionflags=doctest.ELLIPSIS), parse],
+    parsers=[parse_python, parse],
     path=str(ROOT),
     patterns=["README.md", "CONTRIBUTING.md", "docs/*.md"],
     excludes=["docs/moving-*.md"],  # pairs of configurations, which tests/docs/moving.py runs

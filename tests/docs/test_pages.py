@@ -106,6 +106,7 @@ def test_every_page_is_in_the_navigation_once() -> None:
     assert headings(DOCS / "index.md")[1:] == [
         "Tutorial",
         "How-to",
+        "Frameworks",
         "Move from another library",
         "Reference",
         "Explanation",

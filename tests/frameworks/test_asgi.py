@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from programs import Mails, free_port, get, serving
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from tocsin.testing import ScriptedSMTPServer
 
 
+@pytest.mark.row("FastAPI under uvicorn, logging set up in the application", "fastapi", "uvicorn")
 def test_fastapi_under_uvicorn(tmp_path: Path, server: ScriptedSMTPServer, mails: Mails) -> None:
     port = free_port()
     command = ["uvicorn", "fastapi_shop:app", "--port", str(port)]

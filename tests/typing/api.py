@@ -25,6 +25,7 @@ from tocsin import (
     get_handler_class,
     prepare_address,
 )
+from tocsin.testing import Alerts, ScriptedSMTPServer, outbox
 
 smtp = SMTPEmailHandler(host="localhost", use_starttls=True, password=lambda: "secret")
 assert_type(SMTPEmailHandler.from_config({"provider": "gmail"}), SMTPEmailHandler)
@@ -51,6 +52,15 @@ assert_type(ConnectError("", reply=Reply(None, None, "")).reply, Reply)
 handler = AlertHandler(to="a@example.com", email=TestEmailHandler(), policy=Policy(group_wait=1))
 assert_type(handler.stats, Stats)
 as_logging: logging.Handler = handler
+assert_type(handler.email, EmailHandler)
+
+
+def test_alerts(alerts: Alerts, smtp_server: ScriptedSMTPServer) -> None:
+    assert_type(alerts.mails[0], Message)
+    assert_type(alerts.of("pager").groups[0].count, int)
+    alerts.clock.advance(minutes=15)
+    assert_type(outbox("pager"), list[Message])
+    assert_type(smtp_server.outbox, list[EmailMessage])
 
 
 async def main() -> None:

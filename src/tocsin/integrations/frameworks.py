@@ -38,6 +38,7 @@ class Frameworks:
             logger: one.adapt for one in integrations for logger in one.loggers
         }
         self._repeats = Repeats()
+        self._note = self._repeats.note
         self._last = threading.local()
 
     @property
@@ -54,17 +55,17 @@ class Frameworks:
             record: a record of at least the alert level.
         """
         adapt = self._adapters.get(record.name)
-        if adapt is not None:
-            adapted = None if self._is_last(record) else adapt(record)
-            if adapted is None:
-                return None
-            record = adapted
-        error = exception_of(record)
-        if error is not None:
-            if adapt is not None and self._repeats.is_repeat(record, error):
-                return None
-            self._repeats.note(record, error)
-        return record
+        if adapt is None:
+            # Each record of the application needs these lines.
+            info = record.exc_info
+            if type(info) is tuple and isinstance(info[1], BaseException):
+                self._note(info[1], record.created)
+            return record
+        adapted = None if self._is_last(record) else adapt(record)
+        error = None if adapted is None else exception_of(adapted)
+        if adapted is None or error is None:
+            return adapted
+        return None if self._repeats.is_repeat(adapted, error) else adapted
 
     def origin(self, record: logging.LogRecord) -> Origin | None:
         """Return the request or the task in which a record was logged; None if there is none."""

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tocsin.pipeline import exits
 from tocsin.pipeline.attempts import Attempts
 from tocsin.pipeline.claims import Claims
 from tocsin.pipeline.complaints import Complaints
@@ -83,7 +84,7 @@ def assemble(
     ticks: Callable[[], float] = time.monotonic,
     host: str | None = None,
 ) -> Worker:
-    """Return a worker for this process; nothing runs yet.
+    """Return a worker for this process; nothing runs yet. At the process's end it sends the rest.
 
     Args:
         parts: what the handler's options have made.
@@ -95,6 +96,49 @@ def assemble(
         ticks: returns seconds that pass steadily.
         host: the machine's name, if it is another one.
     """
+    round_ = assemble_round(
+        parts,
+        store,
+        spare=spare,
+        place=place,
+        inherited=inherited,
+        clock=clock,
+        ticks=ticks,
+        host=host,
+        thread=SendingThread(),
+    )
+    worker = Worker(round_, exit_timeout=parts.exit_timeout)
+    exits.join(worker)
+    return worker
+
+
+def assemble_round(
+    parts: Parts,
+    store: Store,
+    *,
+    spare: Store,
+    place: object,
+    inherited: bool,
+    clock: Callable[[], float],
+    thread: SendingThread,
+    ticks: Callable[[], float] = time.monotonic,
+    host: str | None = None,
+    make_intake: Callable[..., Intake] = Intake,
+) -> Round:
+    """Return the rounds of a worker. The arguments are those of `assemble`, with two more.
+
+    Args:
+        parts: what the handler's options have made.
+        store: the usual store.
+        spare: the store in memory that is used while the usual one fails.
+        place: where the events are: equal for two handlers that share them.
+        inherited: whether an earlier handler may have left something in the store.
+        clock: returns the time in seconds since the epoch, as a mail shows it.
+        thread: makes the calls that may take long.
+        ticks: returns seconds that pass steadily.
+        host: the machine's name, if it is another one.
+        make_intake: returns the intake.
+    """
     host = host or platform.node() or "localhost"
     owner = f"{host}-{os.getpid()}-{secrets.token_hex(4)}"
     complaints = Complaints(parts.redactor.text)
@@ -103,8 +147,10 @@ def assemble(
         store, spare=spare, policy=policy, owner=owner, failed=complaints.store_failed, ticks=ticks
     )
     journal = Journal(failover, owner=owner, place=place, ticks=ticks)
-    round_ = _round(parts, journal, complaints, host=host, inherited=inherited, clock=clock)
-    return Worker(round_, exit_timeout=parts.exit_timeout)
+    intake = _intake(make_intake, parts, host)
+    return _round(
+        parts, journal, complaints, intake=intake, thread=thread, inherited=inherited, clock=clock
+    )
 
 
 def _round(
@@ -112,12 +158,11 @@ def _round(
     journal: Journal,
     complaints: Complaints,
     *,
-    host: str,
+    intake: Intake,
+    thread: SendingThread,
     inherited: bool,
     clock: Callable[[], float],
 ) -> Round:
-    intake = _intake(parts, host)
-    thread = SendingThread()
     messages = Messages(parts.sender, parts.templates)
     claims = Claims(journal, domain=parts.sender.domain, clock=clock)
     undelivered = Undelivered(
@@ -148,8 +193,8 @@ def _round(
     )
 
 
-def _intake(parts: Parts, host: str) -> Intake:
-    return Intake(
+def _intake(make_intake: Callable[..., Intake], parts: Parts, host: str) -> Intake:
+    return make_intake(
         own=parts.own,
         host=host,
         version=parts.version,

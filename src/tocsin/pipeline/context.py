@@ -87,6 +87,10 @@ class Context:
             )
         return ()
 
+    def clear(self) -> None:
+        """Forget all records."""
+        self._rings.clear()
+
     def _add_ring(self, owner: object) -> deque[tuple[float, str, str, str, int]]:
         """Return a ring for a new owner; if there are too many, remove the longest unused one."""
         ring = self._rings.setdefault(owner, deque(maxlen=self._size))

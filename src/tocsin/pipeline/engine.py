@@ -157,15 +157,18 @@ class Engine:
         if store is None:
             store = left or self._open_store(self._store, self._scope)
         self._inherited = left is not None
-        self.worker = assemble(
+        self.worker = self._assemble(store)
+        self.thread, self.intake = self.worker.thread, self.worker.round.intake
+        self.process = os.getpid()
+
+    def _assemble(self, store: Store) -> Worker:
+        return assemble(
             self.parts,
             store,
             spare=self._open_store("memory:", self._scope),
             place=self._place if store.durable else store,
             inherited=self._inherited,
         )
-        self.thread, self.intake = self.worker.thread, self.worker.round.intake
-        self.process = os.getpid()
 
     def _begin_in_child(self) -> None:
         """Begin anew: the events of the parent are the parent's to send."""

@@ -45,7 +45,6 @@ class Worker:
         self.thread.owner = self  # a handler may be deleted while its events wait
         self._end = float("inf")  # by when the last round has to be over, as the process ends
         self._late = 0  # mails after the end was seen to
-        exits.join(self)
 
     @property
     def busy(self) -> bool:

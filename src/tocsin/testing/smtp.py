@@ -16,6 +16,7 @@ from tocsin.testing.dialogue import Dialogue, Host
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Mapping, Sequence
+    from email.message import EmailMessage
 
     from tocsin.testing.script import Action, ReceivedMessage, Script, SMTPConnection
 
@@ -98,6 +99,16 @@ class ScriptedSMTPServer:
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
         for thread in list(self._threads):
             thread.join()
+
+    @property
+    def outbox(self) -> list[EmailMessage]:
+        """The messages that it has accepted, parsed, in order."""
+        import email.policy  # noqa: PLC0415 - loaded only if it is used
+
+        return [
+            email.message_from_bytes(message.data, policy=email.policy.default)
+            for message in list(self.messages)
+        ]
 
     def __repr__(self) -> str:
         return f"<ScriptedSMTPServer on port {self.port}, {len(self.messages)} messages>"
