@@ -46,8 +46,8 @@ class Integration:
                 it too.
 
         Returns:
-            The record; or a copy with the exception that the framework has wrapped; or None if
-            the framework logs this error a second time.
+            The record; or a copy with the exception that the framework has wrapped, or with a
+            level below that of alerts; or None if the framework logs this error a second time.
         """
         return record
 
@@ -67,6 +67,13 @@ class Integration:
             record: a record that this thread has just logged.
         """
         return None
+
+    def ends(self, record: logging.LogRecord) -> bool:
+        """Return whether the process may end after a record with no chance to send it.
+
+        The thread that logs waits for a mail then.
+        """
+        return False
 
     def app(self) -> str | None:
         """Return the application's name as the framework knows it; None if it does not."""

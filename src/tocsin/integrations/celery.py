@@ -16,7 +16,7 @@ from tocsin.events.fields import exception_of
 from tocsin.events.fingerprint import Known
 from tocsin.events.records import changed
 from tocsin.integrations.base import Integration
-from tocsin.integrations.tasks import Task, caller, shown_arguments
+from tocsin.integrations.tasks import Task, local, shown_arguments
 from tocsin.integrations.unwrap import unwrapped
 from tocsin.text import type_name
 
@@ -131,8 +131,8 @@ def _current() -> Task | None:
 
 def _request() -> Any:
     """Return the worker's request that a caller of this function handles; None without one."""
-    kind = getattr(sys.modules.get(_REQUEST), "Request", None)
-    return None if kind is None else caller(kind)
+    found = local(_REQUEST, "self")
+    return found if hasattr(found, "delivery_info") else None
 
 
 def _of_request(request: Any) -> Task | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tocsin.events.fields import exception_of
 from tocsin.integrations import carriers, web
+from tocsin.integrations.base import Integration
 from tocsin.integrations.repeats import Repeats
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tocsin.events.capture import Origin
-    from tocsin.integrations.base import Integration
 
 
 class Frameworks:
@@ -34,6 +34,7 @@ class Frameworks:
         self._integrations = integrations
         self._personal_data = personal_data
         self._loaded: tuple[Integration, ...] = ()
+        self._ending: tuple[Integration, ...] = ()
         self._adapters: dict[str, Callable[[logging.LogRecord], logging.LogRecord | None]] = {
             logger: one.adapt for one in integrations for logger in one.loggers
         }
@@ -45,6 +46,9 @@ class Frameworks:
     def loaded(self) -> tuple[Integration, ...]:
         """The integrations whose framework is loaded; looked up anew."""
         self._loaded = tuple(one for one in self._integrations if one.loaded)
+        self._ending = tuple(
+            one for one in self._loaded if type(one).ends is not Integration.ends
+        )
         self.on = bool(self._loaded)
         return self._loaded
 
@@ -66,6 +70,13 @@ class Frameworks:
         if adapted is None or error is None:
             return adapted
         return None if self._repeats.is_repeat(adapted, error) else adapted
+
+    def ends(self, record: logging.LogRecord) -> bool:
+        """Return whether the process may end after a record with no chance to send it."""
+        for one in self._ending:
+            if one.ends(record):
+                return True
+        return False
 
     def origin(self, record: logging.LogRecord) -> Origin | None:
         """Return the request or the task in which a record was logged; None if there is none."""

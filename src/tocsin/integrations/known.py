@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tocsin import options
-from tocsin.integrations import celery, servers
+from tocsin.integrations import apscheduler, celery, dramatiq, rq, servers
 
 if TYPE_CHECKING:
     from tocsin.integrations.base import Integration
@@ -18,6 +18,9 @@ INTEGRATIONS: tuple[Integration, ...] = (
     servers.Daphne(),
     servers.Waitress(),
     celery.Celery(),
+    rq.Rq(),
+    dramatiq.Dramatiq(),
+    apscheduler.APScheduler(),
 )
 
 

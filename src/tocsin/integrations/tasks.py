@@ -6,13 +6,20 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tocsin.events.capture import Origin
+from tocsin.text import attempt, type_name
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Iterable
 
 _MAX_ARGUMENTS = 200  # characters
-_MAX_FRAMES = 40
+_MAX_FRAMES = 500
+_MAX_ITEMS = 20
+_MAX_DEPTH = 4
+_MAX_TEXT = 100
+_MOST_RETRIES = 8
 _NO_ARGUMENTS = ("", "()", "[]", "{}", "None")
+_PLAIN = (int, float, bool, type(None), complex)
 
 
 class Task(NamedTuple):
@@ -56,6 +63,23 @@ class Task(NamedTuple):
         return Origin(tuple((name, value) for name, value in values if value), frozenset(used))
 
 
+def is_tried_again(left: int | None) -> bool:
+    """Return whether a failed attempt is no alert yet, as another attempt follows.
+
+    Attempts are made after longer and longer pauses. So with many retries left, the last attempt
+    may be weeks away (46 days with Dramatiq's 20 retries), and each attempt is an alert.
+
+    Args:
+        left: how many attempts are left; None if that is not known.
+    """
+    return left is not None and 0 < left <= _MOST_RETRIES
+
+
+def lowered(record: logging.LogRecord) -> dict[str, Any]:
+    """Return the fields of a record that is no alert yet."""
+    return {"levelno": min(record.levelno, 30), "levelname": "WARNING"}
+
+
 def shown_arguments(*texts: object) -> str:
     """Return arguments as text: of each list or mapping the first items, up to 200 characters.
 
@@ -66,18 +90,32 @@ def shown_arguments(*texts: object) -> str:
     return " ".join(text for text in shown if text not in _NO_ARGUMENTS)
 
 
-def caller(kind: type) -> Any:
-    """Return the object of a class whose method called this function, the nearest; None without.
+def shown_values(*values: object) -> str:
+    """Return arguments as text. Objects of an application are shown by the names of their types.
+
+    The text of such an object may take long, or ask a database.
 
     Args:
-        kind: the class.
+        values: the positional arguments, and the keyword arguments.
+    """
+    return shown_arguments(*(_shown(value, _MAX_DEPTH) for value in values))
+
+
+def local(module: str, name: str) -> Any:
+    """Return a local variable of a function that called this one; None if there is none.
+
+    Args:
+        module: the start of the name of the function's module.
+        name: the variable's name. The nearest function counts that has it.
     """
     frame = sys._getframe(1)  # noqa: SLF001 - the only way to the callers
     for _ in range(_MAX_FRAMES):
-        if "self" in frame.f_code.co_varnames:
-            found = frame.f_locals.get("self")
-            if issubclass(type(found), kind):
-                return found
+        if name in frame.f_code.co_varnames:
+            where = frame.f_globals.get("__name__")
+            if isinstance(where, str) and where.startswith(module):
+                found = frame.f_locals.get(name)
+                if found is not None:
+                    return found
         if frame.f_back is None:
             return None
         frame = frame.f_back
@@ -101,3 +139,21 @@ def _first_items(text: str) -> str:
             end = position
         position += 1
     return f"{text[:end]}, ..." if end else f"[{len(text):,} characters]"
+
+
+def _shown(value: object, depth: int) -> str:
+    kind = type(value)
+    if kind is str or kind is bytes:
+        text = repr(value[:_MAX_TEXT])  # type: ignore[index]
+        return text if len(value) <= _MAX_TEXT else f"{text}..."  # type: ignore[arg-type]
+    if kind in _PLAIN:
+        return attempt(value)[:_MAX_TEXT]
+    if not depth:
+        return "..."
+    if kind is dict:
+        pairs = list(value.items())[:_MAX_ITEMS]  # type: ignore[attr-defined]
+        return f"{{{', '.join(f'{_shown(k, 0)}: {_shown(v, depth - 1)}' for k, v in pairs)}}}"
+    if kind is list or kind is tuple:
+        items = ", ".join(_shown(one, depth - 1) for one in value[:_MAX_ITEMS])  # type: ignore[index]
+        return f"[{items}]" if kind is list else f"({items})"
+    return f"<{type_name(kind)}>"

@@ -30,6 +30,10 @@ class Adapts(Protocol):
         """Return a record as the application would have logged it; None if it was counted."""
         ...
 
+    def ends(self, record: logging.LogRecord) -> bool:
+        """Return whether the process may end after a record with no chance to send it."""
+        ...
+
 
 class Emitter(logging.Handler):
     """Take records: count them, and wake the worker."""
@@ -62,7 +66,7 @@ class Emitter(logging.Handler):
 
     @override
     def emit(self, record: logging.LogRecord) -> None:
-        """Take a record. It does no I/O, and never raises."""
+        """Take a record. It never raises, and does no I/O unless the process may end right away."""
         try:
             try:
                 name = record.name
@@ -80,7 +84,10 @@ class Emitter(logging.Handler):
                     adapted = frameworks.adapt(record)
                     if adapted is None:  # the server logs again what the application has logged
                         return
-                    record = adapted
+                    if adapted is not record:
+                        record = adapted
+                        if self._is_lowered(record):
+                            return
                 engine = self._engine
                 if record.process != engine.process:  # it is new; or the record is another one's
                     engine.check_process()
@@ -90,8 +97,19 @@ class Emitter(logging.Handler):
                 return
             if wake or engine.thread.current is None:
                 engine.worker.wake(urgent=wake is Wake.NOW)
+            if frameworks.on and frameworks.ends(record):
+                self.flush()
         except Exception:  # noqa: BLE001 - the application comes first
             self._tell_failure(record)
+
+    def _is_lowered(self, record: logging.LogRecord) -> bool:
+        """Return whether an integration has made a record that is no alert; it becomes context."""
+        if self._context is None:
+            return record.levelno < self.level
+        if record.levelno >= self._alert_level:
+            return False
+        self._context.note(record)
+        return True
 
     def _begin(self, name: str) -> None:
         """Begin under a name. A handler whose store cannot be opened is closed."""
