@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from concurrent.futures import process
 from multiprocessing import pool
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from samples import caught, kept, record
@@ -13,15 +12,20 @@ from samples import caught, kept, record
 from tocsin.events.fingerprint import Fingerprints, Identity
 from tocsin.events.frames import OwnCode
 
+if TYPE_CHECKING:
+    import logging
+
 _HEADER = "Traceback (most recent call last):\n"
-_POOL = '  File "/usr/lib/python3.11/site-packages/pool.py", line 5, in worker\n    result = job()\n'
+_POOL = (
+    '  File "/usr/lib/python3.11/site-packages/pool.py", line 5, in worker\n    result = job()\n'
+)
 _WORK = '  File "/srv/shop/prices.py", line 12, in price\n    return table[item]\n'
 _TABLE = '  File "/srv/shop/table.py", line 3, in load\n    raise OSError("no table")\n'
 _CAUSE = (
     f"{_HEADER}{_TABLE}OSError: no table\n\n"
     "The above exception was the direct cause of the following exception:\n\n"
 )
-REMOTE: Any = process._RemoteTraceback  # type: ignore[attr-defined]
+REMOTE: Any = vars(process)["_RemoteTraceback"]
 
 
 def fetch(text: str, kind: Any = REMOTE) -> None:
@@ -43,13 +47,17 @@ def identity(made: logging.LogRecord) -> Identity:
     return Fingerprints(OwnCode()).of(made)
 
 
-@pytest.mark.parametrize("kind", [REMOTE, pool.RemoteTraceback])
+@pytest.mark.parametrize("kind", [REMOTE, vars(pool)["RemoteTraceback"]])
 def test_its_frames_there_follow_those_here(kind: Any) -> None:
     text = f'\n"""\n{_HEADER}{_POOL}{_WORK}KeyError: \'apple\'\n"""'
     made = of(caught(fetch, text, kind))
     lines = [line.text for line in kept(made).traceback]
     assert any("in fetch" in line for line in lines)
-    assert lines[-3:] == ["/srv/shop/prices.py:12 in price", "    return table[item]", "KeyError: 'apple'"]
+    assert lines[-3:] == [
+        "/srv/shop/prices.py:12 in price",
+        "    return table[item]",
+        "KeyError: 'apple'",
+    ]
     assert not any("RemoteTraceback" in line for line in lines)
     assert identity(made)[1:3] == ("KeyError", "prices.price")
 

@@ -86,3 +86,57 @@ def test_rq_with_a_process_for_each_job(
     in_memory = store == "memory:"
     assert mails.events == (4 if in_memory else 3)  # the last one waits in the store
     assert mails.groups == (4 if in_memory else 3)
+
+
+@row("Dramatiq", "dramatiq", "redis")
+def test_dramatiq(tmp_path: Path, server: ScriptedSMTPServer, mails: Mails, redis_url: str) -> None:
+    enqueue("dramatiq_actors.py", redis_url)
+    command = ["dramatiq", "dramatiq_actors", "--processes", "1", "--threads", "1"]
+    with running(command, tmp_path, server, BROKER=redis_url):
+        wait_for(lambda: mails.events >= 4, "four errors")
+    assert mails.groups == 4
+    fails = about(mails, "LookupError: no order 2\n    in dramatiq_actors.fails")
+    assert "actor 2 begins" in fails
+    assert "actor 1 works" not in fails
+    assert re.search(
+        r"Actor: fails, id [0-9a-f-]{36}, queue orders, "
+        r"arguments \(2,\) \{'password': '\[redacted\]'\}\n",
+        fails,
+    )
+    assert "order 3 failed" in about(mails, "ValueError: no such customer")
+    assert "retries 2 of 2" in about(mails, "ConnectionError: the bank is away")
+    about(mails, "BrokenPipeError: the disk is away\n    in dramatiq_actors.patient")
+
+
+@row("APScheduler, threads", "apscheduler")
+def test_apscheduler_in_threads(tmp_path: Path, server: ScriptedSMTPServer, mails: Mails) -> None:
+    with running(["python", str(APPS / "scheduled.py"), "threads"], tmp_path, server) as program:
+        wait_for(lambda: program.process.poll() is not None, "the end of the program")
+    assert mails.events == mails.groups == 1
+    fails = about(mails, "LookupError: no order 1\n    in scheduled.fails")
+    assert "Job: Nightly bill, id nightly" in fails
+    assert "job 1 begins" in fails
+    assert "a job works" not in fails
+
+
+@row("APScheduler, asyncio", "apscheduler")
+def test_apscheduler_in_tasks(tmp_path: Path, server: ScriptedSMTPServer, mails: Mails) -> None:
+    with running(["python", str(APPS / "scheduled.py"), "asyncio"], tmp_path, server) as program:
+        wait_for(lambda: program.process.poll() is not None, "the end of the program")
+    assert mails.events == mails.groups == 2
+    about(mails, "LookupError: no order 1\n    in scheduled.fails")
+    fails = about(mails, "LookupError: no order 2\n    in scheduled.fails_in_task")
+    assert "Job: Hourly bill, id hourly" in fails
+    assert "job 2 begins" in fails
+    assert "job 1 begins" not in fails
+
+
+@row("Pools of processes")
+def test_pools(tmp_path: Path, server: ScriptedSMTPServer, mails: Mails) -> None:
+    with running(["python", str(APPS / "pools.py")], tmp_path, server) as program:
+        wait_for(lambda: program.process.poll() is not None, "the end of the program")
+    assert mails.events == 2
+    assert mails.groups == 1
+    price = about(mails, "KeyError: 'apple'\n    in pools.price")
+    assert re.search(r"> pools\.py:\d+ in price\n", price)
+    assert "RemoteTraceback" not in price

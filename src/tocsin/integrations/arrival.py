@@ -63,7 +63,6 @@ class Guest:
         self._root: list[logging.Handler] | None = None  # the root's list that had the handler
         self._warned: set[str] = set()
         _guests.add(self)
-        self.connect()  # now: Celery may set up logging before the thread has looked
 
     @property
     def is_new(self) -> bool:

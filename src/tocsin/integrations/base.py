@@ -34,6 +34,8 @@ class Integration:
     def connect(self, settle: Callable[[], None]) -> None:
         """Let the framework call a function whenever it has changed the handlers of loggers.
 
+        The calling thread does not have the lock of logging.
+
         Args:
             settle: adds the handlers where they are missing; the same function each time.
         """

@@ -51,12 +51,18 @@ class Celery(Integration):
         "celery.worker.strategy",
     )
 
+    def __init__(self) -> None:
+        self._connected: set[int] = set()  # the signals, which live as long as the process
+
     @override
     def connect(self, settle: Callable[[], None]) -> None:
         signals = sys.modules.get("celery.signals")
         for name in _SIGNALS:
             signal: Any = getattr(signals, name, None)
-            if signal is not None:
+            # Connecting takes a lock of the signal. A thread that has it may wait for the lock of
+            # logging: a handler that is collected needs that one.
+            if signal is not None and id(signal) not in self._connected:
+                self._connected.add(id(signal))
                 signal.connect(lambda **_: settle(), weak=False, dispatch_uid="tocsin.arrival")
 
     @override

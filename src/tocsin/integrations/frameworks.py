@@ -46,9 +46,7 @@ class Frameworks:
     def loaded(self) -> tuple[Integration, ...]:
         """The integrations whose framework is loaded; looked up anew."""
         self._loaded = tuple(one for one in self._integrations if one.loaded)
-        self._ending = tuple(
-            one for one in self._loaded if type(one).ends is not Integration.ends
-        )
+        self._ending = tuple(one for one in self._loaded if type(one).ends is not Integration.ends)
         self.on = bool(self._loaded)
         return self._loaded
 
@@ -73,10 +71,7 @@ class Frameworks:
 
     def ends(self, record: logging.LogRecord) -> bool:
         """Return whether the process may end after a record with no chance to send it."""
-        for one in self._ending:
-            if one.ends(record):
-                return True
-        return False
+        return any(one.ends(record) for one in self._ending)
 
     def origin(self, record: logging.LogRecord) -> Origin | None:
         """Return the request or the task in which a record was logged; None if there is none."""

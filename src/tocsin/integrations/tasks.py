@@ -141,19 +141,22 @@ def _first_items(text: str) -> str:
     return f"{text[:end]}, ..." if end else f"[{len(text):,} characters]"
 
 
-def _shown(value: object, depth: int) -> str:
+def _shown(value: Any, depth: int) -> str:
     kind = type(value)
     if kind is str or kind is bytes:
-        text = repr(value[:_MAX_TEXT])  # type: ignore[index]
-        return text if len(value) <= _MAX_TEXT else f"{text}..."  # type: ignore[arg-type]
+        return repr(value[:_MAX_TEXT]) + ("..." if len(value) > _MAX_TEXT else "")
     if kind in _PLAIN:
         return attempt(value)[:_MAX_TEXT]
-    if not depth:
-        return "..."
-    if kind is dict:
-        pairs = list(value.items())[:_MAX_ITEMS]  # type: ignore[attr-defined]
-        return f"{{{', '.join(f'{_shown(k, 0)}: {_shown(v, depth - 1)}' for k, v in pairs)}}}"
-    if kind is list or kind is tuple:
-        items = ", ".join(_shown(one, depth - 1) for one in value[:_MAX_ITEMS])  # type: ignore[index]
-        return f"[{items}]" if kind is list else f"({items})"
-    return f"<{type_name(kind)}>"
+    if kind not in {dict, list, tuple}:
+        return f"<{type_name(kind)}>"
+    return _shown_items(value, depth - 1) if depth else "..."
+
+
+def _shown_items(value: dict[Any, Any] | list[Any] | tuple[Any, ...], depth: int) -> str:
+    some = list(value)[:_MAX_ITEMS]
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_shown(one, 0)}: {_shown(value[one], depth)}' for one in some)}}}"
+    items = ", ".join(_shown(one, depth) for one in some)
+    if isinstance(value, list):
+        return f"[{items}]"
+    return f"({items},)" if len(value) == 1 else f"({items})"

@@ -81,13 +81,10 @@ class Emitter(logging.Handler):
                     return
                 frameworks = self._frameworks
                 if frameworks.on:
-                    adapted = frameworks.adapt(record)
-                    if adapted is None:  # the server logs again what the application has logged
+                    adapted = self._adapted(record)
+                    if adapted is None:
                         return
-                    if adapted is not record:
-                        record = adapted
-                        if self._is_lowered(record):
-                            return
+                    record = adapted
                 engine = self._engine
                 if record.process != engine.process:  # it is new; or the record is another one's
                     engine.check_process()
@@ -96,20 +93,29 @@ class Emitter(logging.Handler):
                 self._emit_plain(record)
                 return
             if wake or engine.thread.current is None:
-                engine.worker.wake(urgent=wake is Wake.NOW)
-            if frameworks.on and frameworks.ends(record):
-                self.flush()
+                self._wake(record, wake)
         except Exception:  # noqa: BLE001 - the application comes first
             self._tell_failure(record)
 
-    def _is_lowered(self, record: logging.LogRecord) -> bool:
-        """Return whether an integration has made a record that is no alert; it becomes context."""
-        if self._context is None:
-            return record.levelno < self.level
-        if record.levelno >= self._alert_level:
-            return False
-        self._context.note(record)
-        return True
+    def _adapted(self, record: logging.LogRecord) -> logging.LogRecord | None:
+        """Return a framework's record as an alert; None if it is none.
+
+        The server may log again what the application has logged. A record whose level an
+        integration has lowered is context.
+        """
+        adapted = self._frameworks.adapt(record)
+        if adapted is None or adapted is record:
+            return adapted
+        if adapted.levelno >= (self.level if self._context is None else self._alert_level):
+            return adapted
+        if self._context is not None:
+            self._context.note(adapted)
+        return None
+
+    def _wake(self, record: logging.LogRecord, wake: Wake) -> None:
+        self._engine.worker.wake(urgent=wake is Wake.NOW)
+        if self._frameworks.on and self._frameworks.ends(record):
+            self.flush()
 
     def _begin(self, name: str) -> None:
         """Begin under a name. A handler whose store cannot be opened is closed."""
