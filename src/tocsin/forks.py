@@ -12,6 +12,8 @@ lock begins no guarded work then.
 
 from __future__ import annotations
 
+import _thread
+import contextlib
 import inspect
 import itertools
 import logging
@@ -22,7 +24,6 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import contextlib
     from collections.abc import Callable
     from types import TracebackType
 
@@ -133,6 +134,27 @@ def logging_lock() -> contextlib.AbstractContextManager[Any]:
     """Return the lock of the logging module: while a thread has it, no logger is configured."""
     lock: contextlib.AbstractContextManager[Any] = _logging
     return lock
+
+
+def start_thread(thread: threading.Thread) -> None:
+    """Start a thread; a caller that has the lock of logging doesn't wait until it runs.
+
+    Before `Thread.start` returns, the new thread has run some Python. There, the garbage collector
+    may remove a logging handler, for which it needs the lock of logging: with the usual start, both
+    threads would wait for ever.
+
+    Raises:
+        RuntimeError: no thread can be started.
+    """
+    if holds_logging_lock():
+        _thread.start_new_thread(_start_elsewhere, (thread,))
+    else:
+        thread.start()
+
+
+def _start_elsewhere(thread: threading.Thread) -> None:
+    with contextlib.suppress(RuntimeError):  # the interpreter is ending
+        thread.start()
 
 
 def _before() -> None:

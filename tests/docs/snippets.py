@@ -21,6 +21,7 @@ import doctest
 import email
 import email.policy
 import inspect
+import io
 import json
 import logging.config
 import os
@@ -49,6 +50,7 @@ from sybil.parsers.myst import PythonCodeBlockParser
 
 import tocsin
 from tocsin import AlertHandler, SMTPEmailHandler, get_handler_class
+from tocsin.cli.main import _parser, main
 from tocsin.testing import forget_alerts
 
 if TYPE_CHECKING:
@@ -345,6 +347,33 @@ def _export(words: list[str], example: Example) -> None:
     assert re.search(rf"password_env\W+{name}\b", example.document.text)
 
 
+def _tocsin(words: list[str], example: Example) -> None:
+    """Run the command on the page's configuration, and compare the output that follows."""
+    args = _parser().parse_args(words)
+    if not args.config.endswith(".yaml"):  # the page has no such configuration
+        return
+    (FOLDER / args.config).write_text(example.namespace["saved"][-1], encoding="utf-8")
+    printed = io.StringIO()
+    with contextlib.chdir(FOLDER), contextlib.redirect_stdout(printed):
+        main(words)
+    (FOLDER / args.config).unlink()
+    shown = re.match(r"\s*```text\n(.*?)^```", _behind(example), re.DOTALL | re.MULTILINE)
+    if shown is not None:
+        assert _comparable(printed.getvalue()) == _comparable(shown[1])
+
+
+def _behind(example: Example) -> str:
+    """Return the page's text behind a block."""
+    return str(example.document.text[example.region.end :])
+
+
+def _comparable(output: str) -> list[str]:
+    """Return the words of each line, without what differs from run to run and host to host."""
+    for pattern in (r"\b\d+ ms$", r"(?<=greeting ).*", r"(?<=ID <)[^>]*", r" +$"):
+        output = re.sub(pattern, "", output, flags=re.MULTILINE)
+    return " ".join(output.split()).split("; ")
+
+
 def _aiosmtpd(words: list[str], example: Example) -> None:
     """Start the server as the page says, on a port of its own, and look for an alert in it."""
     port = free_port()
@@ -464,6 +493,7 @@ COMMANDS: dict[str, Callable[[list[str], Example], None]] = {
     "pytest": _pytest,
     "TOCSIN_ENABLED=0 python -m unittest": _unittest,
     "TOCSIN_ENABLED=0 python manage.py": _manage,
+    "tocsin": _tocsin,
 }
 
 

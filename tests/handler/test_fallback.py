@@ -75,7 +75,7 @@ def test_a_stream_of_the_applications_own_that_waits_holds_nothing_up(
     say("one")
     say("two")
     assert time.monotonic() - started < 4
-    thread = fallback._writing
+    thread = fallback._stuck
     assert thread is not None
     release.set()
     thread.join()
@@ -275,3 +275,24 @@ def test_standard_error_may_be_anything(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(sys, "stderr", file)
     say("told to a closed file")
     assert text.getvalue() == inner.getvalue().decode() == odd.text == "tocsin: told\n"
+
+
+def test_two_threads_that_write_at_the_same_time_write_both(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines: list[str] = []
+    both = threading.Barrier(2, timeout=20)
+
+    class Stream(io.StringIO):
+        def write(self, text: str) -> int:
+            both.wait()  # neither is written before the other one begins
+            lines.append(text)
+            return len(text)
+
+    monkeypatch.setattr(sys, "stderr", Stream())
+    writers = [threading.Thread(target=fallback.say, args=(name,)) for name in ("one", "two")]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert sorted(lines) == ["tocsin: one\n", "tocsin: two\n"]

@@ -51,6 +51,7 @@ def _loggers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Restore what is set up here; uvicorn need not be loaded to be looked for."""
     monkeypatch.setitem(sys.modules, "uvicorn", types.ModuleType("uvicorn"))
     root, known = logging.root.handlers, dict(logging.root.manager.loggerDict)
+    logging.root.manager.loggerDict.clear()
     before = list(root)
     yield
     for handler in list(logging.root.handlers):

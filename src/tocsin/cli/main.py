@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import tocsin
-from tocsin.cli.output import ExitCode, Output
+from tocsin.cli.output import ExitCode, Output, UsageError
 from tocsin.exceptions import TocsinError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # Each is a module of this package, with `HELP`, `DESCRIPTION`, `EXAMPLES`, the function
 # `add_arguments(parser)`, and the function `run(args, output)`, which returns an exit code.
-SUBCOMMANDS: tuple[str, ...] = ()
+SUBCOMMANDS: tuple[str, ...] = ("check", "send")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(args.run(args, output))
     except TocsinError as error:
         sys.stderr.write(f"tocsin: {error}\n")
-        return ExitCode.FAULT
+        return ExitCode.USAGE if isinstance(error, UsageError) else ExitCode.FAULT
     except BrokenPipeError:  # the reader has seen enough
         return ExitCode.GOOD
     except KeyboardInterrupt:

@@ -8,7 +8,17 @@ import os
 import sys
 from typing import Any, TextIO
 
-_COLOURS = {"ok": "32", "WARN": "33", "FAIL": "31;1", "skip": "2", "dim": "2", "bold": "1"}
+from tocsin.exceptions import TocsinError
+
+_COLOURS = {
+    "ok": "32",
+    "WARN": "33",
+    "FAIL": "31;1",
+    "skip": "2",
+    "LATER": "33",
+    "dim": "2",
+    "bold": "1",
+}
 
 
 class ExitCode(enum.IntEnum):
@@ -18,6 +28,10 @@ class ExitCode(enum.IntEnum):
     FAULT = 1  # something is not as it should be
     USAGE = 2  # wrong arguments
     LATER = 3  # it is worth another try later: a server is busy
+
+
+class UsageError(TocsinError):
+    """The arguments are wrong, or name something that isn't there."""
 
 
 class Output:

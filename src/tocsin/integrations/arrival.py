@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from tocsin.events.frames import is_library
-from tocsin.forks import holds_logging_lock, logging_lock, on_fork
+from tocsin.forks import holds_logging_lock, logging_lock, on_fork, start_thread
 from tocsin.pipeline import exits
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def settle_soon(*, patient: bool = False) -> None:
         _watch.pending = True
         with contextlib.suppress(RuntimeError):  # the interpreter is ending
             work = _settle_patiently if patient else settle
-            threading.Thread(target=work, name="tocsin-arrival", daemon=True).start()
+            start_thread(threading.Thread(target=work, name="tocsin-arrival", daemon=True))
 
 
 def _settle_patiently() -> None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from tocsin.mail.receipt import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 _CHUNK = 65536
 _MAX_REPLY_BYTES = 65536
@@ -71,6 +71,20 @@ class Channel:
     def local(self) -> str:
         """The IP address of this end of the connection."""
         return str(self._sock.getsockname()[0])
+
+    @property
+    def tls_version(self) -> str:
+        """The version of TLS, such as `TLSv1.3`; "" without TLS."""
+        return (self._sock.version() or "") if isinstance(self._sock, ssl.SSLSocket) else ""
+
+    @property
+    def certificate(self) -> Mapping[str, Any]:
+        """The server's certificate, as `ssl.SSLSocket.getpeercert` returns it.
+
+        It is empty without TLS, and if the context doesn't verify certificates.
+        """
+        found = self._sock.getpeercert() if isinstance(self._sock, ssl.SSLSocket) else None
+        return found or {}
 
     def start_tls(self, context: ssl.SSLContext, host: str) -> None:
         """Turn on TLS, and verify what the context says.

@@ -226,6 +226,7 @@ class _Job:
             refused=found[Fate.REFUSED],
             deferred=found[Fate.DEFERRED],
             unknown=tuple(found[Fate.UNKNOWN]),
+            replies=found[Fate.ACCEPTED],
         )
 
 

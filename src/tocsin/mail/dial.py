@@ -27,37 +27,24 @@ def dial(host: str, port: int, until: float) -> socket.socket:
     Raises:
         OSError: no address accepted; it is the last address's error.
     """
+    return connect(look_up(host, port, until), until)
+
+
+def look_up(host: str, port: int, until: float) -> list[Any]:
+    """Return the host's addresses, as `getaddrinfo` returns them.
+
+    The thread that calls `getaddrinfo` is left behind after `until`.
+
+    Args:
+        host: a name or an IP address.
+        port: the TCP port.
+        until: when to give up, as a point of `time.monotonic`.
+
+    Raises:
+        OSError: the host has no address, or the time is up.
+    """
     if time.monotonic() >= until:
         raise TimeoutError("timed out")
-    addresses = _look_up(host, port, until)
-    error: OSError = TimeoutError("timed out")
-    for position, address in enumerate(addresses):
-        # One address that doesn't answer must not use up the time of the next ones.
-        share = max(0.001, (until - time.monotonic()) / (len(addresses) - position))
-        try:
-            return _connect(*address, timeout=share)
-        except OSError as problem:
-            error = problem
-    raise error
-
-
-def _connect(
-    family: int, kind: int, protocol: int, _name: str, address: Any, *, timeout: float
-) -> socket.socket:
-    sock = socket.socket(family, kind, protocol)
-    try:
-        sock.settimeout(timeout)
-        sock.connect(address)
-        # The client waits for each reply at once: waiting to fill a packet only costs time.
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
-def _look_up(host: str, port: int, until: float) -> list[Any]:
-    """Return what `getaddrinfo` returns; the thread that calls it is left behind after `until`."""
     answer: queue.SimpleQueue[list[Any] | OSError] = queue.SimpleQueue()
 
     def ask() -> None:
@@ -78,6 +65,42 @@ def _look_up(host: str, port: int, until: float) -> list[Any]:
     if isinstance(found, OSError):
         raise found
     return found
+
+
+def connect(addresses: list[Any], until: float) -> socket.socket:
+    """Connect to the first of the addresses that accepts.
+
+    Args:
+        addresses: as `look_up` returns them.
+        until: when to give up, as a point of `time.monotonic`.
+
+    Raises:
+        OSError: no address accepted; it is the last address's error.
+    """
+    error: OSError = TimeoutError("timed out")
+    for position, address in enumerate(addresses):
+        # One address that doesn't answer must not use up the time of the next ones.
+        share = max(0.001, (until - time.monotonic()) / (len(addresses) - position))
+        try:
+            return _connected(*address, timeout=share)
+        except OSError as problem:
+            error = problem
+    raise error
+
+
+def _connected(
+    family: int, kind: int, protocol: int, _name: str, address: Any, *, timeout: float
+) -> socket.socket:
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.settimeout(timeout)
+        sock.connect(address)
+        # The client waits for each reply at once: waiting to fill a packet only costs time.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 def _addresses(host: str, port: int) -> list[Any] | OSError:

@@ -32,7 +32,7 @@ def log_in(
     password: str | None = None,
     access_token: str | None = None,
     mechanism: str | None = None,
-) -> None:
+) -> str:
     """Log in with a password or an OAuth token.
 
     Args:
@@ -44,6 +44,9 @@ def log_in(
             (https://developers.google.com/workspace/gmail/imap/xoauth2-protocol).
         mechanism: the mechanism to use; by default the first of these that the server offers.
 
+    Returns:
+        The mechanism that was used.
+
     Raises:
         LoginError: the server offers no such mechanism, or refuses the login.
     """
@@ -54,7 +57,7 @@ def log_in(
         sent: list[str] = []
         reply = mechanisms[name](_recorded(exchange, name, sent), username, secret)
         if reply.positive:
-            return
+            return name
         if reply.code not in _UNKNOWN or not others:
             break
         name, *others = others

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from tocsin.exceptions import ConnectError, LoginError
 from tocsin.mail import advice
 from tocsin.mail.channel import Channel
 from tocsin.mail.conversation import Conversation
 from tocsin.mail.credentials import reveal
-from tocsin.mail.dial import dial
+from tocsin.mail.dial import connect, look_up
 from tocsin.mail.host import ip_address, own_name
 from tocsin.mail.login import log_in
 from tocsin.mail.receipt import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from tocsin.mail.target import Target
 
@@ -31,12 +32,42 @@ LOGIN = 60.0
 """Seconds for everything after the greeting: EHLO, STARTTLS and the login."""
 
 
-def open_conversation(target: Target, deadline: float = float("inf")) -> Conversation:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A step of a conversation, which has succeeded, or whose reply says whether it has.
+
+    Attributes:
+        name: one of these; `facts` has what is in parentheses:
+
+            - "name": the look-up (`addresses`: the IP addresses);
+            - "connect" (`peer`: the server's IP address);
+            - "TLS" (`version`; `certificate`: as `ssl.SSLSocket.getpeercert` returns it);
+            - "greeting" (`text`);
+            - "extensions": EHLO, with STARTTLS the one after it (`features`: keyword →
+              parameters);
+            - "login" (`username`, `mechanism`);
+            - "sender" and "recipient" (`address`, `reply`), as a probe asks for them.
+        seconds: how long it took.
+        facts: what was found.
+    """
+
+    name: str
+    seconds: float
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+def open_conversation(
+    target: Target,
+    deadline: float = float("inf"),
+    *,
+    on_step: Callable[[Step], None] | None = None,
+) -> Conversation:
     """Connect, greet, turn on TLS and log in, as the target says.
 
     Args:
         target: the server, and how to reach it.
         deadline: when to give up, as a point of `time.monotonic`.
+        on_step: called after each step.
 
     Returns:
         The conversation, in which the server now waits for a transaction.
@@ -44,7 +75,7 @@ def open_conversation(target: Target, deadline: float = float("inf")) -> Convers
     Raises:
         ConnectError: one of these steps failed.
     """
-    opening = _Opening(target, deadline)
+    opening = _Opening(target, deadline, on_step)
     try:
         return opening.run()
     except BaseException as error:
@@ -57,9 +88,13 @@ def open_conversation(target: Target, deadline: float = float("inf")) -> Convers
 class _Opening:
     """One try to open a conversation. It knows its current step, for the error message."""
 
-    def __init__(self, target: Target, deadline: float) -> None:
+    def __init__(
+        self, target: Target, deadline: float, on_step: Callable[[Step], None] | None
+    ) -> None:
         self._target = target
         self._deadline = deadline
+        self._on_step = on_step
+        self._began = time.monotonic()
         self._step = "connecting"
         self._channel: Channel | None = None
         self._conversation: Conversation | None = None
@@ -73,14 +108,20 @@ class _Opening:
         # postscreen, Exim), so the greeting has its own time.
         channel.deadline = self._within(target.timeout)
         _greeting(conversation)
+        self._note("greeting", text=conversation.greeting)
         channel.deadline = self._within(LOGIN)
         self._step = "EHLO"
         _hello(conversation)
         if target.starttls:
             self._step = "STARTTLS"
             _start_tls(conversation)
+            self._note_tls(channel)
+            _hello(conversation)
+        self._note("extensions", features=conversation.features)
         self._step = "login"
-        _log_in(conversation)
+        if target.username is not None:
+            mechanism = _log_in(conversation, target.username)
+            self._note("login", username=target.username, mechanism=mechanism)
         channel.deadline = float("inf")
         return conversation
 
@@ -104,12 +145,26 @@ class _Opening:
     def _connected(self) -> Channel:
         target = self._target
         until = self._within(min(OPENING, target.timeout))
-        self._channel = Channel(dial(target.host, target.port, until), timeout=target.timeout)
+        addresses = look_up(target.host, target.port, until)
+        self._note("name", addresses=[str(found[4][0]) for found in addresses])
+        self._channel = Channel(connect(addresses, until), timeout=target.timeout)
+        if self._on_step is not None:
+            self._note("connect", peer=self._channel.peer)
         self._channel.deadline = until
         if target.tls_context is not None and not target.starttls:
             self._step = "TLS"
             self._channel.start_tls(target.tls_context, target.verified_name)
+            self._note_tls(self._channel)
         return self._channel
+
+    def _note(self, name: str, **facts: object) -> None:
+        began, self._began = self._began, time.monotonic()
+        if self._on_step is not None:
+            self._on_step(Step(name=name, seconds=self._began - began, facts=facts))
+
+    def _note_tls(self, channel: Channel) -> None:
+        if self._on_step is not None:
+            self._note("TLS", version=channel.tls_version, certificate=channel.certificate)
 
     def _within(self, seconds: float) -> float:
         return min(time.monotonic() + seconds, self._deadline)
@@ -176,13 +231,11 @@ def _start_tls(conversation: Conversation) -> None:
             Reply(None, None, "bytes behind the reply to STARTTLS"),
         )
     channel.start_tls(target.tls_context, target.verified_name)
-    _hello(conversation)
 
 
-def _log_in(conversation: Conversation) -> None:
+def _log_in(conversation: Conversation, username: str) -> str:
+    """Log in; return the mechanism that was used."""
     target, channel = conversation.target, conversation.channel
-    if target.username is None:
-        return
     if not (channel.encrypted or target.plaintext_login or ip_address(channel.peer).is_loopback):
         text = (
             f"{target}: credentials are not sent over a connection that is not encrypted; "
@@ -196,10 +249,10 @@ def _log_in(conversation: Conversation) -> None:
         raise LoginError(text, reply=Reply(None, None, "no password")) from error
     offered = conversation.features.get("AUTH")
     try:
-        log_in(
+        return log_in(
             lambda line: conversation.command(line, continues=True),
             (offered or "").split(),
-            target.username,
+            username,
             password=password,
             access_token=token,
             mechanism=target.login_mechanism,

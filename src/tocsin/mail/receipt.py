@@ -64,6 +64,8 @@ class Receipt:
         deferred: address → reply, or the client's own reason; another try makes sense.
         unknown: the addresses for which the client can't know it, because the connection was lost
             after the final dot. Another try may deliver the message twice.
+        replies: accepted address → the server's reply to the message, which often has the number
+            under which the server queued it; empty if the email handler tells none.
     """
 
     message_id: str
@@ -71,6 +73,9 @@ class Receipt:
     refused: Mapping[str, Reply] = field(default_factory=dict[str, Reply])
     deferred: Mapping[str, Reply] = field(default_factory=dict[str, Reply])
     unknown: tuple[str, ...] = ()
+    replies: Mapping[str, Reply] = field(
+        default_factory=dict[str, Reply], repr=False, compare=False
+    )
 
     @property
     def complete(self) -> bool:

@@ -261,7 +261,7 @@ class SMTPEmailHandler(EmailHandler):
         """Open a session with the options as they are now."""
         from tocsin.mail.session import Session  # noqa: PLC0415 - loads ssl and sockets
 
-        return Session.open(_target(self, self._pipelining), until)
+        return Session.open(target_of(self, self._pipelining), until)
 
 
 def _if_given(check: Callable[[str, Any], _Value], key: str, value: object) -> _Value | None:
@@ -273,7 +273,7 @@ def _at_least_one(key: str, value: object) -> int:
     return options.whole(key, value, low=1)
 
 
-def _target(handler: SMTPEmailHandler, pipelining: Pipelining) -> Target:
+def target_of(handler: SMTPEmailHandler, pipelining: Pipelining) -> Target:
     """Return the handler's options as they are now, for a session."""
     return Target(
         host=handler.host,

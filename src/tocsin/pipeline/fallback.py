@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _PATIENCE = 2.0  # seconds to wait for a reader of standard error that reads nothing
 _CHUNK = getattr(select, "PIPE_BUF", 512)  # bytes; if `poll` reports room, they fit
-_writing: threading.Thread | None = None
+_stuck: threading.Thread | None = None
 _unread = False  # whether the reader read nothing of the latest line in time
 
 
@@ -57,21 +57,23 @@ def _write_to_stream(stream: TextIO, line: str) -> None:
 
 def _write_in_thread(stream: TextIO, line: str) -> None:
     """Write in a thread of its own: a stream of the application may wait without end."""
-    global _writing  # noqa: PLW0603 - the next call looks at it
+    global _stuck  # noqa: PLW0603 - the next call looks at it
 
     def write() -> None:
         with silent():  # the stream may log
             _write_to_stream(stream, line)
 
-    if _writing is not None and _writing.is_alive():
+    if _stuck is not None and _stuck.is_alive():
         return
-    _writing = threading.Thread(target=write, name="tocsin-stderr", daemon=True)
+    thread = threading.Thread(target=write, name="tocsin-stderr", daemon=True)
     try:
-        _writing.start()
+        thread.start()
     except RuntimeError:  # since Python 3.12, no thread starts while the interpreter ends
         write()
         return
-    _writing.join(_PATIENCE)
+    thread.join(_PATIENCE)
+    if thread.is_alive():
+        _stuck = thread
 
 
 def _descriptor_of(stream: object) -> int | None:

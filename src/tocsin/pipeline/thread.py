@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tocsin.alerts.policy import Urgency
-from tocsin.forks import on_fork
+from tocsin.forks import on_fork, start_thread
 from tocsin.pipeline import exits
 from tocsin.pipeline.sending import sending_here
 
@@ -71,7 +71,7 @@ class WorkerThread:
                     return True
                 thread = threading.Thread(target=self._run, name="tocsin-worker", daemon=True)
                 self.current = thread
-            thread.start()
+            start_thread(thread)
         except RuntimeError:
             self.current = None
             return False

@@ -31,11 +31,13 @@ from tocsin.forks import ForkGuard
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-_APPLICATION = 0x746F6373  # "tocs": PRAGMA application_id
-_SCHEMA = 1  # PRAGMA user_version
+APPLICATION = 0x746F6373
+"""The number of a store's files, "tocs": PRAGMA application_id."""
+SCHEMA = 1
+"""The version of the tables: PRAGMA user_version."""
 _TABLES = f"""
-PRAGMA application_id = {_APPLICATION};
-PRAGMA user_version = {_SCHEMA};
+PRAGMA application_id = {APPLICATION};
+PRAGMA user_version = {SCHEMA};
 CREATE TABLE batches (
     id INTEGER PRIMARY KEY AUTOINCREMENT, scope TEXT NOT NULL, data BLOB NOT NULL
 );
@@ -74,7 +76,7 @@ class SQLiteFile:
     """
 
     def __init__(self, path: Path, busy: float) -> None:
-        _refuse_links(path.absolute())
+        refuse_links(path.absolute())
         # Absolute, so that a `chdir` changes nothing. `Path.resolve` raises for a circle of links.
         self.path: Path = Path(os.path.realpath(path))
         self._busy = busy
@@ -146,9 +148,7 @@ class SQLiteFile:
             except FileNotFoundError:
                 continue
             if found.st_uid not in {user, 0}:
-                raise StoreError(
-                    f"'{name}' belongs to the user {found.st_uid}, and this process to {user}"
-                )
+                raise StoreError(_belongs(name, found.st_uid, user))
             if found.st_mode & 0o077 and stat.S_ISREG(found.st_mode):
                 if found.st_uid != user:
                     raise StoreError(f"'{name}' belongs to root, and others may use it")
@@ -203,12 +203,12 @@ class SQLiteFile:
 
     def _check(self, sql: sqlite3.Connection) -> None:
         """Check that the file is a store's of this version: it may have been replaced."""
-        if _number(sql, "PRAGMA application_id") != _APPLICATION:
+        if _number(sql, "PRAGMA application_id") != APPLICATION:
             raise StoreError(f"'{self.path}' is the database of another program")
         version = _number(sql, "PRAGMA user_version")
-        if version != _SCHEMA:
+        if version != SCHEMA:
             raise StoreError(
-                f"'{self.path}' was made by another release: version {version}, not {_SCHEMA}"
+                f"'{self.path}' was made by another release: version {version}, not {SCHEMA}"
             )
 
     def _shorten(self, sql: sqlite3.Connection) -> None:
@@ -242,11 +242,25 @@ def _make(path: Path) -> None:
         path.chmod(0o600)  # SQLite gives its other files the same mode
 
 
-def _refuse_links(path: Path) -> None:
+def refuse_links(path: Path) -> None:
     """Refuse a path with a link that another user may have made, or can replace."""
     for part in (path, *path.parents):
         if part.is_symlink() and _is_open_to_all(part.parent):
             raise StoreError(f"'{part}' is a link in a folder that any user can write to")
+
+
+def foreign_owner(path: Path) -> str:
+    """Return whose file it is, if neither this user nor root has made it; else ""."""
+    user = _user()
+    with contextlib.suppress(OSError):
+        owner = path.lstat().st_uid
+        if user is not None and owner not in {user, 0}:
+            return _belongs(str(path), owner, user)
+    return ""
+
+
+def _belongs(name: str, owner: int, user: int) -> str:
+    return f"'{name}' belongs to the user {owner}, and this process to {user}"
 
 
 def _is_open_to_all(folder: Path) -> bool:

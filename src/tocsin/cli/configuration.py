@@ -1,0 +1,262 @@
+"""A logging configuration: its alert handlers, built without side effects.
+
+Of the handlers, only alert handlers are built: no log file is opened. They have their store in
+memory, and watch no uncaught exceptions. The loggers are left as they are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import logging.config
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from tocsin.cli.output import UsageError
+from tocsin.cli.sources import described, read_source
+from tocsin.exceptions import ConfigError
+from tocsin.handler import AlertHandler
+from tocsin.hints import LEVELS
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Generator
+
+    from tocsin.cli.sources import Source
+    from tocsin.pipeline.assembly import Parts
+
+_DEPTH = 50
+_KEY = re.compile(r"([A-Za-z_]\w*(?:\.\w+|\[\d+\])*): ")
+# Options that would have an effect on this process, or on others.
+_HARMLESS: dict[str, object] = {"store": "memory:", "uncaught": False, "integrations": False}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that name a configuration, and one of its alert handlers."""
+    parser.add_argument(
+        "config",
+        metavar="CONFIG",
+        help="a TOML, JSON, YAML or INI file with a logging configuration, or module:NAME",
+    )
+    parser.add_argument(
+        "--django",
+        action="store_true",
+        help="CONFIG is the module of Django's settings, such as shop.settings",
+    )
+    parser.add_argument("--handler", metavar="NAME", help="only this handler of the configuration")
+
+
+def read_configuration(args: argparse.Namespace) -> Configuration:
+    """Read the configuration that the arguments of `add_arguments` name.
+
+    Raises:
+        UsageError: there is no such file, module or handler.
+        ConfigError: it is no logging configuration, or has no alert handler.
+    """
+    return Configuration(read_source(args.config, django=args.django), only=args.handler)
+
+
+class EntryError(ConfigError):
+    """An option of an alert handler is wrong.
+
+    Args:
+        place: the file and the line.
+        handler: the handler's name.
+        problem: what is wrong; it begins with the key.
+        line: the line of the key; None if it is unknown.
+
+    Attributes:
+        problem: as the argument.
+        line: as the argument.
+    """
+
+    def __init__(self, place: str, handler: str, problem: str, line: int | None) -> None:
+        super().__init__(f"{place}, handler {handler}: {problem}")
+        self.problem: str = problem
+        self.line: int | None = line
+
+
+class Configuration:
+    """A logging configuration with at least one alert handler.
+
+    Args:
+        source: the configuration.
+        only: the name of the one handler to look at; None for all.
+
+    Attributes:
+        label: its name, as the user has written it.
+        data: its mapping.
+        alerts: the entries of its alert handlers.
+        unknown: name of a handler → why its class can't be loaded.
+
+    Raises:
+        UsageError: there is no handler of the name `only`.
+        ConfigError: it is no logging configuration, or has no alert handler.
+    """
+
+    def __init__(self, source: Source, *, only: str | None = None) -> None:
+        self.label: str = source.label
+        self.data: Mapping[str, Any] = source.data
+        self._lines = source.lines
+        self.unknown: dict[str, str] = {}
+        if self.data.get("version") != 1:
+            raise ConfigError(
+                f"{self.place('version')}: version: missing; dictConfig needs version: 1"
+            )
+        handlers = self.data.get("handlers")
+        if not isinstance(handlers, Mapping):
+            raise ConfigError(f"{self.place('handlers')}: handlers: expected a mapping")
+        found = [name for name in handlers if self._is_alert_handler(str(name))]
+        if only is not None and only not in found:
+            known = ", ".join(map(str, found)) or "none"
+            raise UsageError(f"{self.label} has no alert handler {only!r}; it has: {known}")
+        if not found:
+            reason = "".join(f"; {name}: {text}" for name, text in self.unknown.items())
+            raise ConfigError(f"{self.label}: no handler has the class tocsin.AlertHandler{reason}")
+        self.alerts: list[AlertEntry] = [
+            AlertEntry(self, str(name)) for name in found if only in {None, name}
+        ]
+
+    def line(self, *path: str) -> int | None:
+        """Return the line of a key, or of the nearest mapping around it; None if it is unknown."""
+        for length in range(len(path), 0, -1):
+            if path[:length] in self._lines:
+                return self._lines[path[:length]]
+        return None
+
+    def place(self, *path: str) -> str:
+        """Return the file and the line of a key, as `shop.toml:12`."""
+        line = self.line(*path)
+        return self.label if line is None else f"{self.label}:{line}"
+
+    def resolver(self) -> Resolver:
+        """Return what builds this configuration's parts, on a copy of it."""
+        return Resolver(_copy(self.data))
+
+    def _is_alert_handler(self, name: str) -> bool:
+        try:
+            found = self.resolver().handler_class(name)
+        except Exception as error:  # noqa: BLE001 - importing a module may raise anything
+            cause = error.__cause__ or error
+            self.unknown[name] = described(cause)
+            return False
+        return isinstance(found, type) and issubclass(found, AlertHandler)
+
+
+class AlertEntry:
+    """The entry of an alert handler in a configuration.
+
+    Args:
+        configuration: the configuration.
+        name: the handler's name.
+
+    Attributes:
+        name: the same.
+    """
+
+    def __init__(self, configuration: Configuration, name: str) -> None:
+        self.name: str = name
+        self._configuration = configuration
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The options as they are written; `ext://` and `cfg://` are resolved as they are read."""
+        found: Mapping[str, Any] = self._configuration.resolver().config["handlers"][self.name]
+        return found
+
+    @property
+    def store(self) -> object:
+        """The option `store`, which `build` replaces by the memory."""
+        return self.options.get("store", "memory:")
+
+    def build(self, **changes: object) -> AlertHandler:
+        """Build the handler, with its store in memory.
+
+        Args:
+            **changes: options that replace those of the configuration.
+
+        Raises:
+            EntryError: an option is wrong.
+        """
+        resolver = self._configuration.resolver()
+        known = {**_HARMLESS, **changes}
+        try:
+            return resolver.build(
+                self.name, {key: known[key] for key in known if key in LEVELS[""]}
+            )
+        except Exception as error:
+            problem = self._problem(error)
+            found = _KEY.match(problem)
+            keys = () if found is None else re.sub(r"\[\d+\]", "", found[1]).split(".")
+            path = ("handlers", self.name, *keys)
+            place, line = self._configuration.place(*path), self._configuration.line(*path)
+            raise EntryError(place, self.name, problem, line) from error
+
+    def line(self, *keys: str) -> int | None:
+        """Return the line of one of the handler's keys; None if it is unknown."""
+        return self._configuration.line("handlers", self.name, *keys)
+
+    @staticmethod
+    def _problem(error: BaseException) -> str:
+        """Return the problem of an option, in one line and without secrets."""
+        found: BaseException | None = error
+        while found is not None:
+            if isinstance(found, ConfigError):
+                return str(found)
+            found = found.__cause__
+        return f"it can't be built: {described(error.__cause__ or error)}"
+
+
+class Resolver(logging.config.DictConfigurator):
+    """Build single handlers of a configuration, as `dictConfig` does."""
+
+    def handler_class(self, name: str) -> object:
+        """Return the class of a handler, or the callable that makes it."""
+        entry = self.config["handlers"][name]
+        found = entry.get("()", entry.get("class"))
+        return self.resolve(found) if isinstance(found, str) else found
+
+    def build(self, name: str, changes: Mapping[str, object]) -> AlertHandler:
+        """Build an alert handler with its filters; the formatter of an alert handler has no use.
+
+        Args:
+            name: the handler's name.
+            changes: options that replace those of the configuration.
+        """
+        entry = self.config["handlers"][name]
+        for key in changes:
+            entry[key] = changes[key]
+        entry.pop("formatter", None)
+        for filter_name in entry.get("filters") or ():
+            if isinstance(filter_name, str):
+                filters = self.config["filters"]
+                filters[filter_name] = self.configure_filter(filters[filter_name])
+        with _logging_lock():  # as `dictConfig` does
+            handler: Any = self.configure_handler(entry)
+            handler.setLevel(handler.level)  # checks it together with the context
+            handler.name = name
+            return cast("AlertHandler", handler)
+
+
+def parts_of(handler: AlertHandler) -> Parts:
+    """Return what the options of a handler have made."""
+    return handler._engine.parts  # noqa: SLF001 - the command shows what users can't see elsewhere
+
+
+@contextlib.contextmanager
+def _logging_lock() -> Generator[None]:
+    lock: Any = getattr(logging, "_lock", None) or contextlib.nullcontext()
+    with lock:
+        yield
+
+
+def _copy(value: Any, depth: int = 0) -> Any:
+    """Return a copy of nested mappings and lists: building a handler changes its entry."""
+    if depth > _DEPTH:
+        raise ConfigError(f"the configuration has more than {_DEPTH} levels, or contains itself")
+    if isinstance(value, Mapping):
+        return {key: _copy(value[key], depth + 1) for key in value}
+    if type(value) in {list, tuple}:
+        return type(value)(_copy(item, depth + 1) for item in value)
+    return value

@@ -1,0 +1,142 @@
+"""Findings about loggers: whose records don't reach an alert handler, by the configuration alone.
+
+The loggers of known servers are left out where the handler's integrations attach it to them.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from tocsin.cli.report import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tocsin.cli.configuration import AlertEntry, Configuration
+
+_ATTACHED = re.compile(r"(?:uvicorn|gunicorn|celery|hypercorn)(?:\..*)?")
+
+
+def of_loggers(configuration: Configuration, entry: AlertEntry) -> Iterator[Finding]:
+    """Return the findings about the loggers of a configuration, for one alert handler."""
+    found = list(_problems(configuration, entry))
+    yield from found
+    if not found:
+        yield Finding(status="ok", step="loggers", text="all reach the handler")
+
+
+def _problems(configuration: Configuration, entry: AlertEntry) -> Iterator[Finding]:
+    data = configuration.data
+    carriers = _carriers(data, entry.name)
+    loggers: dict[str, Mapping[str, Any]] = {
+        str(name): value
+        for name, value in _mapping(data.get("loggers")).items()
+        if isinstance(value, Mapping)
+    }
+    root = _mapping(data.get("root")) or loggers.pop("", {})
+    having = {name for name, value in loggers.items() if carriers & _names(value)}
+    at_root = bool(carriers & _names(root))
+    if not having and not at_root:
+        yield Finding(
+            status="FAIL",
+            step="loggers",
+            text=f"no logger has the handler {entry.name!r}",
+            means="no record reaches it",
+            fix=f"add {entry.name!r} to the handlers of root",
+            line=configuration.line("root"),
+        )
+        return
+    integrated = entry.options.get("integrations", True) is not False
+    for name, value in loggers.items():
+        known = integrated and _ATTACHED.fullmatch(name) is not None
+        if not known and not _reaches(name, loggers, having, at_root=at_root):
+            yield _cut_off(configuration, entry, name)
+        elif _silent(value):
+            yield _too_high(configuration, name, ("loggers", name, "level"))
+    if at_root and _silent(root):
+        yield _too_high(configuration, "root", ("root", "level"))
+    if data.get("disable_existing_loggers", True):
+        yield Finding(
+            status="WARN",
+            step="loggers",
+            text="disable_existing_loggers is not false",
+            means="loggers that exist before logging is set up are turned off, with their errors",
+            fix="set disable_existing_loggers: false",
+            line=configuration.line("disable_existing_loggers"),
+        )
+
+
+def _carriers(data: Mapping[str, Any], name: str) -> set[str]:
+    """Return the handlers that lead to a handler: itself, and those that pass records on to it."""
+    found = {name}
+    handlers = _mapping(data.get("handlers"))
+    while True:
+        more = {
+            str(one)
+            for one, value in handlers.items()
+            if isinstance(value, Mapping)
+            and found & ({str(value.get("target"))} | _names(value))
+            and one not in found
+        }
+        if not more:
+            return found
+        found |= more
+
+
+def _names(value: Mapping[str, Any]) -> set[str]:
+    """Return the handlers that a logger, or a handler with a queue, names."""
+    found = value.get("handlers")
+    if isinstance(found, str) or not isinstance(found, Iterable):
+        return {str(found)}
+    return {str(one).removeprefix("cfg://handlers.") for one in found}
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _reaches(
+    name: str, loggers: Mapping[str, Mapping[str, Any]], having: set[str], *, at_root: bool
+) -> bool:
+    """Return whether the records of a logger come to a logger with the handler."""
+    while name:
+        if name in having:
+            return True
+        if not loggers.get(name, {}).get("propagate", True):
+            return False
+        name = name.rpartition(".")[0]
+    return at_root
+
+
+def _silent(value: Mapping[str, Any]) -> bool:
+    """Return whether a logger's level leaves out errors."""
+    level = value.get("level")
+    if isinstance(level, str):
+        level = logging.getLevelNamesMapping().get(level)
+    return isinstance(level, int) and level > logging.ERROR
+
+
+def _cut_off(configuration: Configuration, entry: AlertEntry, name: str) -> Finding:
+    handler = repr(entry.name)
+    return Finding(
+        status="WARN",
+        step="loggers",
+        text=f"{name} does not reach the handler",
+        means=f"its errors are not mailed, nor those of loggers below it: no way to {handler}",
+        fix=f"add {handler} to its handlers, or set propagate: true",
+        line=configuration.line("loggers", name, "propagate"),
+    )
+
+
+def _too_high(configuration: Configuration, name: str, path: tuple[str, ...]) -> Finding:
+    return Finding(
+        status="WARN",
+        step="loggers",
+        text=f"{name} has a level above ERROR",
+        means="it creates no records for errors",
+        fix="set its level to ERROR or lower",
+        line=configuration.line(*path),
+    )
