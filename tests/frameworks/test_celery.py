@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from tocsin.testing import ScriptedSMTPServer
 
-row = pytest.mark.row
-
 
 def worker(
     pool: str, folder: Path, server: ScriptedSMTPServer, app: str = "celery_shop", **environ: str
@@ -51,7 +49,7 @@ def about(mails: Mails, start: str) -> str:
     return found
 
 
-@row("Celery, prefork", "celery", "billiard", "kombu")
+@pytest.mark.row("Celery, prefork", "celery", "billiard", "kombu")
 def test_prefork(tmp_path: Path, server: ScriptedSMTPServer, mails: Mails, redis_url: str) -> None:
     store = f"sqlite:///{tmp_path}/alerts.db"
     with worker("prefork", tmp_path, server, BROKER=redis_url, STORE=store):
@@ -97,7 +95,7 @@ def test_prefork(tmp_path: Path, server: ScriptedSMTPServer, mails: Mails, redis
     assert "s3cret" not in text(mails)
 
 
-@row("Celery, threads and solo", "celery", "billiard", "kombu")
+@pytest.mark.row("Celery, threads and solo", "celery", "billiard", "kombu")
 @pytest.mark.parametrize(
     "environ",
     [
@@ -125,7 +123,7 @@ def test_threads_and_solo(
     assert "retries 2 of 2" in about(mails, "ConnectionError: the bank is away")
 
 
-@row("Celery, prefork, processes that end", "celery", "billiard", "kombu")
+@pytest.mark.row("Celery, prefork, processes that end", "celery", "billiard", "kombu")
 def test_the_ends_of_processes_lose_nothing(
     tmp_path: Path, server: ScriptedSMTPServer, mails: Mails, redis_url: str
 ) -> None:
@@ -137,7 +135,7 @@ def test_the_ends_of_processes_lose_nothing(
     assert mails.events == 3
 
 
-@row("Celery, broker down", "celery", "kombu")
+@pytest.mark.row("Celery, broker down", "celery", "kombu")
 def test_a_broker_that_is_down(tmp_path: Path, server: ScriptedSMTPServer, mails: Mails) -> None:
     broker = f"redis://127.0.0.1:{free_port()}"
     command = ["celery", "-A", "celery_shop", "worker", "--pool", "solo"]
@@ -149,7 +147,7 @@ def test_a_broker_that_is_down(tmp_path: Path, server: ScriptedSMTPServer, mails
     assert len(set(re.findall(r"in celery\.\S+", mails.text))) == 1
 
 
-@row("Celery beat", "celery", "kombu")
+@pytest.mark.row("Celery beat", "celery", "kombu")
 def test_beat(tmp_path: Path, server: ScriptedSMTPServer, mails: Mails) -> None:
     command = ["celery", "-A", "celery_shop", "beat", "-S", "celery_broken_beat.Broken"]
     with running(command, tmp_path, server, BROKER="memory://") as program:
@@ -158,7 +156,7 @@ def test_beat(tmp_path: Path, server: ScriptedSMTPServer, mails: Mails) -> None:
     assert "KeyError: 'no schedule'\n    in celery_broken_beat.Broken.tick" in text(mails)
 
 
-@row("Celery, tasks that run in the caller", "celery")
+@pytest.mark.row("Celery, tasks that run in the caller", "celery")
 def test_eager_tasks(tmp_path: Path, server: ScriptedSMTPServer, mails: Mails) -> None:
     program = "import celery_shop as shop\nshop.app.conf.task_always_eager = True\n"
     tasks = "shop.fails.delay(1)\nshop.retried.delay()\n"
@@ -169,7 +167,7 @@ def test_eager_tasks(tmp_path: Path, server: ScriptedSMTPServer, mails: Mails) -
     assert "retries 2 of 2" in about(mails, "ConnectionError: the bank is away")
 
 
-@row("Celery with Django's LOGGING", "celery", "django")
+@pytest.mark.row("Celery with Django's LOGGING", "celery", "django")
 def test_with_django(
     tmp_path: Path, server: ScriptedSMTPServer, mails: Mails, redis_url: str
 ) -> None:

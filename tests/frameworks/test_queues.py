@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from tocsin.testing import ScriptedSMTPServer
 
-row = pytest.mark.row
-
 
 def enqueue(program: str, broker: str, *jobs: list[object]) -> None:
     """Run a program that sends jobs: each is a name and arguments."""
@@ -37,7 +35,7 @@ def about(mails: Mails, start: str) -> str:
     return found
 
 
-@row("RQ, SimpleWorker", "rq", "redis")
+@pytest.mark.row("RQ, SimpleWorker", "rq", "redis")
 def test_rq_in_one_process(
     tmp_path: Path, server: ScriptedSMTPServer, mails: Mails, redis_url: str
 ) -> None:
@@ -71,7 +69,7 @@ def test_rq_in_one_process(
     assert "s3cret" not in mails.text
 
 
-@row("RQ, a process for each job", "rq", "redis")
+@pytest.mark.row("RQ, a process for each job", "rq", "redis")
 @pytest.mark.parametrize("store", ["memory:", "sqlite:///{}/alerts.db"])
 def test_rq_with_a_process_for_each_job(
     store: str, tmp_path: Path, server: ScriptedSMTPServer, mails: Mails, redis_url: str
@@ -88,7 +86,7 @@ def test_rq_with_a_process_for_each_job(
     assert mails.groups == (4 if in_memory else 3)
 
 
-@row("Dramatiq", "dramatiq", "redis")
+@pytest.mark.row("Dramatiq", "dramatiq", "redis")
 def test_dramatiq(tmp_path: Path, server: ScriptedSMTPServer, mails: Mails, redis_url: str) -> None:
     enqueue("dramatiq_actors.py", redis_url)
     command = ["dramatiq", "dramatiq_actors", "--processes", "1", "--threads", "1"]
@@ -108,7 +106,7 @@ def test_dramatiq(tmp_path: Path, server: ScriptedSMTPServer, mails: Mails, redi
     about(mails, "BrokenPipeError: the disk is away\n    in dramatiq_actors.patient")
 
 
-@row("APScheduler, threads", "apscheduler")
+@pytest.mark.row("APScheduler, threads", "apscheduler")
 def test_apscheduler_in_threads(tmp_path: Path, server: ScriptedSMTPServer, mails: Mails) -> None:
     with running(["python", str(APPS / "scheduled.py"), "threads"], tmp_path, server) as program:
         wait_for(lambda: program.process.poll() is not None, "the end of the program")
@@ -119,7 +117,7 @@ def test_apscheduler_in_threads(tmp_path: Path, server: ScriptedSMTPServer, mail
     assert "a job works" not in fails
 
 
-@row("APScheduler, asyncio", "apscheduler")
+@pytest.mark.row("APScheduler, asyncio", "apscheduler")
 def test_apscheduler_in_tasks(tmp_path: Path, server: ScriptedSMTPServer, mails: Mails) -> None:
     with running(["python", str(APPS / "scheduled.py"), "asyncio"], tmp_path, server) as program:
         wait_for(lambda: program.process.poll() is not None, "the end of the program")
@@ -131,7 +129,6 @@ def test_apscheduler_in_tasks(tmp_path: Path, server: ScriptedSMTPServer, mails:
     assert "job 1 begins" not in fails
 
 
-@row("Pools of processes")
 def test_pools(tmp_path: Path, server: ScriptedSMTPServer, mails: Mails) -> None:
     with running(["python", str(APPS / "pools.py")], tmp_path, server) as program:
         wait_for(lambda: program.process.poll() is not None, "the end of the program")
