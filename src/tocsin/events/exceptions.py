@@ -31,7 +31,7 @@ _MAX_DEPTH = 100  # of groups within groups
 # `multiprocessing` and billiard; `concurrent.futures` and loky.
 _REMOTE = ("RemoteTraceback", "_RemoteTraceback")
 # A class may override these attributes, and return the exception itself again and again.
-_CAUSE, _CONTEXT, _SUPPRESS = (
+cause_of, _CONTEXT, _SUPPRESS = (
     BaseException.__dict__[name].__get__
     for name in ("__cause__", "__context__", "__suppress_context__")
 )
@@ -62,7 +62,7 @@ def first_in_group(error: BaseException) -> BaseException:
 
 def remote_traceback(error: BaseException) -> str | None:
     """Return the traceback that an exception had in another process; None if it came from none."""
-    cause = _CAUSE(error)
+    cause = cause_of(error)
     if cause is None or type_name(type(cause)) not in _REMOTE:
         return None
     text: Any = cause.__dict__.get("tb")
@@ -136,7 +136,7 @@ def _related(error: BaseException) -> list[tuple[str, BaseException]]:
     related: list[tuple[str, BaseException]] = []
     if issubclass(type(error), BaseExceptionGroup):
         related += [("together with", member) for member in _MEMBERS(error)[: _MAX_SHOWN + 1]]
-    if (cause := _CAUSE(error)) is not None:
+    if (cause := cause_of(error)) is not None:
         related.append(("caused by", cause))
     elif (context := _CONTEXT(error)) is not None and not _SUPPRESS(error):
         related.append(("while handling", context))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tocsin.events import traceback_text
 from tocsin.events.exceptions import (
+    cause_of,
     first_in_group,
     parse_remote,
     remote_traceback,
@@ -146,8 +147,7 @@ class Fingerprints:
             error = first_in_group(error)
             trace = traceback_of(error) or trace
             kind = type(error)
-        remote = remote_traceback(error)
-        if remote is not None:
+        if cause_of(error) is not None and (remote := remote_traceback(error)) is not None:
             return self._of_remote(record, kind, trace, remote)
         if trace is None:
             return _of_unraised(record, kind)
