@@ -82,7 +82,8 @@ def test_rq_with_a_process_for_each_job(
         wait_for(lambda: program.process.poll() is not None, "the end of the worker")
     assert "Work-horse terminated unexpectedly" in program.output
     in_memory = store == "memory:"
-    assert mails.events == (4 if in_memory else 3)  # the last one waits in the store
+    # With a store in a file, the last one waits in the store.
+    assert mails.events == (4 if in_memory else 3), mails.text
     assert mails.groups == (4 if in_memory else 3)
 
 

@@ -10,6 +10,7 @@ from billiard.einfo import ExceptionInfo
 from celery.utils.serialization import UnpickleableExceptionWrapper
 
 from tocsin.integrations.celery import Celery
+from tocsin.integrations.frameworks import Frameworks
 from tocsin.integrations.tasks import Task, is_tried_again, shown_arguments, shown_values
 from tocsin.integrations.unwrap import unwrapped
 
@@ -104,3 +105,8 @@ def test_celery_names_the_application(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["celery", *arguments])
     assert Celery().app() == name
+
+
+def test_a_handler_knows_loaded_frameworks_from_its_first_record_on() -> None:
+    """The first record may come before the thread has looked at the loggers."""
+    assert Frameworks((Celery(),), personal_data=False).on

@@ -41,13 +41,12 @@ class Frameworks:
         self._repeats = Repeats()
         self._note = self._repeats.note
         self._last = threading.local()
+        self._look()  # the first record may come before the loggers are looked at
 
     @property
     def loaded(self) -> tuple[Integration, ...]:
         """The integrations whose framework is loaded; looked up anew."""
-        self._loaded = tuple(one for one in self._integrations if one.loaded)
-        self._ending = tuple(one for one in self._loaded if type(one).ends is not Integration.ends)
-        self.on = bool(self._loaded)
+        self._look()
         return self._loaded
 
     def adapt(self, record: logging.LogRecord) -> logging.LogRecord | None:
@@ -109,6 +108,11 @@ class Frameworks:
             if carrier is not None:
                 return carriers.token(carrier)
         return carriers.owner_here()
+
+    def _look(self) -> None:
+        self._loaded = tuple(one for one in self._integrations if one.loaded)
+        self._ending = tuple(one for one in self._loaded if type(one).ends is not Integration.ends)
+        self.on = bool(self._loaded)
 
     def _is_last(self, record: logging.LogRecord) -> bool:
         """Return whether the handler has just had a record, as it may be on several loggers."""
