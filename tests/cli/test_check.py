@@ -239,6 +239,25 @@ def test_a_port_of_a_web_server(web_port: int, project: Project) -> None:
     assert the(run, "FAIL")["step"] == "greeting"
 
 
+def test_a_port_that_wants_tls_from_the_start(project: Project) -> None:
+    with ScriptedSMTPServer(tls_context=project.server_tls(), tls=True) as server:
+        project.write(server.port)
+        path = project.folder / "shop.toml"
+        path.write_text(path.read_text().replace("timeout = 5", "timeout = 0.2"))
+        run = project.check()
+    assert run.code == 1
+    assert (the(run, "FAIL")["step"], the(run, "FAIL")["fix"]) == ("greeting", "set use_tls")
+
+
+def test_a_port_that_has_no_tls(project: Project) -> None:
+    with ScriptedSMTPServer() as server:
+        project.write(server.port, "use_tls = true")
+        run = project.check()
+    assert run.code == 1
+    assert the(run, "FAIL")["step"] == "TLS"
+    assert "set use_starttls instead of use_tls" in the(run, "FAIL")["fix"]
+
+
 def test_a_server_that_speaks_http_at_once(project: Project) -> None:
     with ScriptedSMTPServer({"connect": b"HTTP/1.1 400 Bad Request\r\n\r\n"}) as server:
         project.write(server.port)

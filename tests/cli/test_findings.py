@@ -154,6 +154,20 @@ def test_a_handler_that_is_not_enabled_is_a_warning(project: Project) -> None:
     assert run.findings("skip")[0]["text"] == "enabled: false"
 
 
+def test_a_switch_in_the_environment_is_a_warning(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOCSIN_ENABLED", "0")
+    run = check(project, with_keys(GOOD + "email:\n  prot: 25"))
+    assert run.code == 1, "the options are checked all the same"
+    run = check(project, with_keys(GOOD))
+    assert run.code == 0
+    assert of(run, "enabled", "WARN")[0]["text"] == "TOCSIN_ENABLED=0 in the environment"
+    run = project.run("send", "shop.yaml")
+    assert run.code == 1
+    assert "TOCSIN_ENABLED=0 in the environment; nothing is sent" in run.err
+
+
 @pytest.mark.parametrize(
     ("policy", "text", "means"),
     [
@@ -228,6 +242,19 @@ def test_a_logger_that_is_cut_off_is_a_warning(project: Project) -> None:
     ]
     assert (found[0]["status"], found[0]["line"]) == ("WARN", 7)
     assert found[0]["fix"] == "add 'alerts' to its handlers, or set propagate: true"
+
+
+@pytest.mark.parametrize(
+    ("integrations", "cut_off"),
+    [("true", []), ("[uvicorn]", ["gunicorn.error"]), ("false", ["gunicorn.error", "uvicorn"])],
+)
+def test_the_loggers_of_servers_depend_on_the_integrations(
+    integrations: str, cut_off: list[str], project: Project
+) -> None:
+    text = with_keys(f"{GOOD}integrations: {integrations}")
+    text += "loggers: {gunicorn.error: {propagate: false}, uvicorn: {propagate: false}}\n"
+    found = of(check(project, text), "loggers", "WARN")
+    assert [one["text"].partition(" ")[0] for one in found] == cut_off
 
 
 def test_a_handler_that_no_logger_has_is_a_fault(project: Project) -> None:
@@ -308,8 +335,11 @@ def test_a_store_that_is_not_there_is_not_made(project: Project) -> None:
     assert files(project.folder) == {"ca.pem", "shop.yaml"}
 
 
-def test_a_store_in_use_is_told_and_left_alone(project: Project) -> None:
+def test_a_store_in_use_is_told_and_left_alone(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = project.folder / "alerts.db"
+    monkeypatch.setenv("TOCSIN_ENABLED", "1")
     handler = AlertHandler(
         to="ann@example.com",
         from_addr="a@example.com",

@@ -490,10 +490,10 @@ COMMANDS: dict[str, Callable[[list[str], Example], None]] = {
     "export": _export,
     "gunicorn": _gunicorn,
     "python -m aiosmtpd": _aiosmtpd,
+    "tocsin": _tocsin,
     "pytest": _pytest,
     "TOCSIN_ENABLED=0 python -m unittest": _unittest,
     "TOCSIN_ENABLED=0 python manage.py": _manage,
-    "tocsin": _tocsin,
 }
 
 

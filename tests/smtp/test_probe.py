@@ -9,7 +9,7 @@ import pytest
 from conversations import target_for
 
 from tocsin import ConnectError, Message
-from tocsin.mail.probe import is_web_server, probe
+from tocsin.mail.probe import probe
 from tocsin.testing import Act, ScriptedSMTPServer
 
 if TYPE_CHECKING:
@@ -130,32 +130,3 @@ def test_a_lost_connection_is_an_error(act: Any, code: int | None, text: str) ->
     assert str(caught.value).startswith(f"127.0.0.1:{server.port}: asking failed: ")
     assert text in str(caught.value)
     assert replies(found) == ALL[:2], "what is known by then"
-
-
-def failure(server: ScriptedSMTPServer, timeout: float = 0.2) -> ConnectError:
-    with pytest.raises(ConnectError) as caught:
-        steps(server, mail(), timeout=timeout)
-    return caught.value
-
-
-@pytest.mark.parametrize(
-    ("greetings", "web"),
-    [
-        ([b"HTTP/1.1 400 Bad Request\r\n\r\n"], True),
-        ([Act.SILENCE, b"HTTP/1.1 400 Bad Request\r\n\r\n"], True),
-        ([Act.SILENCE, b"<!doctype html>\r\n"], True),
-        ([Act.SILENCE, "220 slow.test ESMTP"], False),
-        ([Act.SILENCE, Act.SILENCE], False),
-        (["554 5.3.2 not now"], False),
-    ],
-)
-def test_a_web_server_is_known_by_its_answer(greetings: list[Any], web: bool) -> None:
-    with ScriptedSMTPServer({"connect": greetings}) as server:
-        error = failure(server)
-        assert is_web_server(error, target_for(server), timeout=0.2) is web
-
-
-def test_a_server_that_is_gone_is_no_web_server() -> None:
-    with ScriptedSMTPServer({"connect": Act.SILENCE}) as server:
-        error = failure(server)
-    assert not is_web_server(error, target_for(server))

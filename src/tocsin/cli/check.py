@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from tocsin.cli import configuration as configurations
@@ -77,6 +78,18 @@ def _check(
             )
         )
     handler = _built(entry, report)
+    with contextlib.closing(handler) if handler else contextlib.nullcontext():
+        _check_parts(configuration, entry, handler, report, connect=connect)
+
+
+def _check_parts(
+    configuration: Configuration,
+    entry: AlertEntry,
+    handler: AlertHandler | None,
+    report: Report,
+    *,
+    connect: bool,
+) -> None:
     report.add(store_findings.of_store(entry, handler))
     for finding in logger_findings.of_loggers(configuration, entry):
         report.add(finding)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import logging.config
+import os
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
@@ -16,8 +17,10 @@ from typing import TYPE_CHECKING, Any, cast
 from tocsin.cli.output import UsageError
 from tocsin.cli.sources import described, read_source
 from tocsin.exceptions import ConfigError
+from tocsin.forks import logging_lock
 from tocsin.handler import AlertHandler
 from tocsin.hints import LEVELS
+from tocsin.switches import VARIABLE, collect_with
 
 if TYPE_CHECKING:
     import argparse
@@ -232,7 +235,7 @@ class Resolver(logging.config.DictConfigurator):
             if isinstance(filter_name, str):
                 filters = self.config["filters"]
                 filters[filter_name] = self.configure_filter(filters[filter_name])
-        with _logging_lock():  # as `dictConfig` does
+        with _as_configured(), logging_lock():  # as `dictConfig` does
             handler: Any = self.configure_handler(entry)
             handler.setLevel(handler.level)  # checks it together with the context
             handler.name = name
@@ -245,10 +248,18 @@ def parts_of(handler: AlertHandler) -> Parts:
 
 
 @contextlib.contextmanager
-def _logging_lock() -> Generator[None]:
-    lock: Any = getattr(logging, "_lock", None) or contextlib.nullcontext()
-    with lock:
+def _as_configured() -> Generator[None]:
+    """Build handlers that do as configured, whatever the environment and a test runner say."""
+    before, make = os.environ.get(VARIABLE), collect_with(None)
+    os.environ[VARIABLE] = "1"
+    try:
         yield
+    finally:
+        collect_with(make)
+        if before is None:
+            del os.environ[VARIABLE]
+        else:
+            os.environ[VARIABLE] = before
 
 
 def _copy(value: Any, depth: int = 0) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from tocsin.mail.smtp import SMTPEmailHandler
 from tocsin.passwords import SOURCES
 from tocsin.pipeline.recipients import bare_addresses
 from tocsin.render.times import span
+from tocsin.switches import VARIABLE
 
 if TYPE_CHECKING:
     import logging
@@ -43,6 +45,14 @@ def of_error(error: EntryError) -> Finding:
 def of_handler(entry: AlertEntry, handler: AlertHandler) -> Iterator[Finding]:
     """Return the findings about a handler that could be built."""
     yield Finding(status="ok", step="keys", text="all known")
+    if os.environ.get(VARIABLE, "").strip() == "0":
+        yield Finding(
+            status="WARN",
+            step="enabled",
+            text=f"{VARIABLE}=0 in the environment",
+            means="programs with this environment send nothing; the check goes on without it",
+            fix=f"remove {VARIABLE} where mails are wanted",
+        )
     if entry.options.get("enabled") is False:
         yield Finding(
             status="WARN",

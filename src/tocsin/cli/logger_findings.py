@@ -6,18 +6,17 @@ The loggers of known servers are left out where the handler's integrations attac
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tocsin.cli.report import Finding
+from tocsin.exceptions import ConfigError
+from tocsin.integrations.known import build_integrations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tocsin.cli.configuration import AlertEntry, Configuration
-
-_ATTACHED = re.compile(r"(?:uvicorn|gunicorn|celery|hypercorn)(?:\..*)?")
 
 
 def of_loggers(configuration: Configuration, entry: AlertEntry) -> Iterator[Finding]:
@@ -49,9 +48,9 @@ def _problems(configuration: Configuration, entry: AlertEntry) -> Iterator[Findi
             line=configuration.line("root"),
         )
         return
-    integrated = entry.options.get("integrations", True) is not False
+    integrated = _integrated(entry)
     for name, value in loggers.items():
-        known = integrated and _ATTACHED.fullmatch(name) is not None
+        known = name.partition(".")[0] in integrated
         if not known and not _reaches(name, loggers, having, at_root=at_root):
             yield _cut_off(configuration, entry, name)
         elif _silent(value):
@@ -67,6 +66,17 @@ def _problems(configuration: Configuration, entry: AlertEntry) -> Iterator[Findi
             fix="set disable_existing_loggers: false",
             line=configuration.line("disable_existing_loggers"),
         )
+
+
+def _integrated(entry: AlertEntry) -> set[str]:
+    """Return the root packages of the servers to whose loggers the integrations add the handler."""
+    value = entry.options.get("integrations", True)
+    try:
+        found = build_integrations(value)
+    except ConfigError:  # told with the keys
+        return set()
+    names = {name for one in found for name in (one.name, *one.loggers)}
+    return {name.partition(".")[0] for name in names} | ({"celery"} if value is True else set())
 
 
 def _carriers(data: Mapping[str, Any], name: str) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from typing import TYPE_CHECKING
 
 from tocsin.cli import configuration as configurations
@@ -16,6 +17,7 @@ from tocsin.mail.address import prepare_address, reject_line_break
 from tocsin.mail.message import Message
 from tocsin.mail.outbox import TestEmailHandler
 from tocsin.mail.receipt import Receipt, Reply
+from tocsin.switches import VARIABLE
 from tocsin.text import short
 
 if TYPE_CHECKING:
@@ -76,6 +78,8 @@ def test_alert(entry: AlertEntry, label: str, to: str | None) -> tuple[EmailHand
     if to is not None:
         changes = {"to": [_address(to)], "cc": (), "bcc": ()}
     place = f"{label}, handler {entry.name}"
+    if os.environ.get(VARIABLE, "").strip() == "0":
+        raise ConfigError(f"{place}: {VARIABLE}=0 in the environment; nothing is sent")
     if entry.options.get("enabled") is False:
         raise ConfigError(f"{place}: enabled: false; this handler sends nothing")
     with contextlib.closing(entry.build(**changes)) as real:

@@ -14,9 +14,10 @@ from tocsin.cli.configuration import parts_of
 from tocsin.cli.report import Finding
 from tocsin.exceptions import ConnectError
 from tocsin.mail import advice
+from tocsin.mail.diagnosis import diagnose
 from tocsin.mail.message import Message
 from tocsin.mail.pipelining import Pipelining
-from tocsin.mail.probe import is_web_server, probe
+from tocsin.mail.probe import probe
 from tocsin.mail.smtp import SMTPEmailHandler, target_of
 from tocsin.pipeline.recipients import bare_addresses
 
@@ -153,10 +154,10 @@ class ServerCheck:
         """Add the finding about the step that failed."""
         step = self._left.pop(0) if self._left else "recipients"
         problem, fix = words.split(error, self.target)
-        unencrypted = not (self._email.use_tls or self._email.use_starttls)
-        web = step == "greeting" and unencrypted and is_web_server(error, self.target)
-        means, usual_fix = words.explained(step, error, web=web)
-        later = words.may_pass(error) and not web
+        silent = step == "greeting" and not self._email.use_tls
+        other = diagnose(error, self.target) if silent else ""
+        means, usual_fix = words.explained(step, error, other)
+        later = words.may_pass(error) and not other
         certificate = isinstance(error.__cause__, ssl.SSLCertVerificationError)
         if step == "login" and error.reply.code == 535 and not fix:  # noqa: PLR2004 - RFC 4954 §6
             usual_fix = self._fix_of_password()
@@ -166,7 +167,7 @@ class ServerCheck:
                 step=step,
                 text=problem,
                 means=means,
-                fix=usual_fix if web else fix or usual_fix,
+                fix=usual_fix if other else fix or usual_fix,
                 line=self._line_of("name" if certificate else step),
                 seconds=seconds,
             )

@@ -103,18 +103,20 @@ def may_pass(error: ConnectError) -> bool:
     )
 
 
-def explained(step: str, error: ConnectError, *, web: bool) -> tuple[str, str]:
+def explained(step: str, error: ConnectError, other: str) -> tuple[str, str]:
     """Return what a failed step means, and the usual fix.
 
     Args:
         step: the step's name.
         error: why it failed.
-        web: whether a web server answers on the port.
+        other: what the server speaks instead of SMTP: `HTTP`, `TLS`, or "".
     """
     cause = error.__cause__
     later = AGAIN if may_pass(error) else ""
     means, fix = "", later
-    if web:
+    if other == "TLS":
+        means, fix = "this port wants TLS from the start, as port 465 does", "set use_tls"
+    elif other == "HTTP":
         means, fix = "a web server answers on this port", f"set the mail server's port: {_PORTS}"
     elif isinstance(cause, ssl.SSLCertVerificationError):
         means = "the server can't prove its name, so no mail is sent to it"

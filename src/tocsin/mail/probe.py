@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 
 from tocsin.exceptions import ConnectError
 from tocsin.mail import advice
-from tocsin.mail.channel import Channel, OutOfStepError
-from tocsin.mail.dial import dial
 from tocsin.mail.envelope import envelopes
 from tocsin.mail.opening import Step, open_conversation
 from tocsin.mail.plan import plan
@@ -121,40 +119,3 @@ class _Asking:
     def _note(self, name: str, address: str, reply: Reply, seconds: float) -> None:
         facts = {"address": address, "reply": reply}
         self._on_step(Step(name=name, seconds=seconds, facts=facts))
-
-
-def is_web_server(error: ConnectError, target: Target, timeout: float = 2.0) -> bool:
-    """Return whether a server whose greeting failed is a web server.
-
-    Such a server waits for a request. A line that is no request makes it answer.
-
-    Args:
-        error: why the greeting failed.
-        target: the server.
-        timeout: the seconds to wait for its answer.
-    """
-    if isinstance(error.__cause__, OutOfStepError):
-        return _is_of_the_web(error)
-    if not isinstance(error.__cause__, TimeoutError):
-        return False
-    try:
-        channel = Channel(
-            dial(target.host, target.port, time.monotonic() + timeout), timeout=timeout
-        )
-    except OSError:
-        return False
-    try:
-        channel.write(b"QUIT\r\n\r\n")
-        channel.reply()
-    except OutOfStepError as answer:
-        return _is_of_the_web(answer)
-    except OSError:
-        return False
-    else:
-        return False
-    finally:
-        channel.close()
-
-
-def _is_of_the_web(error: Exception) -> bool:
-    return any(word in str(error).upper() for word in ("HTTP", "HTML"))
