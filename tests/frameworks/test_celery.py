@@ -19,12 +19,17 @@ if TYPE_CHECKING:
 
 
 def worker(
-    pool: str, folder: Path, server: ScriptedSMTPServer, app: str = "celery_shop", **environ: str
+    pool: str,
+    folder: Path,
+    server: ScriptedSMTPServer,
+    *options: str,
+    app: str = "celery_shop",
+    **environ: str,
 ) -> contextlib.AbstractContextManager[Program]:
     """Run a worker. Tasks may be sent at once: they wait in the broker."""
     command = ["celery", "-A", app, "worker", "--pool", pool, "--concurrency", "2"]
-    options = ["--loglevel", "INFO", "--without-gossip", "--without-mingle"]
-    return running([*command, *options], folder, server, **environ)
+    usual = ["--loglevel", "INFO", "--without-gossip", "--without-mingle"]
+    return running([*command, *usual, *options], folder, server, **environ)
 
 
 def send(folder: Path, broker: str, *tasks: list[object], app: str = "celery_shop") -> None:
@@ -127,12 +132,20 @@ def test_threads_and_solo(
 def test_the_ends_of_processes_lose_nothing(
     tmp_path: Path, server: ScriptedSMTPServer, mails: Mails, redis_url: str
 ) -> None:
-    """A child ends after one task, and the rest with the worker; no mail was due by then."""
+    """A child ends after one task, and the rest with the worker; no mail was due by then.
+
+    As each child has a log of its own, it sets up logging again.
+    """
     environ = {"BROKER": redis_url, "TASKS_PER_CHILD": "1", "GROUP_WAIT": "600"}
-    with worker("prefork", tmp_path, server, **environ) as program:
+    with worker("prefork", tmp_path, server, "--logfile", "worker-%i.log", **environ):
         send(tmp_path, redis_url, *(["fails", number] for number in range(3)))
-        wait_for(lambda: program.output.count("raised unexpected") == 3, "three failed tasks")
+        wait_for(lambda: failures(tmp_path) == 3, "three failed tasks")
     assert mails.events == 3
+    assert "Task: celery_shop.fails, " in mails.text
+
+
+def failures(folder: Path) -> int:
+    return sum(log.read_text().count("raised unexpected") for log in folder.glob("*.log"))
 
 
 @pytest.mark.row("Celery, broker down", "celery", "kombu")
