@@ -191,3 +191,31 @@ def test_with_django(
     fails = about(mails, "LookupError: no order 1\n    in celery_django.fails")
     assert "order 1 begins" in fails
     assert "Task: celery_django.fails, " in fails
+
+
+_FAST = """
+import logging, logging.config, time
+import alerting, celery
+
+config = alerting.logging_config()
+config["handlers"]["second"] = {**config["handlers"]["alerts"], "app": "second"}
+config["root"]["handlers"].append("second")
+app = celery.Celery("shop", broker="memory://")
+with logging._lock:  # the thread that looks at the loggers waits
+    logging.config.dictConfig(config)
+    app.log.setup("INFO")
+until = time.monotonic() + 30
+while len(logging.root.handlers) < 3 and time.monotonic() < until:
+    time.sleep(0.01)
+logging.error("boom")
+"""
+
+
+def test_celery_may_replace_the_handlers_at_once(
+    tmp_path: Path, server: ScriptedSMTPServer, mails: Mails
+) -> None:
+    """As in a spawned child: all handlers come back, also those that were never looked at."""
+    with running(["python", "-c", _FAST], tmp_path, server) as program:
+        wait_for(lambda: program.process.poll() is not None, "the end of the program")
+    assert [one["X-Tocsin-Count"] for one in mails.all] == ["1", "1"]
+    assert {one["X-Tocsin-App"] for one in mails.all} >= {"second"}

@@ -62,6 +62,9 @@ class Guest:
         self._seen = False  # on any logger
         self._root: list[logging.Handler] | None = None  # the root's list that had the handler
         self._warned: set[str] = set()
+        self._configured = holds_logging_lock()
+        if self._configured and frameworks.on:
+            _held.add(handler)  # until it is known on which loggers it is
         _guests.add(self)
 
     @property
@@ -82,8 +85,9 @@ class Guest:
         handler, root = self._handler(), logging.root
         if handler is None:
             return []
-        if handler not in root.handlers and self._was_replaced():
+        if handler not in root.handlers and self._was_replaced(handler):
             root.addHandler(handler)
+            _returned.add(handler)
         if handler not in root.handlers:
             self.leave()
             self._seen = self._seen or any(handler in one.handlers for one in _loggers())
@@ -119,16 +123,23 @@ class Guest:
         self._root = None
         _held.discard(handler)
 
-    def _was_replaced(self) -> bool:
+    def _was_replaced(self, handler: logging.Handler) -> bool:
         """Return whether the root logger has another list of handlers, without an alert handler.
 
         So does Celery. An application removes a handler from the list.
         """
+        others = [one for one in logging.root.handlers if one not in _returned]
+        if "celery" not in sys.modules or any(type(one) is type(handler) for one in others):
+            return False
+        if self._root is not None:
+            return self._root is not logging.root.handlers
+        # Celery may be faster than the first look at the loggers.
         return (
-            self._root is not None
-            and self._root is not logging.root.handlers
-            and "celery" in sys.modules
-            and not any(type(self._handler()) is type(one) for one in logging.root.handlers)
+            self._configured
+            and not self._seen
+            and bool(others)
+            and all(type(one.formatter).__module__.startswith("celery.") for one in others)
+            and not any(handler in one.handlers for one in _loggers())
         )
 
     def _add(self, handler: logging.Handler) -> None:
@@ -268,5 +279,7 @@ def _is_own(logger: logging.Logger) -> bool:
 
 _guests: weakref.WeakSet[Guest] = weakref.WeakSet()
 _held: set[logging.Handler] = set()
-"""The handlers on the root logger: Celery forgets them when it replaces the root's handlers."""
+"""The handlers on the root logger, and new ones: Celery forgets the root's handlers."""
+_returned: weakref.WeakSet[logging.Handler] = weakref.WeakSet()
+"""The handlers that were added to the root logger again."""
 _watch = _Watch()
