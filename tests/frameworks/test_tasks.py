@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import logging.config
 import sys
 from typing import Any
 
 import pytest
 from billiard.einfo import ExceptionInfo
 from celery.utils.serialization import UnpickleableExceptionWrapper
+from rq.logutils import setup_loghandlers
 
+from tocsin import AlertHandler
 from tocsin.integrations.celery import Celery
 from tocsin.integrations.frameworks import Frameworks
 from tocsin.integrations.tasks import Task, is_tried_again, shown_arguments, shown_values
@@ -110,3 +114,29 @@ def test_celery_names_the_application(
 def test_a_handler_knows_loaded_frameworks_from_its_first_record_on() -> None:
     """The first record may come before the thread has looked at the loggers."""
     assert Frameworks((Celery(),), personal_data=False).on
+
+
+def test_a_configured_handler_is_on_cut_off_loggers_at_once() -> None:
+    """A job of RQ may fail right after the configuration, before the thread has looked."""
+    setup_loghandlers("INFO")  # as `rq worker` does
+    worker = logging.getLogger("rq.worker")
+    before = list(worker.handlers)
+    alerts = {"class": "tocsin.AlertHandler", "to": "a@example.com", "from_addr": "b@example.com"}
+    email = {"handler": "test"}
+    try:
+        worker.propagate = False
+        logging.config.dictConfig(
+            {
+                "version": 1,
+                "disable_existing_loggers": False,
+                "handlers": {"alerts": {**alerts, "email": email}},
+                "root": {"handlers": ["alerts"]},
+            }
+        )
+        assert any(isinstance(one, AlertHandler) for one in worker.handlers)
+    finally:
+        for one in list(logging.root.handlers):
+            if isinstance(one, AlertHandler):
+                logging.root.removeHandler(one)
+                one.close()
+        worker.propagate, worker.handlers = True, before

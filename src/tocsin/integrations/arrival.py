@@ -65,6 +65,9 @@ class Guest:
         self._configured = holds_logging_lock()
         if self._configured and frameworks.on:
             _held.add(handler)  # until it is known on which loggers it is
+            # A job of RQ may fail before the thread has looked. The handler is on the root logger
+            # soon, or else leaves.
+            self._add(handler)
         _guests.add(self)
 
     @property
