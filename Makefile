@@ -21,7 +21,7 @@ MEASURED := tests/lifecycle/test_lives.py
 FRAMEWORKS := tests/frameworks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-processes test-frameworks frameworks-table coverage test-all constraints soak bench bench-smtp bench-emit bench-digest bench-stores pictures check lint types imports docs wheel mutants clean
+.PHONY: help demo test test-fast test-processes test-frameworks frameworks-table coverage test-all constraints soak bench bench-smtp bench-emit bench-digest bench-stores bench-replay pictures check lint types imports docs wheel mutants clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -81,7 +81,7 @@ constraints: $(READY)-check  ## constraints.txt anew: the newest releases that f
 soak: $(READY)-test  ## processes that are killed while they log and send; ARGS="--seconds 600"
 	$(PY) tests/soak/soak.py $(ARGS)
 
-bench: bench-emit bench-digest bench-stores bench-smtp  ## all measurements; ARGS=--short for small numbers
+bench: bench-emit bench-digest bench-stores bench-smtp bench-replay  ## all measurements; ARGS=--short for small numbers
 
 bench-digest: $(READY)-dev  ## what building a digest of 500 groups costs; ARGS=--short
 	$(PY) benchmarks/digest.py $(ARGS)
@@ -91,6 +91,9 @@ bench-stores: $(READY)-dev  ## what a store in a file takes from 16 processes; A
 
 bench-smtp: $(READY)-dev  ## the SMTP client against its peers; ARGS=--short for small numbers
 	$(PY) benchmarks/smtp.py $(ARGS)
+
+bench-replay: $(READY)-dev  ## what `tocsin replay` takes for a million lines; ARGS=--short
+	$(PY) benchmarks/replay.py $(ARGS)
 
 bench-emit: $(READY)-dev  ## what a record costs the application, against its peers; ARGS=--short
 	$(PY) benchmarks/emit.py $(ARGS)

@@ -6,13 +6,10 @@ As a command it prints the text, as docs/mail.md has it; with `pictures` it take
 from __future__ import annotations
 
 import datetime as dt
-import linecache
 import logging
 import sys
-import sysconfig
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tocsin.alerts import outcome
 from tocsin.alerts.batch import Batch, receive
@@ -22,6 +19,7 @@ from tocsin.alerts.policy import decide
 from tocsin.alerts.settings import Policy
 from tocsin.alerts.state import State
 from tocsin.alerts.taking import take
+from tocsin.cli.shop import PaymentError, shop
 from tocsin.events.frames import OwnCode
 from tocsin.mail.address import prepare_address
 from tocsin.pipeline.context import Context
@@ -31,8 +29,6 @@ from tocsin.render.page import render
 from tocsin.render.sender import Sender
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tocsin.mail.message import Message
 
 HERE = Path(__file__).parent
@@ -42,44 +38,6 @@ ZONE = dt.timezone(dt.timedelta(hours=2))
 NIGHT = dt.datetime(2026, 5, 12, 2, 10, 3, 412_000, tzinfo=ZONE).timestamp()
 POLICY = Policy()
 HOSTS = (("web1", 4121), ("web2", 977), ("web3", 388))
-LIBRARY = sysconfig.get_path("purelib")
-SOURCES = {
-    ("django.core.handlers", f"{LIBRARY}/django/core/handlers/base.py"): (
-        "def get_response(view, order):\n    return _view(view, order)\n\n"
-        "def _view(view, order):\n    return view(order)\n"
-    ),
-    ("gateway.client", f"{LIBRARY}/gateway/client.py"): (
-        'def post(order):\n    raise ConnectionRefusedError(111, "Connection refused")\n'
-    ),
-    ("shop.payments.charge", "/srv/shop/shop/payments/charge.py"): (
-        "def charge(order, post, PaymentError):\n    try:\n        post(order)\n"
-        "    except OSError as error:\n"
-        '        raise PaymentError("card gateway refused the connection") from error\n'
-    ),
-    ("shop.checkout.views", "/srv/shop/shop/checkout/views.py"): (
-        "def submit(order):\n    return charge(order, post, PaymentError)\n"
-    ),
-}
-
-
-class PaymentError(Exception):
-    """A payment that failed."""
-
-
-@contextmanager
-def shop() -> Iterator[dict[str, Any]]:
-    """Have the code of a shop, as if it were installed in /srv/shop."""
-    names: dict[str, Any] = {"PaymentError": PaymentError}
-    for (module, path), source in SOURCES.items():
-        there = {**names, "__name__": module}
-        exec(compile(source, path, "exec"), there)  # noqa: S102 - it stands above
-        linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
-        names |= {name: value for name, value in there.items() if not name.startswith("__")}
-    sys.path.insert(0, "/srv/shop")
-    try:
-        yield names
-    finally:
-        sys.path.remove("/srv/shop")
 
 
 class Night:

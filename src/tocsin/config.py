@@ -16,6 +16,8 @@ from tocsin.alerts.digest import Audience
 from tocsin.alerts.settings import Policy
 from tocsin.events.frames import OwnCode
 from tocsin.exceptions import ConfigError
+from tocsin.integrations.known import INTEGRATIONS
+from tocsin.integrations.names import Start, app_name
 from tocsin.mail.base import EmailHandler, address_option, get_handler_class
 from tocsin.pipeline.assembly import Parts
 from tocsin.pipeline.fallback import Folder, StandardError
@@ -67,6 +69,9 @@ def build_parts(
         ConfigError: an option is missing or wrong.
     """
     email_handler = build_email(email)
+    to, cc, bcc = audience
+    if isinstance(to, tuple) and not to:  # it wasn't given
+        to = email_handler.recipients
     return Parts(
         email=email_handler,
         sender=Sender(
@@ -77,7 +82,7 @@ def build_parts(
             policy=build_policy(policy),
             footnote="Counts are those of one process." if in_memory else "",
         ),
-        audience=build_audience(*audience),
+        audience=build_audience(to, cc, bcc),
         templates=build_templates(templates),
         redactor=build_redactor(redact),
         version=_optional("version", version),
@@ -299,9 +304,13 @@ def build_from_addr(value: str | Address | None, email: EmailHandler) -> Address
 
 
 def script_name() -> str:
-    """Return the name of the script, or of the package that `python -m` runs."""
-    path = Path(sys.argv[0] if sys.argv else "")
-    return (path.parent.name if path.stem == "__main__" else path.stem) or "python"
+    """Return the application's name: that of the module that a server loads, or of the script."""
+    try:
+        folder = str(Path.cwd())
+    except OSError:  # it was removed
+        folder = ""
+    known = [name for one in INTEGRATIONS if one.loaded and (name := one.app())]
+    return app_name(Start(sys.argv, sys.orig_argv, os.environ, folder, known))
 
 
 def _optional(key: str, value: str) -> str:

@@ -21,7 +21,7 @@ import os
 import threading
 import time
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +86,20 @@ class ForkGuard:
         return any(one != ident for one in self._threads)
 
 
-_guards: list[ForkGuard] = []
+class Guards(Protocol):
+    """What may delay a fork for a moment."""
+
+    @property
+    def delays_fork(self) -> bool:
+        """Whether a fork in this thread has to wait for another thread."""
+        ...
+
+    def begin_in_child(self) -> None:
+        """Forget the parent's threads."""
+        ...
+
+
+_guards: list[Guards] = []
 _callbacks: dict[int, Callable[[], object]] = {}
 _keys = itertools.count()
 _process = os.getpid()
@@ -110,6 +123,11 @@ def on_fork(in_child: Callable[[], object]) -> None:
     function, drop = in_child.__func__, _callbacks.pop
     found = weakref.ref(in_child.__self__, lambda _: drop(key, None))
     _callbacks[key] = lambda: None if (owner := found()) is None else function(owner)
+
+
+def guard_forks(guard: Guards) -> None:
+    """Let a fork wait for something that ends by itself, for a second at most."""
+    _guards.append(guard)
 
 
 def notice_fork() -> bool:

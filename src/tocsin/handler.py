@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from email.headerregistry import Address
 
     from tocsin.alerts.settings import Policy
+    from tocsin.integrations.silent import Silent
     from tocsin.mail.base import EmailHandler
     from tocsin.pipeline.stats import Stats
     from tocsin.stores.base import Store
@@ -46,7 +47,8 @@ class AlertHandler(Emitter):
             `handler` names the class (`"smtp"`); the default is the server at `localhost:25`.
         from_addr: the sender's address; by default the email handler's `default_from`, else its
             `username` if that is an address.
-        app: the application's name, shown in the subject; by default the name of the script.
+        app: the application's name, shown in the subject; by default the name of the module that
+            the server loads (`uvicorn shop.main:app`: "shop"), or of the script.
         environment: such as `"production"`, shown in the subject.
         version: the application's version, shown in the mail.
         cc: the recipients of a copy, in the same forms as `to`.
@@ -71,7 +73,8 @@ class AlertHandler(Emitter):
         fallback: where an alert is written that can't be mailed: `"stderr"`, or a folder for
             `.eml` files.
         give_up_after: seconds after which an unsent alert is given up, and written to `fallback`.
-        uncaught: whether uncaught exceptions, of the program and of its threads, are alerts.
+        uncaught: whether uncaught exceptions, of the program, of its threads and of the cells of
+            a notebook, are alerts.
         integrations: whether frameworks that are loaded are supported: the errors that their
             servers log arrive, with the request or the task. Or the names of the integrations.
         personal_data: whether mails show data about a person: the user, the client's address, and
@@ -172,11 +175,9 @@ class AlertHandler(Emitter):
             self._engine.resume()
         if watch:
             self._uncaught = ExceptHook(self.handle)
-        self._guest = Guest(self, frameworks, revive=self._revive, warn=self._warn_of_cut_off)
+        self._guest = Guest(self, frameworks, revive=self._revive, warn=self._warn_of_silent)
         if self._enabled and (configured or frameworks.loaded):
             settle_soon(patient=not configured)
-
-    _frameworks: Frameworks
 
     @override
     def set_name(self, name: str) -> None:
@@ -187,6 +188,8 @@ class AlertHandler(Emitter):
         """
         self._begin(name or "")
         super().set_name(name)
+        if self._enabled and holds_logging_lock():
+            self._guest.expect()
 
     @property
     def name(self) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -254,11 +257,7 @@ class AlertHandler(Emitter):
         Only the loggers that the handler was added to are listed: all others reach it by
         themselves. The handler is added a moment after a configuration.
         """
-        added = self._guest.added
-        return {
-            one.name: tuple(sorted(name for name, by in added.items() if by == one.name))
-            for one in self._frameworks.loaded
-        }
+        return self._guest.integrations
 
     @property
     def stats(self) -> Stats:
@@ -270,12 +269,9 @@ class AlertHandler(Emitter):
         if self._uncaught is not None:
             self._uncaught.start()
 
-    def _warn_of_cut_off(self, logger: str) -> None:
-        self._engine.warn(
-            f"cut-off {logger}",
-            f"warning: errors of the logger {logger!r} don't reach the alert handler, as its "
-            "propagate is False; add the handler to it, or a logging.NullHandler if that is meant",
-        )
+    def _warn_of_silent(self, found: Silent) -> None:
+        for text in found.texts() if self._enabled else ():
+            self._engine.warn(text, f"warning: {text}")
 
     def __repr__(self) -> str:
         stats = self.stats

@@ -76,7 +76,8 @@ def _secret_path(key: str, value: object) -> Path:
     # `Path.exists` raises for a name that is too long.
     if not _IN_A_PATH.search(str(value)) and not os.path.exists(path):  # noqa: PTH110
         expected = "expected a path, not the password itself"
-        options.fail(key, f"can't read a file of this name; {expected}")
+        there = ", nor in $CREDENTIALS_DIRECTORY" if "CREDENTIALS_DIRECTORY" in os.environ else ""
+        options.fail(key, f"can't read a file of this name{there}; {expected}")
     return path
 
 

@@ -21,6 +21,8 @@ MARGIN = 2_000
 _UNSAFE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+# Colours and styles of a terminal (ECMA-48, "SGR").
+_COLOURS = re.compile(r"\x1b\[[\d;:]*m")
 
 
 class Excerpt(NamedTuple):
@@ -51,7 +53,7 @@ class Excerpt(NamedTuple):
 
     def show_start(self, limit: int, redact: Callable[[str], str]) -> str:
         """Return at most `limit` characters of the start, cleaned and redacted."""
-        text = redact(clean(self.text))
+        text = redact(clean(uncoloured(self.text)))
         if self.length == len(self.text):
             return _first(text, limit, len(text))
         # The margin may end within a secret. So it is never shown, even if redaction has made the
@@ -60,7 +62,7 @@ class Excerpt(NamedTuple):
 
     def show_end(self, limit: int, redact: Callable[[str], str]) -> str:
         """Return at most `limit` characters of the end, cleaned and redacted."""
-        text = redact(clean(self.text))
+        text = redact(clean(uncoloured(self.text)))
         keep, length = limit, len(text)
         if self.length != len(self.text):
             keep, length = max(0, min(limit, length - MARGIN)), self.length
@@ -74,6 +76,11 @@ def clean(text: str) -> str:
     if "\r" in text:
         text = text.replace("\r\n", "\n")
     return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def uncoloured(text: str) -> str:
+    """Return text without the colours that a formatter for terminals has added."""
+    return _COLOURS.sub("", text) if "\x1b[" in text else text
 
 
 def cut(text: str, limit: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import linecache
 import sys
@@ -9,10 +10,12 @@ import sysconfig
 import zipfile
 from typing import TYPE_CHECKING, Any
 
-from samples import LIBRARY, caught, load_module
+import pytest
+from samples import LIBRARY, caught, fingerprint, load_module, record
 
 from tocsin.events import exceptions
 from tocsin.events.exceptions import first_in_group
+from tocsin.events.fingerprint import Fingerprints
 from tocsin.events.frames import (
     Line,
     OwnCode,
@@ -61,6 +64,50 @@ def test_a_framework_that_logs_under_its_own_name_is_not_the_application() -> No
 def test_a_library_that_fails_without_the_application_is_named_itself() -> None:
     error = caught(framework["handle"], framework["execute"])
     assert place(error, "framework.request") == "framework.core.execute"
+
+
+def test_a_logger_of_the_standard_library_does_not_name_the_application() -> None:
+    """asyncio logs what a task raises: the task that waits failed, not `wait_for`."""
+
+    async def wait() -> None:
+        await asyncio.wait_for(asyncio.sleep(60), 0)
+
+    error = caught(lambda: asyncio.run(wait()))
+    assert place(error, "asyncio").endswith(".wait")
+    assert place(error, "asyncio.sub").endswith(".wait")
+    own = [line.text for line in told(error, "asyncio") if line.kind == "own"]
+    assert own
+    assert not any(text.startswith("asyncio/") for text in own)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/tmp/ipykernel_12/3456.py",
+        "C:\\Temp\\ipykernel_12\\3456.py",
+        "<ipython-input-3-0a1b2c>",
+    ],
+)
+def test_all_cells_of_a_notebook_are_one_file(path: str) -> None:
+    """Its files have the numbers of the process and of the text, which change."""
+    names: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile("def fail():\n    raise ValueError\n", path, "exec"), names)
+    error = caught(names["fail"])
+    assert place(error) == "notebook.fail"
+    assert told(error)[-2] == Line("own", "notebook:2 in fail")
+    assert module_of(path) == "notebook"
+
+
+def test_the_code_of_a_cell_has_no_number() -> None:
+    code = compile("raise ValueError", "/tmp/ipykernel_12/3456.py", "exec")
+    first, second = (
+        code.replace(co_name=name, co_qualname=name)
+        for name in ("<cell line: 1>", "<cell line: 30>")
+    )
+    names: dict[str, Any] = {"__name__": "__main__"}
+    made = [record(exc=caught(exec, one, names)) for one in (first, second)]
+    assert {Fingerprints(OwnCode()).of(one).place for one in made} == {"notebook.<module>"}
+    assert fingerprint(made[0]) == fingerprint(made[1])
 
 
 def test_an_installed_application_is_known_by_its_logger() -> None:

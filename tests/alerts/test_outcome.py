@@ -9,6 +9,7 @@ from samples import NOW, group
 
 from tocsin.alerts import outcome
 from tocsin.alerts.digest import Trouble
+from tocsin.alerts.policy import Decision
 from tocsin.alerts.settings import Policy
 from tocsin.alerts.state import State
 
@@ -162,3 +163,54 @@ def test_a_digest_that_a_recipient_has_is_gone_when_it_is_given_up_and_nothing_i
     outcome.give_up(state, outgoing, NOW + DAY)
     assert not state.outgoing
     assert (state.mailed, state.undelivered, state.lost, state.retry_at) == (1, 0, 0, 0)
+
+
+# What a person asks for.
+
+
+def test_a_dropped_digest_is_undelivered_and_holds_back_no_later_one() -> None:
+    """Neither a pause nor a mail about lost events follows, as if it had never been decided."""
+    state = State()
+    come(state, 0)
+    state.lose(3, NOW - 5)
+    normal, mail_at = state.normal.left(POLICY, NOW), state.mail_at
+    spends = Decision(reason="new", spends="normal")
+    outgoing = states.take(state, POLICY, NOW + 10, *BOTH, decision=spends)
+    outcome.drop(state, outgoing, POLICY, NOW + 20)
+    assert not state.outgoing
+    assert (state.received, state.undelivered, state.pending) == (1, 1, 0)
+    assert (state.lost, state.lost_at, state.retry_at) == (3, NOW - 5, 0)
+    assert (state.normal.left(POLICY, NOW + 20), state.mail_at) == (normal, mail_at)
+    assert state.groups["a"].told is None
+
+
+def test_a_dropped_digest_that_a_recipient_has_is_mailed() -> None:
+    state, outgoing = on_its_way()
+    end(state, 0, "a@x")
+    outcome.drop(state, outgoing, POLICY, NOW + 20)
+    assert not state.outgoing
+    assert (state.mailed, state.undelivered, state.mail_at) == (1, 0, NOW)
+
+
+def test_only_some_groups_can_be_taken_to_be_dropped() -> None:
+    state = State()
+    come(state, 0)
+    come(state, 1, "b")
+    outgoing = states.take(state, POLICY, NOW + 2, *BOTH, only={"b"})
+    assert [entry.group.fingerprint for entry in outgoing.digest.entries] == ["b"]
+    assert [one.fingerprint for one in state.unmailed] == ["a"]
+    outcome.drop(state, outgoing, POLICY, NOW + 2)
+    assert (state.pending, state.undelivered) == (1, 1)
+
+
+def test_everything_that_waits_can_be_made_due() -> None:
+    state, outgoing = on_its_way()
+    end(state, 5, "a@x", pause=300)
+    assert outcome.due(state, NOW + 6) is None
+    outcome.retry_now(state)
+    assert outcome.due(state, NOW + 6) is outgoing
+
+
+def test_a_group_keeps_its_title_when_its_events_are_mailed() -> None:
+    state, _ = on_its_way()
+    assert states.stored(state).groups["a"].title == "ERROR ValueError in app.main"

@@ -7,6 +7,7 @@ A test with the marker `row` is a row of the table in docs/frameworks.md. With
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,11 +84,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if not session.config.getoption("--frameworks-table") or session.testsfailed:
         return
     rows = "".join(
-        f"| {title} | {', '.join(map(_with_version, packages))} |\n"
+        f"| {title} | {', '.join(map(_with_version, packages)) or 'Python alone'} |\n"
         for title, packages in sorted(_passed.items(), key=lambda row: row[0].casefold())
     )
     before, _, rest = PAGE.read_text().partition(HEAD)
-    after = rest.partition("\n\n")[2]
+    after = re.sub(r"\A(\|.*\n)*\n", "", rest)
     PAGE.write_text(f"{before}{HEAD}{rows}\n{after}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import email
 import email.policy
+import http.client
 import os
 import signal
 import socket
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +63,37 @@ def get(port: int, path: str, **headers: str) -> int:
             return error.code
     except OSError:
         return 0
+
+
+def fetch(
+    port: int,
+    path: str,
+    *,
+    form: dict[str, str] | None = None,
+    headers: dict[str, str] | None = None,
+) -> int:
+    """Return the status of the answer, which is read to its end; 0 if it does not begin.
+
+    Args:
+        port: the server's.
+        path: with a query.
+        form: what is posted; by default, nothing.
+        headers: of the request.
+    """
+    body = None if form is None else urllib.parse.urlencode(form)
+    sent = dict(headers or {})
+    if form is not None:
+        sent["Content-Type"] = "application/x-www-form-urlencoded"
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
+    with contextlib.closing(connection):
+        try:
+            connection.request("GET" if form is None else "POST", path, body, sent)
+            answer = connection.getresponse()
+        except (OSError, http.client.HTTPException):
+            return 0
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            answer.read()
+        return answer.status
 
 
 class Mails:

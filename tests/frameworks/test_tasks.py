@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import logging.config
-import sys
 from typing import Any
 
 import pytest
@@ -91,24 +90,6 @@ def test_retries_are_told_with_their_limit_if_there_is_one() -> None:
 @pytest.mark.parametrize(("left", "again"), [(None, False), (0, False), (1, True), (20, False)])
 def test_an_attempt_is_an_alert_if_the_last_one_is_far_away(left: int | None, again: bool) -> None:
     assert is_tried_again(left) is again
-
-
-@pytest.mark.parametrize(
-    ("arguments", "name"),
-    [
-        (["worker", "-A", "shop"], "shop"),
-        (["-A", "shop.celery:app", "worker"], "shop"),
-        (["--app=company.shop.tasks", "worker"], "shop"),
-        (["worker", "--app", "tasks"], "tasks"),
-        (["worker", "-A"], None),
-        (["worker"], None),
-    ],
-)
-def test_celery_names_the_application(
-    arguments: list[str], name: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["celery", *arguments])
-    assert Celery().app() == name
 
 
 def test_a_handler_knows_loaded_frameworks_from_its_first_record_on() -> None:

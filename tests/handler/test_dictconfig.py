@@ -412,7 +412,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "unknown email handler": (
         {"email": {"handler": "carrier"}},
-        "email.handler: 'carrier' is unknown; known are smtp, test, or 'module:Class'",
+        "email.handler: 'carrier' is unknown; known are django, smtp, test, or 'module:Class'",
     ),
     "email handler that can't be loaded": (
         {"email": {"handler": "nowhere:X"}},
@@ -639,7 +639,7 @@ def test_a_program_without_a_script_has_a_name() -> None:
     for name, expected in (
         ("/srv/app/serve.py", "serve"),
         ("/srv/shop/__main__.py", "shop"),
-        ("-c", "-c"),
+        ("-c", "python"),
         ("", "python"),
     ):
         result = subprocess.run(

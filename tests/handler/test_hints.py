@@ -280,6 +280,7 @@ def test_a_password_in_the_wrong_key_is_not_shown(
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
     if credentials:
         monkeypatch.setenv("CREDENTIALS_DIRECTORY", credentials)
+        said = said.replace("of this name;", "of this name, nor in $CREDENTIALS_DIRECTORY;")
     text = error(email={"username": "u", f"password_{key}": value})
     assert text == f"email.password_{key}: {said}"
 

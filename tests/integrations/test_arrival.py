@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio  # noqa: F401 - a framework that is loaded
 import gc
 import logging
 import logging.config
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import tocsin
+from tocsin.forks import logging_lock
 from tocsin.integrations import arrival
 
 if TYPE_CHECKING:
@@ -91,6 +93,42 @@ def test_in_each_order_a_record_comes_once(order: tuple[dict[str, Any], ...]) ->
     assert seen() == 1
     assert seen("uvicorn") == 1
     assert seen("shop") == 1
+
+
+def test_a_configuration_that_follows_at_once() -> None:
+    """Django configures logging anew each time that an application is made of it."""
+    logging.config.dictConfig(UVICORN)
+    with logging_lock():  # the thread that adds handlers has begun, and waits
+        logging.config.dictConfig(shop())
+        first = alerts()
+        logging.config.dictConfig(shop())
+        assert alerts() is not first
+    assert soon(lambda: first not in logging.getLogger("uvicorn").handlers)
+    assert seen() == 1
+
+
+def test_a_handler_has_arrived_when_its_configuration_ends() -> None:
+    """A worker serves its first request at once; its error is not lost on a busy machine."""
+    logging.config.dictConfig(UVICORN)
+    with logging_lock():  # the thread that looks at the loggers waits
+        logging.config.dictConfig(shop())
+        assert seen() == 1
+    assert soon(lambda: not _threads())
+    assert seen() == 1
+
+
+def test_a_handler_of_another_logger_than_root_leaves() -> None:
+    logging.config.dictConfig(UVICORN)
+    elsewhere = shop()
+    elsewhere["loggers"] = {"shop": elsewhere.pop("root")}
+    logging.config.dictConfig(elsewhere)
+    (handler,) = logging.getLogger("shop").handlers
+    assert soon(lambda: handler not in logging.getLogger("uvicorn").handlers)
+    handler.close()
+
+
+def _threads() -> list[threading.Thread]:
+    return [one for one in threading.enumerate() if one.name == "tocsin-arrival"]
 
 
 def test_a_handler_that_is_added_by_hand() -> None:
@@ -202,6 +240,14 @@ def test_uncaught_goes_on_after_a_configuration_that_leaves_the_handler_in_place
     error = RuntimeError("boom")
     sys.excepthook(RuntimeError, error, None)
     assert alerts().stats.seen == before + 1
+
+
+def test_a_logger_of_tasks_that_a_configuration_has_disabled_is_enabled() -> None:
+    logger = logging.getLogger("asyncio")
+    logging.config.dictConfig({**shop(), "disable_existing_loggers": True})
+    arrival.settle()
+    assert not logger.disabled
+    assert alerts().integrations["asyncio"] == ()
 
 
 def test_a_logger_that_the_application_has_cut_off_is_told_once(

@@ -14,7 +14,8 @@ def record(logger: str, message: str, error: BaseException | None = None) -> log
     return logging.LogRecord(logger, logging.ERROR, "shop.py", 1, message, (), info)
 
 
-OWN = record("shop", "order failed")
+def now() -> float:
+    return record("shop", "order failed").created
 
 
 def server() -> logging.LogRecord:
@@ -24,14 +25,14 @@ def server() -> logging.LogRecord:
 def test_known_once_it_was_noted() -> None:
     repeats, error = Repeats(), ValueError("boom")
     assert not repeats.is_repeat(server(), error)
-    repeats.note(error, OWN.created)
+    repeats.note(error, now())
     assert repeats.is_repeat(server(), error)
 
 
 def test_an_exception_that_is_raised_again_counts_again() -> None:
     """An application may raise the same object at each request."""
     repeats, error = Repeats(), ValueError("boom")
-    repeats.note(error, OWN.created)
+    repeats.note(error, now())
     assert repeats.is_repeat(server(), error)
     assert not repeats.is_repeat(server(), error)
 
@@ -50,18 +51,18 @@ def test_an_application_may_log_through_its_servers_logger() -> None:
 
 def test_each_handler_counts_for_itself() -> None:
     one, other, error = Repeats(), Repeats(), ValueError("boom")
-    one.note(error, OWN.created)
+    one.note(error, now())
     assert not other.is_repeat(server(), error)
 
 
 def test_a_group_is_known_if_all_its_members_are() -> None:
     repeats, first, second = Repeats(), ValueError("a"), KeyError("b")
     group = ExceptionGroup("both", [first, ExceptionGroup("inner", [second])])
-    repeats.note(first, OWN.created)
+    repeats.note(first, now())
     assert not repeats.is_repeat(server(), group)
-    repeats.note(group, OWN.created)
+    repeats.note(group, now())
     assert repeats.is_repeat(server(), second)
-    repeats.note(second, OWN.created)
+    repeats.note(second, now())
     assert repeats.is_repeat(server(), group)
 
 
@@ -76,13 +77,13 @@ class FrozenError(Exception):
 
 def test_an_exception_whose_class_forbids_attributes() -> None:
     repeats, error = Repeats(), FrozenError()
-    repeats.note(error, OWN.created)
+    repeats.note(error, now())
     assert repeats.is_repeat(server(), error)
 
 
 def test_another_process_has_not_counted_it() -> None:
     repeats, error = Repeats(), ValueError("boom")
-    repeats.note(error, OWN.created)
+    repeats.note(error, now())
     there = pickle.loads(pickle.dumps(error))
     assert vars(there) == dict.fromkeys(vars(error))
     assert not repeats.is_repeat(server(), there)

@@ -264,9 +264,11 @@ def test_a_fork_past_python_is_noticed_although_there_was_a_thread(
 def test_a_parent_that_only_configures_has_no_thread_and_no_warning_at_its_forks(
     stage: Stage,
 ) -> None:
-    """Pre-forking servers do so; nothing is pending, in memory and in a file."""
+    """Pre-forking servers do so; nothing is pending, in memory and in a file.
+
+    The thread that looks at the loggers after a configuration ends before a fork goes on.
+    """
     program = """
-    assert threading.active_count() == 1
     children = []
     for _ in range(2):
         child = os.fork()

@@ -86,6 +86,7 @@ class History:
         recent: the counts of the last minute.
         told: the latest digest that told the group; None if it is new.
         apart: whether an event of the group ever came at another time than right after a mail.
+        title: level, kind and place of the latest unmailed events.
     """
 
     pending: Group | None = None
@@ -97,6 +98,7 @@ class History:
     recent: Rate = field(default_factory=Rate)
     told: Told | None = None
     apart: bool = False
+    title: str = ""
 
     @property
     def level(self) -> int:
@@ -145,6 +147,7 @@ class History:
         else:
             self.pending = merge(self.pending, group)
             self.pending_since = min(self.pending_since, since)
+        self.title = f"{self.pending.level_name} {self.pending.kind} in {self.pending.place}"
         self.since = min(self.since, group.first)
         self.total = max(
             self.total, self.pending.count

@@ -122,9 +122,34 @@ def give_up(state: State, outgoing: Outgoing, now: float) -> None:
     _untell(state, outgoing)
 
 
+def drop(state: State, outgoing: Outgoing, policy: Policy, now: float) -> None:
+    """Give up a digest because a person asks for it: later mails don't wait, and don't tell it."""
+    state.outgoing.pop(outgoing.digest.message_id, None)
+    if not outgoing.counted:
+        state.undelivered += outgoing.digest.count
+        _undo(state, outgoing, policy, now)
+
+
+def retry_now(state: State) -> None:
+    """Make all digests due that wait for a later attempt, and the events of dissolved ones."""
+    state.retry_at = 0
+    for outgoing in state.outgoing.values():
+        outgoing.retry_at = 0
+
+
 def _dissolve(state: State, outgoing: Outgoing, policy: Policy, now: float) -> None:
     """Make the events of a digest unmailed again, as if it had never been taken."""
-    digest = outgoing.digest
+    _undo(state, outgoing, policy, now)
+    # Groups that have a history come first: to make room for new ones, idle groups are forgotten.
+    groups = [entry.group for entry in outgoing.digest.entries]
+    for group in sorted(groups, key=lambda group: group.fingerprint not in state.groups):
+        placed = state.place(group, policy, now)
+        since = outgoing.before[group.fingerprint].pending_since
+        state.groups[placed.fingerprint].put(placed, since)
+
+
+def _undo(state: State, outgoing: Outgoing, policy: Policy, now: float) -> None:
+    """Restore what the taking of a digest has changed, apart from the events that it took."""
     if outgoing.spent:
         state.budget(outgoing.spent).give_back(policy, now)
     if state.mail_at == outgoing.at:
@@ -132,14 +157,8 @@ def _dissolve(state: State, outgoing: Outgoing, policy: Policy, now: float) -> N
     for later in state.outgoing.values():
         if later.mail_before == outgoing.at:
             later.mail_before = outgoing.mail_before
-    state.lose(digest.lost, outgoing.lost_before)
+    state.lose(outgoing.digest.lost, outgoing.lost_before)
     _untell(state, outgoing)
-    # Groups that have a history come first: to make room for new ones, idle groups are forgotten.
-    groups = [entry.group for entry in digest.entries]
-    for group in sorted(groups, key=lambda group: group.fingerprint not in state.groups):
-        placed = state.place(group, policy, now)
-        since = outgoing.before[group.fingerprint].pending_since
-        state.groups[placed.fingerprint].put(placed, since)
 
 
 def _untell(state: State, outgoing: Outgoing) -> None:

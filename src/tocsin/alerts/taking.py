@@ -15,7 +15,7 @@ from tocsin.alerts.grouping import OTHER
 from tocsin.alerts.outgoing import Before, Outgoing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
     from tocsin.alerts.policy import Decision
     from tocsin.alerts.settings import Policy
@@ -34,6 +34,7 @@ def take(
     wall: float | None = None,
     audience: Audience = _NO_AUDIENCE,
     owed: tuple[str, ...] = (),
+    only: Container[str] | None = None,
 ) -> Outgoing:
     """Take all unmailed and lost events of a state into a digest.
 
@@ -46,11 +47,12 @@ def take(
         wall: this process's time; by default it equals the store's.
         audience: the recipients, as the mail names them.
         owed: their bare addresses.
+        only: the fingerprints of the groups to take; None for all.
     """
     before = {
         name: Before(pending_since=history.pending_since, told=history.told)
         for name, history in state.groups.items()
-        if history.pending is not None
+        if history.pending is not None and (only is None or name in only)
     }
     if decision.spends:
         state.budget(decision.spends).spend(policy, now)

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 
 # Each is a module of this package, with `HELP`, `DESCRIPTION`, `EXAMPLES`, the function
 # `add_arguments(parser)`, and the function `run(args, output)`, which returns an exit code.
-SUBCOMMANDS: tuple[str, ...] = ("check", "send")
+SUBCOMMANDS: tuple[str, ...] = (
+    "check",
+    "send",
+    "preview",
+    "replay",
+    "status",
+    "retry",
+    "drop",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

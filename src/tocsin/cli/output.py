@@ -57,6 +57,14 @@ class Output:
         if self.as_json:
             self._stream.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
+    def can_write(self, text: str) -> bool:
+        """Return whether the stream's encoding has all characters of a text."""
+        try:
+            text.encode(getattr(self._stream, "encoding", None) or "utf-8")
+        except (UnicodeError, LookupError):
+            return False
+        return True
+
     def paint(self, text: str, colour: str) -> str:
         """Return the text with the escape sequences of a colour, if the stream is a terminal."""
         return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if self._colours else text

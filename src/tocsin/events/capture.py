@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tocsin.events import exceptions, traceback_text
 from tocsin.events.event import ContextRecord, Event
-from tocsin.events.fields import exception_of, extra_of, message_of
+from tocsin.events.fields import content_of, exception_of
 from tocsin.events.frames import Line, shown_path
-from tocsin.text import MARGIN, Excerpt, attempt, short
+from tocsin.text import MARGIN, Excerpt, attempt, short, type_name
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterator, Sequence
 
     from tocsin.events.captured import CapturedException
+    from tocsin.events.fields import Content
     from tocsin.events.frames import OwnCode, Source
     from tocsin.redact.base import Redacts
 
@@ -123,11 +124,12 @@ class Capture:
             context: the records before it.
         """
         error = exception_of(record)
-        message, printed = _split(message_of(record, formatter), error)
-        if error is None and record.exc_text:  # the record came through a socket or a queue
-            printed = Excerpt.from_end(record.exc_text, traceback_text.MAX_BODY)
-        stack = record.stack_info
-        extra = [item for item in extra_of(record) if item[0] not in origin.used]
+        content = content_of(record, formatter)
+        message, printed = _printed_in(record, content, error)
+        if printed is not None:
+            error = None
+        stack = record.stack_info or content.stack
+        extra = [item for item in content.extra if item[0] not in origin.used]
         return cls(
             time=float(record.created),
             logger=f"{record.name}"[:_MAX_FIELD],
@@ -254,24 +256,33 @@ def _shorter(text: Excerpt) -> Excerpt:
     return Excerpt(text.text[: _MAX_TITLE + MARGIN], text.length)
 
 
-def _split(text: str, error: BaseException | None) -> tuple[str, Excerpt | None]:
-    """Split a message from a traceback at its end.
+def _printed_in(
+    record: logging.LogRecord, content: Content, error: BaseException | None
+) -> tuple[str, Excerpt | None]:
+    """Return the message without a traceback at its end, and the traceback that is to be shown.
 
     Args:
-        text: the message. A formatter, or the application, may have put a traceback into it.
-        error: the record's exception, or None.
+        record: the record. A formatter, or the application, may have put a traceback into it.
+        content: its content.
+        error: its exception, or None.
 
     Returns:
         The message, and the traceback. The traceback is None if there is none, or if it is the
         one of `error`. The traceback of another exception remains a part of the message.
     """
-    parts = traceback_text.split(text)
-    if parts is None:
-        return text, None
-    message, body = parts
+    text = content.traceback if (record.exc_text or "").isspace() else record.exc_text
+    text = text or content.traceback
+    message, body = traceback_text.split(content.message) or (content.message, "")
     if error is None:
-        return message, Excerpt.from_end(body, traceback_text.MAX_BODY)
-    return (message, None) if _prints(body, error) else (text, None)
+        text = text or body
+        return message, Excerpt.from_end(text, traceback_text.MAX_BODY) if text else None
+    if exceptions.traceback_of(error) is None:  # it was pickled: the text tells more
+        name = type_name(type(error))
+        for one in (text, body):
+            found = traceback_text.parse(one)
+            if found is not None and found.kind.rpartition(".")[2] == name:
+                return message, Excerpt.from_end(one, traceback_text.MAX_BODY)
+    return (message if _prints(body, error) else content.message), None
 
 
 def _prints(body: str, error: BaseException) -> bool:

@@ -1,7 +1,7 @@
 """The content of a record: its message, its exception and its extra fields.
 
-Applications log in several forms: text with arguments, structlog's dictionaries, JSON, logfmt,
-warnings. Each function here returns one part of a record, whatever its form.
+Applications log in several forms: text with arguments, structured messages, warnings. Each
+function here returns one part of a record, whatever its form.
 """
 
 from __future__ import annotations
@@ -9,10 +9,15 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tocsin.events import structured, traceback_forms
 from tocsin.events.exceptions import exception_in
-from tocsin.text import attempt, exact, type_module, type_name
+from tocsin.events.structured import Structured
+from tocsin.text import attempt, exact, type_module, type_name, uncoloured
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {
     "alert_group",
@@ -24,37 +29,72 @@ _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {
     "_name",
     "_record",
 }
-_TEXT_KEYS = ("event", "message", "msg")  # of a structured message; the first is structlog's
-_NOT_EXTRA = frozenset({*_TEXT_KEYS, "exc_info", "exception", "_from_structlog", "_record"})
-_MAX_SEARCHED = 20_000  # characters
 _MAX_WARNING = 2_000
-_JSON_TEXT = re.compile(r'"(?:event|message|msg)": ?"((?:[^"\\]|\\.)*)"')
-_LOGFMT = re.compile(r"[\w.]+=")
-_LOGFMT_TEXT = re.compile(r"""(?:^|\s)(?:event|message|msg)=(?:'([^'\n]*)'|"([^"\n]*)")""")
 # A warning as `logging.captureWarnings` logs it: path, line, category, text, a line of source.
 _WARNING = re.compile(r".*?:\d+: (\w+: .*?)(?:\n  .*)?\n?", re.DOTALL)
 
 
-def template_of(record: logging.LogRecord) -> str:
+class Content(NamedTuple):
+    """The content of a record, apart from its exception.
+
+    Attributes:
+        message: its text.
+        extra: names and values of the extra fields.
+        traceback: a traceback that arrived as text, or "".
+        stack: a stack that arrived as text, or "".
+    """
+
+    message: str
+    extra: list[tuple[object, object]]
+    traceback: str
+    stack: str
+
+
+def structured_of(record: logging.LogRecord) -> Structured | None:
+    """Return a record's message if it is a structured one, whatever its arguments."""
+    message: object = record.msg
+    if isinstance(message, dict):
+        return structured.of_mapping(message)
+    return structured.read(uncoloured(exact(message))) if isinstance(message, str) else None
+
+
+def template_of(record: logging.LogRecord, found: Structured | None) -> str:
     """Return the part of a record's message that all records of its group have in common.
 
     This is the text before its arguments are inserted; the text of a structured message, without
-    its other fields; the category and text of a warning; or the type of a message that is no text.
+    its other values; the category and text of a warning; or the type of a message that is no text.
+
+    Args:
+        record: the record.
+        found: its structured message, if it is one.
     """
+    if found is not None:
+        return found.text
     message: object = record.msg
-    if isinstance(message, dict):
-        message = _structured_text(message) or message
     if not isinstance(message, str):
         return f"{type_module(type(message))}.{type_name(type(message), qualified=True)}"
-    message = exact(message)
+    message = uncoloured(exact(message))
     if record.name == "py.warnings":
-        found = _WARNING.fullmatch(_warning(record))
-        return found[1] if found else message
-    if message.startswith("{") and (found := _JSON_TEXT.search(message, 0, _MAX_SEARCHED)):
-        return found[1]
-    if _LOGFMT.match(message) and (found := _LOGFMT_TEXT.search(message, 0, _MAX_SEARCHED)):
-        return found[1] or found[2] or ""
+        warning = _WARNING.fullmatch(_warning(record))
+        return warning[1] if warning else message
     return message
+
+
+def traceback_in(record: logging.LogRecord, found: Structured | None) -> str:
+    """Return a text of a record in which a traceback may be; "" if there is none.
+
+    Args:
+        record: the record.
+        found: its structured message, if it is one.
+    """
+    if record.exc_text and not record.exc_text.isspace():  # loguru sets it to a line's end
+        return record.exc_text
+    if found is not None and found.traceback:
+        return found.traceback
+    value = record.__dict__.get("exception")
+    if value is not None and (printed := traceback_forms.printed(value)):
+        return printed
+    return exact(record.msg) if isinstance(record.msg, str) else ""
 
 
 def _warning(record: logging.LogRecord) -> str:
@@ -63,55 +103,94 @@ def _warning(record: logging.LogRecord) -> str:
     return attempt(text)[:_MAX_WARNING]
 
 
-def _structured_text(message: dict[Any, Any]) -> str | None:
-    """Return the text of a structured message, such as structlog's "event"; None without one."""
-    for name in _TEXT_KEYS:
-        text: Any = message.get(name)
-        if issubclass(type(text), str):
-            return exact(text)
-    return None
-
-
-def message_of(record: logging.LogRecord, formatter: logging.Formatter | None) -> str:
-    """Return a record's message; if it can't be formatted, a text that says so.
+def message_of(record: logging.LogRecord) -> str:
+    """Return a record's message as logging makes it; a text that says so if that is impossible.
 
     Args:
         record: any record. The text of its message or of an argument may raise.
-        formatter: formats the record without its traceback; None for the bare message.
     """
     message: object
     try:
-        if isinstance(record.msg, dict) and not record.args:
-            message = _structured_text(record.msg) or record.getMessage()
+        if isinstance(record.msg, dict) and _is_bare(record):
+            found = structured.of_mapping(record.msg)
+            message = record.getMessage() if found is None else found.text
         else:
             message = record.getMessage()
     except Exception as error:  # noqa: BLE001 - arguments that don't fit, or whose text raises
         return f"{attempt(record.msg)} [its arguments don't fit: {type_name(type(error))}]"
-    text = attempt(message)
-    if formatter is None:
-        return text
+    return attempt(message)
+
+
+def line_of(record: logging.LogRecord) -> str:
+    """Return a record's message as one text, with the values of a mapping."""
+    if isinstance(record.msg, dict) and _is_bare(record):
+        found = structured.of_mapping(record.msg)
+        if found is not None:
+            return found.line(record.levelname, record.name)
+    return message_of(record)
+
+
+def content_of(record: logging.LogRecord, formatter: logging.Formatter | None) -> Content:
+    """Return the content of a record.
+
+    Args:
+        record: any record. The text of its message, of an argument or a field may raise.
+        formatter: formats the record without its traceback; None for the bare message.
+    """
+    text = message_of(record)
+    found = structured_of(record) if _is_bare(record) else None
+    said = structured.arranged(text if found is None else found.text, _extra(record))
+    if found is not None:
+        said = _merged(said, found)
+    if formatter is not None:
+        shown = _formatted(record, formatter, said.text)
+        inner = structured.read(uncoloured(shown))
+        if inner is None:
+            said = said._replace(text=shown)
+        else:
+            said = _merged(said if found else said._replace(text=inner.text), inner)
+    extra: dict[object, object] = {}
+    for name, value in said.values:
+        if not structured.is_known(name, value, record.levelname, record.name):
+            extra.setdefault(name if type(name) is str else attempt(name), value)
+    return Content(said.text, list(extra.items()), said.traceback, said.stack)
+
+
+def _is_bare(record: logging.LogRecord) -> bool:
+    """Return whether a record's message has no arguments; an object as such may raise anything."""
+    args: Any = record.args
+    return args is None or ((type(args) is tuple or type(args) is dict) and not args)
+
+
+def _formatted(record: logging.LogRecord, formatter: logging.Formatter, text: str) -> str:
     bare = logging.makeLogRecord(record.__dict__)
     bare.exc_info = bare.exc_text = bare.stack_info = None
+    if type(formatter).format is logging.Formatter.format:
+        bare.msg, bare.args = text, ()  # without the values of a structured message
     try:
         return exact(str(formatter.format(bare)))
     except Exception as error:  # noqa: BLE001 - a formatter of the application may raise anything
         return f"{text} [its formatter raises {type_name(type(error))}]"
 
 
-def extra_of(record: logging.LogRecord) -> list[tuple[object, object]]:
-    """Return the extra fields of a record, in their order: names and values."""
-    found: list[tuple[object, object]] = [
-        (name, value)
-        for name, value in record.__dict__.items()
-        if type(name) is not str or name not in _STANDARD
-    ]
-    if isinstance(record.msg, dict) and _structured_text(record.msg) is not None:
-        found += [
-            (name, value)
-            for name, value in record.msg.items()
-            if type(name) is not str or name not in _NOT_EXTRA
-        ]
-    return found
+def _merged(first: Structured, second: Structured) -> Structured:
+    return Structured(
+        first.text,
+        first.values + second.values,
+        first.traceback or second.traceback,
+        first.stack or second.stack,
+    )
+
+
+def _extra(record: logging.LogRecord) -> Iterator[tuple[object, object]]:
+    """Yield the extra fields of a record; of loguru's field `extra` its values."""
+    for name, value in record.__dict__.items():
+        if type(name) is str and name in _STANDARD:
+            continue
+        if type(name) is str and name == "extra" and type(value) is dict:
+            yield from value.items()
+        else:
+            yield name, value
 
 
 def exception_of(record: logging.LogRecord) -> BaseException | None:

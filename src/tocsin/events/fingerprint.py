@@ -18,9 +18,9 @@ from tocsin.events.exceptions import (
     remote_traceback,
     traceback_of,
 )
-from tocsin.events.fields import exception_of, template_of
+from tocsin.events.fields import exception_of, structured_of, template_of, traceback_in
 from tocsin.events.frames import Place, is_library, places
-from tocsin.text import attempt, exact, short, type_module, type_name
+from tocsin.text import attempt, short, type_module, type_name
 
 if TYPE_CHECKING:
     import logging
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from tocsin.events.frames import OwnCode
+    from tocsin.events.structured import Structured
     from tocsin.redact.base import Redacts
 
 _MAX_TEMPLATE = 1_000  # characters of a message that the fingerprint depends on
@@ -59,7 +60,8 @@ _VALUES = re.compile(
 )
 _SEQUENCE = re.compile(r"(\*(?:: ?\*)?)(?:, ?\*(?:: ?\*)?)+")  # values of a list or a mapping
 # Comprehensions are functions of their own up to Python 3.11 only (PEP 709).
-_COMPREHENSION = re.compile(r"(?:\.<locals>\.)?<(?:list|dict|set)comp>")
+# IPython calls the code of a cell "<cell line: 3>".
+_COMPREHENSION = re.compile(r"(?:\.<locals>\.)?<(?:list|dict|set)comp>|<cell line: \d+>")
 _NOWHERE = Place("", "", "")
 _UNPRINTED = ("", "builtins", "__main__")  # modules that a traceback omits in a type's name
 
@@ -149,8 +151,12 @@ class Fingerprints:
             kind = type(error)
         if cause_of(error) is not None and (remote := remote_traceback(error)) is not None:
             return self._of_remote(record, kind, trace, remote)
-        if trace is None:
-            return _of_unraised(record, kind)
+        if trace is None:  # it was pickled, or never raised
+            found = structured_of(record)
+            printed = self._of_printed(record, found)
+            if printed is not None and printed.kind == type_name(kind):
+                return printed
+            return _of_unraised(record, kind, template_of(record, found))
         # The key has code objects by their id: hashing one takes 0.2 µs. It has the type by its id,
         # as a metaclass may make it unhashable.
         ids: list[object] = [record.levelno, record.name, id(kind)]
@@ -199,15 +205,24 @@ class Fingerprints:
 
     def _of_message(self, record: logging.LogRecord) -> Identity:
         """Return the identity of a record without an exception; its text may hold a traceback."""
-        text: object = record.exc_text or record.msg
-        if isinstance(text, str) and (parts := traceback_text.split(exact(text))) is not None:
+        structure = structured_of(record)
+        printed = self._of_printed(record, structure)
+        if printed is not None:
+            return printed
+        message = template_of(record, structure)[:_MAX_TEMPLATE]
+        fingerprint = _hash(record, "message", record.name, fold(message))
+        return Identity(fingerprint, message, record.name, is_message=True)
+
+    def _of_printed(
+        self, record: logging.LogRecord, structure: Structured | None
+    ) -> Identity | None:
+        """Return the identity of an exception that is in a record as text; None without one."""
+        if (parts := traceback_text.split(traceback_in(record, structure))) is not None:
             found = traceback_text.parse(parts[1])
             if found is not None:
                 shown = found.kind.rpartition(".")[2]
                 return self._at(record, found.kind, shown, found.places)
-        message = template_of(record)[:_MAX_TEMPLATE]
-        fingerprint = _hash(record, "message", record.name, fold(message))
-        return Identity(fingerprint, message, record.name, is_message=True)
+        return None
 
     def _at(
         self, record: logging.LogRecord, kind: str, shown: str, trace: Iterable[Place]
@@ -238,9 +253,9 @@ def _of_alert_group(record: logging.LogRecord) -> Identity:
     return Identity(_hash(record, "group", name), name, record.name)
 
 
-def _of_unraised(record: logging.LogRecord, kind: type[BaseException]) -> Identity:
+def _of_unraised(record: logging.LogRecord, kind: type[BaseException], template: str) -> Identity:
     """Return the identity of an exception that was never raised: by its type and the message."""
-    what = f"{_printed_name(kind)}\0{fold(template_of(record))}"
+    what = f"{_printed_name(kind)}\0{fold(template)}"
     shown = type_name(kind, qualified=True)
     return Identity(_hash(record, "error", record.name, what), shown, record.name)
 

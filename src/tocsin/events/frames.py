@@ -31,6 +31,9 @@ _SCRIPTS = ("__main__", "__mp_main__")  # a spawned child of multiprocessing has
 # Code whose file name begins with "<" was generated: by `import`, by `dataclasses` ("<string>"), by
 # SQLAlchemy ("<sqlalchemy generated ...>"). These file names mean code that a user has typed.
 _TYPED = ("<stdin>", "<console>", "<ipython", "<doctest", "<python-input")
+# The files of cells in a notebook: they have a random number, and the process's.
+_CELL = re.compile(r".*[/\\]ipykernel_\d+[/\\]\d+\.py|<ipython-input-[^>]*>")
+_NOTEBOOK = "notebook"
 _INSTALLED = re.compile(r"[/\\](?:site|dist)-packages[/\\]")
 _STDLIB = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
 
@@ -65,7 +68,7 @@ class Place(NamedTuple):
     def name(self) -> str:
         """Module and function: the same name wherever the code is installed."""
         # A script has the name of its file, as all scripts are called `__main__`.
-        module = PurePath(self.path).stem if self.module in _SCRIPTS else self.module
+        module = module_of_script(self.path) if self.module in _SCRIPTS else self.module
         return f"{module}.{self.function}"
 
 
@@ -107,7 +110,7 @@ class OwnCode:
 
     def innermost(self, places: Iterable[Place], logger: str) -> Place | None:
         """Return the innermost own place of a traceback; the innermost place if none is own."""
-        packages = self._packages or (logger.partition(".")[0],)
+        packages = self._packages or _named_after(logger)
         named = outside = innermost = None
         for place in places:
             innermost = place
@@ -128,7 +131,7 @@ class OwnCode:
             traces: the frames of an exception, and of each related exception.
             logger: the logger's name.
         """
-        packages = self._packages or (logger.partition(".")[0],)
+        packages = self._packages or _named_after(logger)
         if not self._packages and any(_is_framework(packages, trace) for trace in traces):
             packages = ()
 
@@ -138,6 +141,12 @@ class OwnCode:
             return not self._packages and not is_library(place.path)
 
         return is_own
+
+
+def _named_after(logger: str) -> tuple[str, ...]:
+    """Return the package that a logger is named after; none if that is the standard library's."""
+    root = logger.partition(".")[0]
+    return () if root in sys.stdlib_module_names else (root,)
 
 
 def _is_framework(packages: tuple[str, ...], trace: Iterable[Place]) -> bool:
@@ -151,6 +160,16 @@ def _is_framework(packages: tuple[str, ...], trace: Iterable[Place]) -> bool:
     return False
 
 
+def is_cell(path: str) -> bool:
+    """Return whether a path is that of a cell in a notebook."""
+    return "ipy" in path and _CELL.fullmatch(path) is not None
+
+
+def module_of_script(path: str) -> str:
+    """Return the name of a script: that of its file; all cells of a notebook have one name."""
+    return _NOTEBOOK if is_cell(path) else PurePath(path).stem
+
+
 @lru_cache(maxsize=4096)
 def is_library(path: str) -> bool:
     """Return whether code is installed, generated, or part of the standard library."""
@@ -162,6 +181,8 @@ def is_library(path: str) -> bool:
 @lru_cache(maxsize=4096)
 def shown_path(path: str) -> str:
     """Return a file's path, relative to the folder of `sys.path` that it is in."""
+    if is_cell(path):
+        return _NOTEBOOK
     for root in sorted((*sys.path, *_STDLIB), key=len, reverse=True):
         if root and path.startswith(root) and path[len(root) :].startswith(("/", "\\")):
             return path[len(root) + 1 :]
@@ -170,6 +191,8 @@ def shown_path(path: str) -> str:
 
 def module_of(path: str) -> str:
     """Return the module's name that a file's path suggests."""
+    if is_cell(path):
+        return _NOTEBOOK
     shown = shown_path(path)
     if shown == path:
         *_, shown = _INSTALLED.split(path)

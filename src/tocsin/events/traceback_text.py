@@ -13,7 +13,7 @@ from tocsin.events.frames import Frame, Place, module_of
 from tocsin.text import Excerpt
 
 HEADER = "Traceback (most recent call last):"
-_STACK = "Stack (most recent call last):"
+STACK = "Stack (most recent call last):"
 _MAX_HEAD = 11_000  # characters of a text that are searched for a traceback
 MAX_BODY = 10_000  # characters of a traceback that are kept: its end, with the innermost frames
 _MAX_FRAMES = 50
@@ -106,7 +106,7 @@ def parse(body: str) -> PrintedException | None:
     """
     if len(body) > MAX_BODY:
         body = f"{HEADER}\n{body[-MAX_BODY:].partition(chr(10))[2]}"
-    text, _, stack = body.partition(f"\n{_STACK}\n")
+    text, _, stack = body.partition(f"\n{STACK}\n")
     blocks = _blocks(text)
     if not any(block.frames for block in blocks):
         return None
@@ -116,7 +116,7 @@ def parse(body: str) -> PrintedException | None:
         kind=found[1] if found else "",
         places=tuple(frame.place for frame in main.frames),
         chain=(main.captured(""), *(block.captured(block.relation) for block in others)),
-        stack=(_STACK, *stack.splitlines()) if stack else (),
+        stack=(STACK, *stack.splitlines()) if stack else (),
     )
 
 

@@ -8,7 +8,6 @@ there is a handler that does nothing: each configuration closes it.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import sys
 import threading
@@ -18,12 +17,13 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from tocsin.events.frames import is_library
-from tocsin.forks import holds_logging_lock, logging_lock, on_fork, start_thread
+from tocsin.forks import guard_forks, holds_logging_lock, logging_lock, on_fork, start_thread
+from tocsin.integrations import silent
+from tocsin.integrations.silent import Silent
 from tocsin.pipeline import exits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tocsin.integrations.frameworks import Frameworks
 
@@ -38,7 +38,7 @@ class Guest:
         handler: the handler; it is held only while it is on the root logger.
         frameworks: its integrations.
         revive: called if a configuration has closed the handler and left it on the root logger.
-        warn: called once for each logger that the application itself has cut off.
+        warn: called with the application's own loggers that became silent.
 
     Attributes:
         added: the loggers that the handler was added to, and the integration of each.
@@ -51,7 +51,7 @@ class Guest:
         frameworks: Frameworks,
         *,
         revive: Callable[[], object],
-        warn: Callable[[str], object],
+        warn: Callable[[Silent], object],
     ) -> None:
         self.added: dict[str, str] = {}
         self.closed: bool = False
@@ -75,44 +75,69 @@ class Guest:
         """Whether the handler was on no logger so far."""
         return not self._seen and self._handler() is not None
 
+    @property
+    def integrations(self) -> dict[str, tuple[str, ...]]:
+        """The integrations whose framework is loaded, each with the loggers of `added`."""
+        added = dict(self.added)
+        return {
+            one.name: tuple(sorted(name for name, by in added.items() if by == one.name))
+            for one in self._frameworks.loaded
+        }
+
     def connect(self) -> None:
         """Let loaded frameworks tell when they have changed the handlers of loggers."""
         for one in self._frameworks.loaded:
             one.connect(settle)
 
-    def settle(self) -> list[str]:
-        """Add the handler where it is missing, and return the loggers that the application cut off.
+    def expect(self) -> None:
+        """Add the handler where it will be missing, as a configuration is about to use it.
+
+        So it is there when the configuration ends, before the thread has looked. If it does not
+        come to the root logger, `settle` removes it. The calling thread has the lock of logging.
+        """
+        handler = self._handler()
+        if handler is not None and handler not in logging.root.handlers:
+            self._add(handler)
+
+    def settle(self) -> Silent:
+        """Add the handler where it is missing, and return the application's new silent loggers.
 
         The calling thread has the lock of logging.
         """
         handler, root = self._handler(), logging.root
         if handler is None:
-            return []
+            return Silent()
         if handler not in root.handlers and self._was_replaced(handler):
             root.addHandler(handler)
             _returned.add(handler)
         if handler not in root.handlers:
             self.leave()
-            self._seen = self._seen or any(handler in one.handlers for one in _loggers())
-            return []
+            self._seen = self._seen or any(handler in one.handlers for one in silent.loggers())
+            return silent.find(handler).without(self._warned)
         self._root, self._seen = root.handlers, True
         _held.add(handler)
         self._add(handler)
         if self.closed:
             self.closed = False
             self._revive()
-        return [name for name in self._cut_off(handler) if name not in self._warned]
+        return silent.find(handler).without(self._warned)
 
-    def warn(self, names: list[str]) -> None:
-        """Warn of loggers that the application has cut off."""
-        for name in names:
-            self._warned.add(name)
-            self._warn(name)
+    def warn(self, found: Silent) -> None:
+        """Warn of silent loggers."""
+        if any(found):
+            self._warned.update(*found)
+            self._warn(found)
 
     def close(self) -> None:
-        """Leave, unless a configuration closes the handler: it may stay where it is."""
+        """Leave, unless a configuration closes the handler: it may stay where it is.
+
+        Loggers may have become silent since the last configuration, as modules were imported.
+        """
+        handler, again = self._handler(), self.closed
         self.closed = True
         if not holds_logging_lock():
+            if handler is not None and not again:
+                self.warn(silent.find(handler).without(self._warned))
             self.leave()
 
     def leave(self) -> None:
@@ -142,7 +167,7 @@ class Guest:
             and not self._seen
             and bool(others)
             and all(type(one.formatter).__module__.startswith("celery.") for one in others)
-            and not any(handler in one.handlers for one in _loggers())
+            and not any(handler in one.handlers for one in silent.loggers())
         )
 
     def _add(self, handler: logging.Handler) -> None:
@@ -173,18 +198,6 @@ class Guest:
             logger = logger.parent
         return None
 
-    def _cut_off(self, handler: logging.Handler) -> Iterator[str]:
-        """Yield the names of the application's loggers whose records do not reach the handler."""
-        for logger in _loggers():
-            if (
-                not logger.propagate
-                and logger.name not in self.added
-                and handler not in logger.handlers
-                and _is_own(logger)
-                and self._end(logger, handler) is logger
-            ):
-                yield logger.name
-
 
 def settle() -> None:
     """Add all handlers where they are missing."""
@@ -203,10 +216,9 @@ def settle_soon(*, patient: bool = False) -> None:
         patient: whether to look again, for a second at most, until each handler is on a logger.
     """
     if not (_watch.pending or exits.began()):
-        _watch.pending = True
-        with contextlib.suppress(RuntimeError):  # the interpreter is ending
-            work = _settle_patiently if patient else settle
-            start_thread(threading.Thread(target=work, name="tocsin-arrival", daemon=True))
+        work = _settle_patiently if patient else settle
+        thread = threading.Thread(target=work, name="tocsin-arrival", daemon=True)
+        _watch.start(thread, brief=not patient)
 
 
 def _settle_patiently() -> None:
@@ -218,7 +230,7 @@ def _settle_patiently() -> None:
 
 
 class _Watch:
-    """Notice configurations of logging.
+    """Notice configurations of logging. A fork waits for the thread that looks at the loggers.
 
     Attributes:
         pending: whether a thread is about to look at the loggers.
@@ -226,8 +238,35 @@ class _Watch:
 
     def __init__(self) -> None:
         self.pending: bool = False
+        self._thread: threading.Thread | None = None
         self._canary: logging.Handler | None = None
+        guard_forks(self)
         on_fork(self._in_child)
+
+    def start(self, thread: threading.Thread, *, brief: bool) -> None:
+        """Start a thread that looks at the loggers.
+
+        Args:
+            thread: the thread.
+            brief: whether it ends after the first look.
+        """
+        self.pending, self._thread = True, thread if brief else None
+        try:
+            start_thread(thread)
+        except RuntimeError:  # the interpreter is ending
+            self.pending = False
+
+    @property
+    def delays_fork(self) -> bool:
+        """Whether the thread is about to look, or to end."""
+        thread = self._thread
+        return self.pending or (
+            thread is not None and thread is not threading.current_thread() and thread.is_alive()
+        )
+
+    def begin_in_child(self) -> None:
+        """Forget the parent's thread."""
+        self._thread = None
 
     def renew(self) -> None:
         """Notice the next configuration. The calling thread has the lock of logging."""
@@ -258,26 +297,6 @@ def _logger(name: str) -> logging.Logger | None:
     """Return the logger of a name if it exists."""
     found = logging.root.manager.loggerDict.get(name)
     return found if isinstance(found, logging.Logger) else None
-
-
-def _loggers() -> Iterator[logging.Logger]:
-    """Yield the existing loggers, without the root logger."""
-    for one in list(logging.root.manager.loggerDict.values()):
-        if isinstance(one, logging.Logger):
-            yield one
-
-
-def _is_own(logger: logging.Logger) -> bool:
-    """Return whether a logger is the application's, and not meant to be cut off.
-
-    A logger that is cut off on purpose has a `logging.NullHandler`, or writes the access log.
-    """
-    root, _, last = logger.name.partition(".")
-    module = sys.modules.get(root)
-    path = getattr(module, "__file__", None) or ""
-    library = module is not None and (not path or is_library(path))
-    meant = any(isinstance(one, logging.NullHandler) for one in logger.handlers)
-    return not (library or meant or root == "tocsin" or (last or root).endswith("access"))
 
 
 _guests: weakref.WeakSet[Guest] = weakref.WeakSet()

@@ -5,11 +5,17 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, ClassVar
 
+from typing_extensions import override
+
+from tocsin.events.fields import exception_of
+from tocsin.integrations import carriers
+
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
 
     from tocsin.events.capture import Origin
+    from tocsin.integrations.web import WebRequest
 
 
 class Integration:
@@ -20,16 +26,30 @@ class Integration:
         modules: the framework is loaded if one of these modules is.
         loggers: the loggers of the framework that log failures of the application. Where they
             are cut off from the root logger, or disabled, its handlers are added to them.
+        functions: the functions of the framework that log errors of the application with another
+            logger, which is the application's: the name of the function, and its module.
+        access: the loggers of the framework that log answers, one line each. A record of theirs
+            is no alert, whatever its level: the error that it comes from was logged before.
     """
 
     name: ClassVar[str]
     modules: ClassVar[tuple[str, ...]]
     loggers: ClassVar[tuple[str, ...]] = ()
+    functions: ClassVar[tuple[tuple[str, str], ...]] = ()
+    access: ClassVar[tuple[str, ...]] = ()
 
     @property
     def loaded(self) -> bool:
         """Whether the framework is loaded."""
         return any(module in sys.modules for module in self.modules)
+
+    def has_logged(self, record: logging.LogRecord) -> bool:
+        """Return whether one of `functions` has logged a record."""
+        return any(
+            record.funcName == function
+            and record.pathname == getattr(sys.modules.get(module), "__file__", None)
+            for function, module in self.functions
+        )
 
     def connect(self, settle: Callable[[], None]) -> None:
         """Let the framework call a function whenever it has changed the handlers of loggers.
@@ -53,12 +73,33 @@ class Integration:
         """
         return record
 
+    def status(self, record: logging.LogRecord, error: BaseException) -> str:
+        """Return the status of the answer to the request whose error is logged; "" if unknown.
+
+        Args:
+            record: a record of one of the loggers.
+            error: its exception.
+        """
+        return "" if carriers.response_started(error.__traceback__) else "500"
+
     def origin(self, record: logging.LogRecord, *, personal_data: bool) -> Origin | None:
-        """Return the request or the task in which a record was logged; None if there is none.
+        """Return the task in which a record was logged; None if there is none.
 
         Args:
             record: the record. Its logger may be any logger.
             personal_data: whether data about a person may be told: the user, the client's address.
+        """
+        return None
+
+    def request(self, record: logging.LogRecord, *, personal_data: bool) -> WebRequest | None:
+        """Return the request in which a record was logged; None if there is none.
+
+        The requests that servers hand on are found without it. It returns what only the framework
+        knows, such as the route.
+
+        Args:
+            record: as for `origin`.
+            personal_data: as for `origin`.
         """
         return None
 
@@ -80,3 +121,11 @@ class Integration:
     def app(self) -> str | None:
         """Return the application's name as the framework knows it; None if it does not."""
         return None
+
+
+class AccessLog(Integration):
+    """A logger of answers: its records are no alerts, unless they have an exception."""
+
+    @override
+    def adapt(self, record: logging.LogRecord) -> logging.LogRecord | None:
+        return None if exception_of(record) is None else record

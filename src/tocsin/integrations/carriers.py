@@ -13,13 +13,14 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import CodeType, FrameType, TracebackType
 
 _MAX_FRAMES = 500
 _MAX_CODES = 10_000
 _NAMES = ("scope", "environ", "request", "self")
 _KEY = "tocsin.request"
+_NOTED = {"run_asgi": "response_started", "execute": "wrote_header"}  # by the name of a method
 # By the id of code, which is alive as long as its entry: hashing code takes 0.2 µs.
 _codes: dict[int, tuple[CodeType, str]] = {}
 _tasks: weakref.WeakKeyDictionary[Any, object] = weakref.WeakKeyDictionary()
@@ -29,48 +30,65 @@ class _Request:
     """A token in a carrier: equal to itself alone."""
 
 
-def in_traceback(trace: TracebackType | None) -> object:
-    """Return the carrier that a frame of a traceback has, the outermost first; None without one."""
+def in_traceback(
+    trace: TracebackType | None, accept: Callable[[object], bool] = lambda _: True
+) -> Any:
+    """Return the carrier that a frame of a traceback has, the outermost first; None without one.
+
+    Args:
+        trace: the traceback.
+        accept: decides whether a carrier is one of those that are looked for.
+    """
     left = _MAX_FRAMES
     while trace is not None and left:
         found = _in_frame(trace.tb_frame)
-        if found is not None:
+        if found is not None and accept(found):
             return found
         trace, left = trace.tb_next, left - 1
     return None
 
 
 def response_started(trace: TracebackType | None) -> bool:
-    """Return whether the answer had begun before an exception, as Starlette notes it."""
-    left = _MAX_FRAMES
+    """Return whether the answer had begun before an exception.
+
+    Starlette notes it in a variable, uvicorn and waitress in an object that has the frame's method.
+    Starlette answers errors itself, and raises them again: so its note is the one that counts.
+    """
+    left, began = _MAX_FRAMES, False
     while trace is not None and left:
         frame = trace.tb_frame
         if "response_started" in frame.f_code.co_cellvars:
             return bool(frame.f_locals.get("response_started"))
+        if (noted := _NOTED.get(frame.f_code.co_name)) is not None:
+            began = began or getattr(frame.f_locals.get("self"), noted, False) is True
         trace, left = trace.tb_next, left - 1
-    return False
+    return began
 
 
-def in_stack(frame: FrameType | None) -> object:
+def in_stack(frame: FrameType | None, accept: Callable[[object], bool] = lambda _: True) -> Any:
     """Return the carrier that a frame or one of its callers has; None if there is none."""
     left = _MAX_FRAMES
     while frame is not None and left:
         found = _in_frame(frame)
-        if found is not None:
+        if found is not None and accept(found):
             return found
         frame, left = frame.f_back, left - 1
     return None
 
 
-def here() -> object:
+def here(accept: Callable[[object], bool] = lambda _: True) -> Any:
     """Return the carrier of the request that this thread serves now; None if there is none.
 
     A function that AnyIO runs in a thread, as FastAPI does with `def` endpoints, serves the request
     of the task that waits for it.
+
+    Args:
+        accept: as for `in_traceback`.
     """
-    found = in_stack(sys._getframe(1))  # noqa: SLF001 - the only way to the callers
+    found = in_stack(sys._getframe(1), accept)  # noqa: SLF001 - the only way to the callers
     if found is None and (task := _waiting_task()) is not None:
-        found = next(filter(None, map(_in_frame, _frames_of(task))), None)
+        carriers = filter(None, map(_in_frame, _frames_of(task)))
+        found = next(filter(accept, carriers), None)
     return found
 
 
@@ -99,7 +117,7 @@ def _in_frame(frame: FrameType) -> object:
 
 def _remember(code: CodeType) -> str:
     """Return the name of the local variable that may have a carrier, or ""."""
-    names = (*code.co_varnames, *code.co_freevars)
+    names = (*code.co_varnames, *code.co_cellvars, *code.co_freevars)
     found = next((name for name in _NAMES if name in names), "")
     if found == "self" and code.co_name != "run_asgi":  # of uvicorn, which keeps the scope there
         found = ""

@@ -31,8 +31,6 @@ _REQUEST = "celery.worker.request"
 # Each is sent between the import of the application and the moment Celery sets up logging, or
 # right after that.
 _SIGNALS = ("import_modules", "celeryd_init", "after_setup_logger", "after_setup_task_logger")
-_OPTIONS = ("-A", "--app")
-_USUAL_MODULES = ("celery", "celery_app", "app", "tasks", "worker")
 
 
 class Celery(Integration):
@@ -97,18 +95,6 @@ class Celery(Integration):
         context = getattr(_task(), "request", None)
         number = getattr(context, "id", None)
         return None if number is None else ("celery", number)
-
-    @override
-    def app(self) -> str | None:
-        """Return the last part of the name that the command's option `--app` has."""
-        for option, value in zip(sys.argv, [*sys.argv[1:], ""], strict=True):
-            name, found, given = option.partition("=")
-            if name in _OPTIONS:
-                parts = (given if found else value).partition(":")[0].split(".")
-                while len(parts) > 1 and parts[-1] in _USUAL_MODULES:
-                    parts.pop()
-                return parts[-1] or None
-        return None
 
 
 def _task() -> Any:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import weakref
 from typing import TYPE_CHECKING
 
 from tocsin.events.fields import exception_of
 from tocsin.integrations import carriers, web
-from tocsin.integrations.base import Integration
+from tocsin.integrations.base import AccessLog, Integration
 from tocsin.integrations.repeats import Repeats
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from tocsin.events.capture import Origin
 
@@ -35,9 +36,11 @@ class Frameworks:
         self._personal_data = personal_data
         self._loaded: tuple[Integration, ...] = ()
         self._ending: tuple[Integration, ...] = ()
-        self._adapters: dict[str, Callable[[logging.LogRecord], logging.LogRecord | None]] = {
-            logger: one.adapt for one in integrations for logger in one.loggers
-        }
+        self._modules = 0  # how many modules were loaded at the last look
+        self._servers = {logger: one for one in integrations for logger in one.loggers}
+        for one in integrations:
+            self._servers |= dict.fromkeys(one.access, AccessLog())
+        self._functions = {name: one for one in integrations for name, _ in one.functions}
         self._repeats = Repeats()
         self._note = self._repeats.note
         self._last = threading.local()
@@ -55,14 +58,16 @@ class Frameworks:
         Args:
             record: a record of at least the alert level.
         """
-        adapt = self._adapters.get(record.name)
-        if adapt is None:
+        server = self._servers.get(record.name)
+        if server is None and record.funcName in self._functions:
+            server = self._server(record)
+        if server is None:
             # Each record of the application needs these lines.
             info = record.exc_info
             if type(info) is tuple and isinstance(info[1], BaseException):
                 self._note(info[1], record.created)
             return record
-        adapted = None if self._is_last(record) else adapt(record)
+        adapted = None if self._is_last(record) else server.adapt(record)
         error = None if adapted is None else exception_of(adapted)
         if adapted is None or error is None:
             return adapted
@@ -80,15 +85,22 @@ class Frameworks:
                 return found
         if not self.on:
             return None
-        error = exception_of(record)
-        carrier = None if error is None else carriers.in_traceback(error.__traceback__)
-        request = web.of_carrier(carrier or carriers.here())
+        request = self._request(record)
         if request is None:
             return None
-        if error is not None and record.name in self._adapters:  # it reached the server
-            answered = carriers.response_started(error.__traceback__)
-            request = request._replace(status="" if answered else "500")
+        error, server = exception_of(record), self._server(record)
+        if error is not None and server is not None and not request.status:  # it reached the server
+            request = request._replace(status=server.status(record, error))
         return request.origin(personal_data=self._personal_data)
+
+    def _request(self, record: logging.LogRecord) -> web.WebRequest | None:
+        for one in self._loaded:
+            found = one.request(record, personal_data=self._personal_data)
+            if found is not None:
+                return found
+        error = exception_of(record)
+        carrier = None if error is None else carriers.in_traceback(error.__traceback__)
+        return web.of_carrier(carrier or carriers.here())
 
     def owner(self, record: logging.LogRecord) -> object:
         """Return a value that is the same for all records of a request or task; None without one.
@@ -97,7 +109,12 @@ class Frameworks:
             record: a record that this thread has just logged.
         """
         if not self.on:
-            return None
+            modules = len(sys.modules)
+            if modules == self._modules:
+                return None
+            self._modules = modules
+            if not self.loaded:  # it may be loaded after logging was set up
+                return None
         for one in self._loaded:
             found = one.owner(record)
             if found is not None:
@@ -113,6 +130,15 @@ class Frameworks:
         self._loaded = tuple(one for one in self._integrations if one.loaded)
         self._ending = tuple(one for one in self._loaded if type(one).ends is not Integration.ends)
         self.on = bool(self._loaded)
+
+    def _server(self, record: logging.LogRecord) -> Integration | None:
+        """Return the integration of the framework that has logged a record; None if none has."""
+        found = self._servers.get(record.name)
+        if found is None:
+            found = self._functions.get(record.funcName or "")
+            if found is not None and not found.has_logged(record):
+                return None
+        return found
 
     def _is_last(self, record: logging.LogRecord) -> bool:
         """Return whether the handler has just had a record, as it may be on several loggers."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tocsin import options
-from tocsin.integrations import apscheduler, celery, dramatiq, rq, servers
+from tocsin.integrations import apscheduler, celery, dramatiq, rq, servers, standard
+from tocsin.integrations.django import Django
+from tocsin.integrations.flask import Flask
 
 if TYPE_CHECKING:
     from tocsin.integrations.base import Integration
 
 INTEGRATIONS: tuple[Integration, ...] = (
+    Django(),
+    Flask(),
     servers.Asgi(),
     servers.Uvicorn(),
     servers.Gunicorn(),
@@ -21,6 +25,9 @@ INTEGRATIONS: tuple[Integration, ...] = (
     rq.Rq(),
     dramatiq.Dramatiq(),
     apscheduler.APScheduler(),
+    servers.Werkzeug(),
+    standard.Asyncio(),
+    standard.Jupyter(),
 )
 
 

@@ -11,9 +11,9 @@ from tocsin.events.capture import Origin
 from tocsin.text import attempt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
-_HEADERS = ("host", "user-agent", "referer", "content-type", "content-length")
+_HEADERS = ("x-forwarded-for", "host", "user-agent", "referer", "content-type", "content-length")
 _ID_HEADERS = ("x-request-id", "x-correlation-id", "traceparent")
 
 
@@ -30,6 +30,7 @@ class WebRequest(NamedTuple):
         client: the client's address, or "".
         user: a number or a name of the user, or "".
         form: the names of the form's fields, if the application has read them.
+        used: the record's extra fields that need not be shown too.
     """
 
     method: str
@@ -41,13 +42,13 @@ class WebRequest(NamedTuple):
     client: str = ""
     user: str = ""
     form: tuple[str, ...] = ()
+    used: tuple[str, ...] = ()
 
-    def origin(self, *, personal_data: bool, used: Iterable[str] = ()) -> Origin:
+    def origin(self, *, personal_data: bool) -> Origin:
         """Return what an alert tells of it.
 
         Args:
             personal_data: whether data about a person may be told.
-            used: the record's extra fields that need not be shown too.
         """
         query = f"?{self.query}" if self.query else ""
         headers = dict(self.headers)
@@ -60,13 +61,13 @@ class WebRequest(NamedTuple):
         if personal_data:
             values += [("user", self.user), ("client", self.client), ("form", ", ".join(self.form))]
             values += [(name, headers.get(name, "")) for name in _HEADERS]
-        return Origin(tuple((name, value) for name, value in values if value), frozenset(used))
+        return Origin(tuple((name, value) for name, value in values if value), frozenset(self.used))
 
 
 def of_carrier(carrier: Any) -> WebRequest | None:
     """Return the request of a `scope`, an `environ`, or an object that has one of them."""
     if isinstance(carrier, dict):
-        return _of_environ(carrier) if "REQUEST_METHOD" in carrier else _of_scope(carrier)
+        return of_environ(carrier) if "REQUEST_METHOD" in carrier else _of_scope(carrier)
     for name in ("scope", "environ"):
         inner = getattr(carrier, name, None)
         if isinstance(inner, dict):
@@ -92,7 +93,7 @@ def _of_scope(scope: dict[str, Any]) -> WebRequest:
     )
 
 
-def _of_environ(environ: dict[str, Any]) -> WebRequest:
+def of_environ(environ: Mapping[str, Any]) -> WebRequest:
     """Return the request of a WSGI environ (PEP 3333, "environ Variables")."""
     path = attempt(environ.get("SCRIPT_NAME", "")) + attempt(environ.get("PATH_INFO", ""))
     rule = getattr(environ.get("werkzeug.request"), "url_rule", None)

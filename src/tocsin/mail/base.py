@@ -12,7 +12,7 @@ from tocsin.mail.address import prepare_address, reject_line_break
 
 if TYPE_CHECKING:
     import email.message
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from email.headerregistry import Address
 
     from tocsin.mail.message import Message
@@ -98,6 +98,11 @@ class EmailHandler(abc.ABC):
         """The sender of a message that names none; None without a default."""
         return None
 
+    @property
+    def recipients(self) -> Sequence[str]:
+        """The recipients of alerts, where the alert handler names none; by default empty."""
+        return ()
+
     def prepare(self) -> None:  # noqa: B027 - most handlers have nothing to load
         """Load the modules that sending needs; a background thread calls it in advance."""
 
@@ -162,6 +167,7 @@ def address_option(key: str, value: object) -> Address:
 
 
 _BUILT_IN = {
+    "django": "tocsin.integrations.django_mail:DjangoEmailHandler",
     "smtp": "tocsin.mail.smtp:SMTPEmailHandler",
     "test": "tocsin.mail.outbox:TestEmailHandler",
 }
@@ -171,8 +177,8 @@ def get_handler_class(name: str | type[EmailHandler]) -> type[EmailHandler]:
     """Find an email handler's class.
 
     Args:
-        name: a name in the entry point group `tocsin.email_handler` (built in: `"smtp"` and
-            `"test"`), `"module:Class"`, or the class itself.
+        name: a name in the entry point group `tocsin.email_handler` (built in: `"smtp"`,
+            `"django"` and `"test"`), `"module:Class"`, or the class itself.
 
     Raises:
         ConfigError: the name is unknown, can't be loaded, or is no subclass of `EmailHandler`.

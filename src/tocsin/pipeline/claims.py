@@ -15,11 +15,12 @@ from tocsin.alerts.taking import take
 from tocsin.pipeline.recipients import bare_addresses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
     from tocsin.alerts.digest import Audience
     from tocsin.alerts.outgoing import Outgoing
     from tocsin.alerts.policy import Decision
+    from tocsin.alerts.settings import Policy
     from tocsin.pipeline.journal import Journal, Leadership
 
 _SEND = 300.0  # seconds for a mail to all its recipients, unless a caller waits for it
@@ -42,8 +43,19 @@ class Claims:
         self._clock = clock
         self._ends: dict[str, float] = {}  # Message-ID: when the send has to be over
 
+    @property
+    def policy(self) -> Policy:
+        """The policy by which digests are taken."""
+        return self._journal.store.policy
+
     def take(
-        self, lead: Leadership, decision: Decision, audience: Audience, until: float
+        self,
+        lead: Leadership,
+        decision: Decision,
+        audience: Audience,
+        until: float,
+        *,
+        only: Container[str] | None = None,
     ) -> Outgoing:
         """Take a digest of everything unmailed, and claim it.
 
@@ -52,16 +64,18 @@ class Claims:
             decision: why the digest is sent.
             audience: its recipients.
             until: when the send has to be over, as a point of `time.monotonic`.
+            only: the fingerprints of the groups to take; None for all.
         """
         outgoing = take(
             lead.state,
             decision,
             message_id=f"<{secrets.token_hex(16)}@{self._domain}>",
-            policy=self._journal.store.policy,
+            policy=self.policy,
             now=lead.now,
             wall=self._clock(),
             audience=audience,
             owed=bare_addresses(audience),
+            only=only,
         )
         self.claim(outgoing, lead, until)
         return outgoing
@@ -70,7 +84,7 @@ class Claims:
         self, lead: Leadership, urgency: Urgency, audience: Audience, until: float = 0
     ) -> list[Outgoing]:
         """Take a digest of everything unmailed, if there is something."""
-        decision = decide(lead.state, self._journal.store.policy, lead.now, urgency)
+        decision = decide(lead.state, self.policy, lead.now, urgency)
         return [] if decision.reason is None else [self.take(lead, decision, audience, until)]
 
     def claim(self, outgoing: Outgoing, lead: Leadership, until: float) -> None:

@@ -14,8 +14,9 @@ from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any
 
 from tocsin.events.capture import MAX_CONTEXT_MESSAGE, CapturedRecord
-from tocsin.events.fields import message_of
+from tocsin.events.fields import line_of
 from tocsin.events.records import seconds
+from tocsin.events.structured import brief
 from tocsin.text import MARGIN, Excerpt, attempt
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Context:
 
     def note(self, record: logging.LogRecord) -> None:
         """Keep the text of a record, and no reference to its arguments."""
-        text = message_of(record, None)
+        text = line_of(record)
         length = len(text)
         if length > _MAX_TEXT:
             text = text[:_MAX_TEXT]
@@ -81,10 +82,7 @@ class Context:
                 kept = tuple(ring)
             except RuntimeError:  # another thread changed it during the copy
                 continue
-            return tuple(
-                CapturedRecord(_seconds(time), _name(level), _name(logger), Excerpt(text, length))
-                for time, level, logger, text, length in kept
-            )
+            return tuple(_captured(*one) for one in kept)
         return ()
 
     def clear(self) -> None:
@@ -127,6 +125,12 @@ class Context:
         except AttributeError:
             token = self._local.token = object()
             return token
+
+
+def _captured(time: object, level: str, logger: str, text: str, length: int) -> CapturedRecord:
+    shown = brief(text, _name(level), _name(logger))
+    length = length if shown is text else len(shown)
+    return CapturedRecord(_seconds(time), _name(level), _name(logger), Excerpt(shown, length))
 
 
 def _hashable(value: object) -> object:

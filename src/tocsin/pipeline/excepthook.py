@@ -1,4 +1,4 @@
-"""Uncaught exceptions, as records: of the program, and of its threads."""
+"""Uncaught exceptions, as records: of the program, of its threads, and of a notebook's cells."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import sys
 import threading
 import weakref
 from typing import TYPE_CHECKING
+
+from tocsin.pipeline.cells import Cells
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +21,7 @@ class ExceptHook:
     """Pass uncaught exceptions to a handler, then call the earlier hooks.
 
     The hooks are `sys.excepthook` and `threading.excepthook`. They have only a weak reference to
-    the handler, because a hook may exist longer than its handler.
+    the handler, because a hook may exist longer than its handler. IPython tells of each cell.
 
     Args:
         handle: the method of the handler that takes a record.
@@ -28,6 +30,7 @@ class ExceptHook:
     def __init__(self, handle: Callable[[logging.LogRecord], object]) -> None:
         self._handle = weakref.WeakMethod(handle)
         self._installed: set[str] = set()
+        self._cells = Cells(self._in_cell)
         self.start()
 
     def start(self) -> None:
@@ -40,6 +43,7 @@ class ExceptHook:
             self._earlier_in_thread = threading.excepthook
             threading.excepthook = self._in_thread
         self._installed = {"program", "thread"}
+        self._cells.start()
 
     def stop(self) -> None:
         """Restore the earlier hooks.
@@ -48,6 +52,7 @@ class ExceptHook:
         nothing to the handler.
         """
         self._on = False
+        self._cells.stop()
         if sys.excepthook == self._in_program:
             sys.excepthook = self._earlier_in_program
             self._installed.discard("program")
@@ -71,6 +76,9 @@ class ExceptHook:
                 f"Uncaught exception in {name}", args.exc_type, args.exc_value, args.exc_traceback
             )
         self._earlier_in_thread(args)
+
+    def _in_cell(self, error: BaseException) -> None:
+        self._log("Uncaught exception in a cell", type(error), error, error.__traceback__)
 
     def _log(
         self,

@@ -82,7 +82,7 @@ class Round:
         self._hand_over = hand_over
         self._claims = claims
         self._attempts = attempts
-        self._undelivered = undelivered
+        self.undelivered: Undelivered = undelivered
         self.thread: SendingThread = thread
         self._audience = audience
         self._clock = clock
@@ -118,7 +118,7 @@ class Round:
         """Come back to the usual store, and keep the alerts that are given up with that."""
         self.journal.come_back(now=now)
         for outgoing in self.journal.left_behind():  # at once: a send may outlast the process
-            self._undelivered.keep("this alert could not be mailed in time", outgoing)
+            self.undelivered.keep("this alert could not be mailed in time", outgoing)
 
     def _try(self, urgency: Urgency, until: float) -> float | None:
         """Run the steps; again if the store fails, or if the lead is lost in the last round."""
@@ -145,7 +145,7 @@ class Round:
             with self.journal.lead(until=until if urgency else 0) as lead:
                 if lead is None:
                     return _BUSY
-                self._undelivered.give_up_overdue(lead, self._asked)
+                self.undelivered.give_up_overdue(lead, self._asked)
                 due = self._decide(lead, urgency, audience, until)
             if due is None:
                 return self.ledger.pause(lead.now)
@@ -194,7 +194,7 @@ class Round:
                 if left:  # the latest first: it has most news
                     self._claims.claim(left[-1], lead, until)
                 elif last:
-                    self._undelivered.give_up_all(lead, self._asked)
+                    self.undelivered.give_up_all(lead, self._asked)
                 self.ledger.note(lead.state)
             if not left:
                 return
@@ -232,12 +232,12 @@ class Round:
             free = held.enter_context(self._hand_over.free(_INSTANT))
             free = free and held.enter_context(self.journal.free(_INSTANT))
             if not free:
-                self._undelivered.tell_unstored(self.intake, self.journal)
+                self.undelivered.tell_unstored(self.intake, self.journal)
                 return
             with contextlib.suppress(StoreError):
                 self._hand_over(Urgency.EXIT)
             if not self._store.durable:
                 with self.journal.lead() as lead:
                     if lead is not None:
-                        self._undelivered.give_up_all(lead, self._asked)
+                        self.undelivered.give_up_all(lead, self._asked)
                         self.ledger.note(lead.state)

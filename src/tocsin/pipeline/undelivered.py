@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tocsin.alerts import outcome
-from tocsin.alerts.policy import Urgency
+from tocsin.alerts.policy import Urgency, decide
 from tocsin.pipeline.fallback import say
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from tocsin.alerts.digest import Audience
     from tocsin.alerts.outgoing import Outgoing
     from tocsin.pipeline.claims import Claims
@@ -57,6 +59,32 @@ class Undelivered:
         self._claims.take_rest(lead, Urgency.EXIT, audience)
         self._give_up("this alert could not be mailed", self._claims.free(lead), lead)
 
+    def drop(
+        self, lead: Leadership, audience: Audience, only: Container[str] | None = None
+    ) -> list[Outgoing]:
+        """Give up what a person wants to drop, apart from digests that another process sends now.
+
+        Args:
+            lead: the state.
+            audience: the recipients that the dropped alerts name.
+            only: the fingerprints of the groups to drop; None for all. A digest with further
+                groups is left as it is.
+
+        Returns:
+            The digests that were given up.
+        """
+        if any(only is None or group.fingerprint in only for group in lead.state.unmailed):
+            policy = self._claims.policy
+            decision = decide(lead.state, policy, lead.now, Urgency.ALL)
+            self._claims.take(lead, decision, audience, 0, only=only)
+        dropped = [one for one in self._claims.free(lead) if _has_only(one, only)]
+        for outgoing in dropped:
+            self.keep("this alert was dropped", outgoing)
+            outcome.drop(lead.state, outgoing, self._claims.policy, lead.now)
+            self._claims.end(outgoing)
+        lead.commit()
+        return dropped
+
     def _give_up(self, why: str, digests: list[Outgoing], lead: Leadership) -> None:
         for outgoing in digests:
             self.keep(why, outgoing)
@@ -87,3 +115,9 @@ class Undelivered:
         if groups:
             lines = [f"\n{group.count} x {group.level_name} {group.text}" for group in groups]
             say(f"the store has not taken these errors in time:{''.join(lines)}")
+
+
+def _has_only(outgoing: Outgoing, only: Container[str] | None) -> bool:
+    """Return whether a digest has no group besides these."""
+    names = [entry.group.fingerprint for entry in outgoing.digest.entries]
+    return only is None or (bool(names) and all(name in only for name in names))

@@ -34,12 +34,25 @@ class Contents:
         batches: the batches that no leader has merged yet, the oldest first.
         owner: the latest leader; "" if none led yet.
         ends: when its lease ends, in seconds since the epoch.
+        led_at: when the lease was taken, in the store's time.
+        led_ticks: the same, in the seconds of `SQLiteStore` that never go back.
     """
 
     state: bytes | None = None
     batches: tuple[bytes, ...] = ()
     owner: str = ""
     ends: float = 0
+    led_at: float = 0
+    led_ticks: float = 0
+
+    def now(self, clock: float, ticks: float) -> float:
+        """Return the store's time, as `SQLiteStore.lead` would.
+
+        Args:
+            clock: the time in seconds since the epoch.
+            ticks: seconds that never go back.
+        """
+        return max(clock, self.led_at + max(0.0, ticks - self.led_ticks))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,11 +88,23 @@ def look_at(path: Path) -> Look:
     if not exists or (problem and not os.access(path, os.R_OK)):
         return Look(path=path, exists=exists, problem=problem)
     try:
-        with _opened(path) as sql:
+        complete = not _has_log(path)
+        with _opened(path, complete=complete) as sql:
             version, scopes = _contents(path, sql)
+        if complete and _has_log(path):  # a process has begun to write meanwhile
+            with _opened(path, complete=False) as sql:
+                version, scopes = _contents(path, sql)
     except (sqlite3.Error, OSError, TypeError, ValueError) as error:
         raise StoreError(f"'{path}' can't be read: {error}") from error
     return Look(path=path, exists=True, problem=problem, version=version, scopes=scopes)
+
+
+def _has_log(path: Path) -> bool:
+    """Return whether there is a write-ahead log with something in it."""
+    try:
+        return os.stat(f"{path}-wal").st_size > 0  # noqa: PTH116 - of a name, not a path
+    except FileNotFoundError:
+        return False
 
 
 def _problem(path: Path, *, exists: bool) -> str:
@@ -101,9 +126,9 @@ def _problem(path: Path, *, exists: bool) -> str:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Generator[sqlite3.Connection]:
+def _opened(path: Path, *, complete: bool) -> Generator[sqlite3.Connection]:
     log, memory = Path(f"{path}-wal"), Path(f"{path}-shm")
-    if not log.exists() or not log.stat().st_size:
+    if complete:
         with _connected(path, "immutable=1") as sql:  # no other process has it open
             yield sql
     elif memory.exists():
@@ -140,16 +165,17 @@ def _contents(path: Path, sql: sqlite3.Connection) -> tuple[int, dict[str, Conte
     batches: dict[str, list[bytes]] = {}
     for scope, data in sql.execute("SELECT scope, CAST(data AS BLOB) FROM batches ORDER BY id"):
         batches.setdefault(scope, []).append(data)
-    leases = {
-        scope: (owner, ends)
-        for scope, owner, ends in sql.execute("SELECT scope, owner, ends FROM leases")
-    }
+    query = "SELECT scope, owner, ends, now, ticks FROM leases"
+    leases = {scope: tuple(lease) for scope, *lease in sql.execute(query)}
+    none = "", 0, 0, 0
     return version, {
         scope: Contents(
             state=states.get(scope),
             batches=tuple(batches.get(scope, ())),
-            owner=leases.get(scope, ("", 0))[0],
-            ends=leases.get(scope, ("", 0))[1],
+            owner=leases.get(scope, none)[0],
+            ends=leases.get(scope, none)[1],
+            led_at=leases.get(scope, none)[2],
+            led_ticks=leases.get(scope, none)[3],
         )
         for scope in {**states, **batches, **leases}
     }

@@ -5,21 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tocsin.alerts import outcome
-from tocsin.alerts.batch import Batch, receive
-from tocsin.alerts.digest import Audience
-from tocsin.alerts.grouping import OTHER
-from tocsin.alerts.outgoing import Report
-from tocsin.alerts.policy import Urgency, causes, decide
 from tocsin.alerts.settings import Policy
-from tocsin.alerts.state import State
-from tocsin.alerts.taking import take
 from tocsin.events.fingerprint import Fingerprints
 from tocsin.events.frames import OwnCode
 from tocsin.mail.address import prepare_address
 from tocsin.pipeline.intake import Intake
 from tocsin.render.page import render
 from tocsin.render.sender import Sender
+from tocsin.testing.simulation import Simulation
 
 if TYPE_CHECKING:
     import logging
@@ -27,11 +20,9 @@ if TYPE_CHECKING:
 
     from tocsin.alerts.digest import Digest
     from tocsin.alerts.grouping import Group
-    from tocsin.alerts.policy import Decision
     from tocsin.mail.message import Message
 
 _EVER = float("inf")
-_RECIPIENTS = ("oncall@example.com",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,53 +80,34 @@ def simulate(
     for time, record in records:
         if time > end:
             break
-        if not run.now <= time < _EVER:
-            raise ValueError(f"a record's time must be {run.now} or later, got {time}")
-        run.run_until(time)
+        if not run.simulation.now <= time < _EVER:
+            raise ValueError(f"a record's time must be {run.simulation.now} or later, got {time}")
         run.log(time, record)
-    run.run_until(end)
-    if run.policy.at_exit:
-        run.now = max(run.now, until or 0)
-        run.send(decide(run.state, run.policy, run.now, Urgency.EXIT))
+    run.simulation.end(until)
     return run.mails
 
 
 class _Run:
-    """One simulation: a state, its policy, and a clock that jumps to the next event or decision."""
+    """One simulation: each record is handed over as it is logged."""
 
     def __init__(self, sender: Sender) -> None:
-        self.policy = sender.policy
-        self.state = State()
-        self.now = 0.0
         self.mails: list[SimulatedMail] = []
+        self.simulation = Simulation(sender.policy, self._send)
         self._sender = sender
         self._fingerprints = Fingerprints(OwnCode())
         self._intake = Intake(own=OwnCode(), host="simulated", limit=1, urgent_level=0)
         self._groups: dict[str, Group] = {}
-        self._next = _EVER
-
-    def run_until(self, until: float) -> None:
-        """Send all mails that are due up to a time."""
-        while self._next <= until and self._next < _EVER:
-            self.now = max(self.now, self._next)
-            decision = decide(self.state, self.policy, self.now)
-            self._next = _EVER if decision.next_at is None else decision.next_at
-            self.send(decision)
 
     def log(self, time: float, record: logging.LogRecord) -> None:
         """Merge the event of a record in the state, and send the mails that are due."""
-        self.now = time
+        self.simulation.run_until(time)
         group = replace(self._group(record), first=time, last=time)
-        receive(self.state, Batch(groups=(group,)), self.policy, time)
-        name = group.fingerprint if group.fingerprint in self.state.groups else OTHER
-        found = causes(self.state, self.state.groups[name], self.policy, time)
-        self._next = min(self._next, *(cause.at for cause in found), _EVER)
-        self.run_until(time)
+        self.simulation.merge((group,), time)
 
     def _group(self, record: logging.LogRecord) -> Group:
         """Return the group of one record; without samples if events of its group are unmailed."""
         fingerprint = self._fingerprints.of(record).fingerprint
-        known = self.state.groups.get(fingerprint)
+        known = self.simulation.state.groups.get(fingerprint)
         if fingerprint in self._groups and known is not None and known.pending is not None:
             return self._groups[fingerprint]
         self._intake.add(record, None)
@@ -143,32 +115,14 @@ class _Run:
         self._groups[fingerprint] = replace(group, samples=())
         return group
 
-    def send(self, decision: Decision) -> None:
-        """Note the mail that was decided, as if a server had accepted it."""
-        if decision.reason is None:
-            return
-        name = f"<{len(self.mails) + 1}@simulated>"
-        outgoing = take(
-            self.state,
-            decision,
-            message_id=name,
-            policy=self.policy,
-            now=self.now,
-            audience=Audience(to=_RECIPIENTS),
-            owed=_RECIPIENTS,
+    def _send(self, digest: Digest) -> None:
+        """Note the mail of a digest."""
+        message = render(digest, self._sender)
+        mail = SimulatedMail(
+            time=digest.date,
+            reason=digest.reason,
+            counts={entry.group.fingerprint: entry.group.count for entry in digest.entries},
+            subject=message.subject,
+            message=message,
         )
-        report = Report(message_id=name, accepted=outgoing.owed)
-        outcome.report(self.state, report, self.policy, self.now)
-        self.mails.append(_mail(outgoing.digest, self._sender))
-        self._next = self.now  # decide again: the budgets have changed
-
-
-def _mail(digest: Digest, sender: Sender) -> SimulatedMail:
-    message = render(digest, sender)
-    return SimulatedMail(
-        time=digest.date,
-        reason=digest.reason,
-        counts={entry.group.fingerprint: entry.group.count for entry in digest.entries},
-        subject=message.subject,
-        message=message,
-    )
+        self.mails.append(mail)
