@@ -30,7 +30,6 @@ class Integration:
             logger, which is the application's: the name of the function, and its module.
         access: the loggers of the framework that log answers, one line each. A record of theirs
             is no alert, whatever its level: the error that it comes from was logged before.
-        notes: whether it notes which alerts were told.
     """
 
     name: ClassVar[str]
@@ -38,7 +37,6 @@ class Integration:
     loggers: ClassVar[tuple[str, ...]] = ()
     functions: ClassVar[tuple[tuple[str, str], ...]] = ()
     access: ClassVar[tuple[str, ...]] = ()
-    notes: ClassVar[bool] = False
 
     @property
     def loaded(self) -> bool:
@@ -56,6 +54,8 @@ class Integration:
     def connect(self, settle: Callable[[], None]) -> None:
         """Let the framework call a function whenever it has changed the handlers of loggers.
 
+        The calling thread does not have the lock of logging.
+
         Args:
             settle: adds the handlers where they are missing; the same function each time.
         """
@@ -68,13 +68,13 @@ class Integration:
                 it too.
 
         Returns:
-            The record; or a copy with the exception that the framework has wrapped; or None if
-            the framework logs this error a second time.
+            The record; or a copy with the exception that the framework has wrapped, or with a
+            level below that of alerts; or None if the framework logs this error a second time.
         """
         return record
 
     def told(self, record: logging.LogRecord) -> None:
-        """Note a record that is an alert; called only with `notes`.
+        """Note a record that is an alert.
 
         Args:
             record: a record that this thread has just logged. Its logger may be any logger.
@@ -117,6 +117,13 @@ class Integration:
             record: a record that this thread has just logged.
         """
         return None
+
+    def ends(self, record: logging.LogRecord) -> bool:
+        """Return whether the process may end after a record with no chance to send it.
+
+        The thread that logs waits for a mail then.
+        """
+        return False
 
     def app(self) -> str | None:
         """Return the application's name as the framework knows it; None if it does not."""

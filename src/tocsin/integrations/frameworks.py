@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING
 from tocsin.events.fields import exception_of
 from tocsin.events.frames import is_library
 from tocsin.integrations import carriers, web
-from tocsin.integrations.base import AccessLog
+from tocsin.integrations.base import AccessLog, Integration
 from tocsin.integrations.repeats import Repeats
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from tocsin.events.capture import Origin
-    from tocsin.integrations.base import Integration
 
 
 class Frameworks:
@@ -42,18 +41,15 @@ class Frameworks:
         for one in integrations:
             self._servers |= dict.fromkeys(one.access, AccessLog())
         self._functions = {name for one in integrations for name, _ in one.functions}
-        self._told: tuple[Callable[[logging.LogRecord], None], ...] = ()
         self._repeats = Repeats()
         self._note = self._repeats.note
         self._last = threading.local()
-        self.on = any(one.loaded for one in integrations)  # the first record may come at once
+        self._look()  # the first record may come before the loggers are looked at
 
     @property
     def loaded(self) -> tuple[Integration, ...]:
         """The integrations whose framework is loaded; looked up anew."""
-        self._loaded = tuple(one for one in self._integrations if one.loaded)
-        self._told = tuple(one.told for one in self._loaded if one.notes)
-        self.on = bool(self._loaded)
+        self._look()
         return self._loaded
 
     def adapt(self, record: logging.LogRecord) -> logging.LogRecord | None:
@@ -73,9 +69,9 @@ class Frameworks:
             taken: logging.LogRecord | None = record
         else:
             taken = self._adapt(record, server)
-        if self._told and taken is not None:
-            for told in self._told:
-                told(taken)
+        if self._tells and taken is not None:
+            for tell in self._tells:
+                tell(taken)
         return taken
 
     def _adapt(self, record: logging.LogRecord, server: Integration) -> logging.LogRecord | None:
@@ -84,6 +80,10 @@ class Frameworks:
         if adapted is None or error is None:
             return adapted
         return None if self._repeats.is_repeat(adapted, error) else adapted
+
+    def ends(self, record: logging.LogRecord) -> bool:
+        """Return whether the process may end after a record with no chance to send it."""
+        return any(ends(record) for ends in self._ends)
 
     def origin(self, record: logging.LogRecord) -> Origin | None:
         """Return the request or the task in which a record was logged; None if there is none."""
@@ -123,8 +123,8 @@ class Frameworks:
             self._modules = modules
             if not self.loaded:  # it may be loaded after logging was set up
                 return None
-        for one in self._loaded:
-            found = one.owner(record)
+        for owner in self._owners:
+            found = owner(record)
             if found is not None:
                 return found
         error = exception_of(record)
@@ -133,6 +133,19 @@ class Frameworks:
             if carrier is not None:
                 return carriers.token(carrier)
         return carriers.owner_here()
+
+    def _look(self) -> None:
+        self._loaded = tuple(one for one in self._integrations if one.loaded)
+        # Only what an integration defines is called: a record costs little where nothing does.
+        self._ends = tuple(one.ends for one in self._defining("ends"))
+        self._owners = tuple(one.owner for one in self._defining("owner"))
+        self._tells = tuple(one.told for one in self._defining("told"))
+        self.on = bool(self._loaded)
+
+    def _defining(self, method: str) -> list[Integration]:
+        """Return the loaded integrations that define a method themselves."""
+        default = getattr(Integration, method)
+        return [one for one in self._loaded if getattr(type(one), method) is not default]
 
     def _server(self, record: logging.LogRecord) -> Integration | None:
         """Return the integration of the framework that has logged a record; None if none has."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tocsin import options
-from tocsin.integrations import servers, standard
+from tocsin.integrations import apscheduler, celery, dramatiq, rq, servers, standard
 from tocsin.integrations.aiohttp import Aiohttp
 from tocsin.integrations.asgi import Asgi
 from tocsin.integrations.django import Django
@@ -25,6 +25,10 @@ INTEGRATIONS: tuple[Integration, ...] = (
     servers.Hypercorn(),
     servers.Daphne(),
     servers.Waitress(),
+    celery.Celery(),
+    rq.Rq(),
+    dramatiq.Dramatiq(),
+    apscheduler.APScheduler(),
     servers.Werkzeug(),
     Aiohttp(),
     Tornado(),

@@ -28,7 +28,6 @@ class Tornado(Integration):
     name: ClassVar[str] = "tornado"
     modules: ClassVar[tuple[str, ...]] = ("tornado.web",)
     loggers: ClassVar[tuple[str, ...]] = (_ERRORS, _ACCESS, _GENERAL)
-    notes: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self._told: weakref.WeakSet[Any] = weakref.WeakSet()  # requests of which an error was told
