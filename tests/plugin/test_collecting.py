@@ -360,7 +360,7 @@ class Foreign(EmailHandler):
         Foreign(),
         None,
     ],
-    ids=str,
+    ids=lambda one: type(one).__name__ if isinstance(one, EmailHandler) else str(one),
 )
 def test_secrets_and_their_files_may_be_missing(found: Alerts, email: Any) -> None:
     attach(email=email)
