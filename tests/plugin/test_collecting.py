@@ -185,6 +185,43 @@ def test_each_handler_has_its_mails_and_groups(found: Alerts) -> None:
     assert found.of("nobody").mails == []
 
 
+def test_a_test_waits_for_what_another_thread_logs(found: Alerts) -> None:
+    attach()
+    waits = threading.Event()
+
+    def work() -> None:
+        waits.wait()
+        LOG.error("boom")
+        LOG.error("fire")
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    with pytest.raises(AssertionError, match=r"expected 1 events within 0 seconds; 0 came$"):
+        found.wait_for(1, timeout=0)
+    waits.set()
+    found.wait_for(2)
+    thread.join()
+    assert {group.message for group in found.groups} == {"boom", "fire"}
+
+
+def test_a_wait_in_vain_says_what_came(found: Alerts) -> None:
+    attach(name="mail")
+    attach(name="pager", level="CRITICAL")
+    LOG.error("boom %d", 1)
+    LOG.error("boom %d", 2)
+    LOG.critical("fire")
+    found.wait_for(4)
+    found.of("pager").wait_for(1)
+    with pytest.raises(AssertionError) as caught:
+        found.of("mail").wait_for(4, timeout=0.1)
+    first, *kinds = str(caught.value).splitlines()
+    assert first == "expected 4 events within 0.1 seconds; 3 came"
+    assert kinds == [
+        "  2x ERROR boom * in shop.payments",
+        "  1x CRITICAL fire in shop.payments",
+    ]
+
+
 def test_clear_forgets_everything_but_the_clock(found: Alerts) -> None:
     handler = attach()
     LOG.error("boom")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -11,6 +13,8 @@ from tocsin.mail.message import Message
 if TYPE_CHECKING:
     from tocsin.alerts.grouping import Group
     from tocsin.testing.collector import Collector
+
+_PAUSE = 0.02  # seconds between two looks at what other threads have logged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +120,24 @@ class Alerts:
             if self._handler in {None, name}
         ]
 
+    def wait_for(self, count: int, timeout: float = 10) -> None:
+        """Wait until so many events were logged: a server logs an error after its answer.
+
+        The calling thread waits: in a coroutine, use `asyncio.to_thread`.
+
+        Args:
+            count: how many events have to be there, those of all groups together.
+            timeout: seconds until the wait is given up.
+
+        Raises:
+            AssertionError: fewer events came in time; the message says how many, of which groups.
+        """
+        until = time.monotonic() + timeout
+        while _total(groups := self.groups) < count:
+            if time.monotonic() >= until:
+                raise AssertionError(_too_few(groups, count, timeout))
+            threading.Event().wait(_PAUSE)
+
     def of(self, handler: str) -> Alerts:
         """Return the alerts of one handler.
 
@@ -145,3 +167,12 @@ def _view(handler: str, group: Group) -> AlertGroup:
         count=group.count,
         handler=handler,
     )
+
+
+def _total(groups: list[AlertGroup]) -> int:
+    return sum(group.count for group in groups)
+
+
+def _too_few(groups: list[AlertGroup], count: int, timeout: float) -> str:
+    kinds = "".join(f"\n  {group.count}x {group.title}" for group in groups)
+    return f"expected {count} events within {timeout:g} seconds; {_total(groups)} came{kinds}"
