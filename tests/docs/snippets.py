@@ -1,10 +1,12 @@
 """Run every snippet and command of the documentation.
 
 - `python` is executed, one namespace a page; what starts with `>>>` is compared with its output.
-  A block that starts with a comment such as `# shop.py` is a file, for the commands of the page.
+  A block that starts with a comment such as `# shop.py` is a file, for the commands of the page,
+  and for its other blocks, which can import it.
 - `yaml`, `json`, `toml` and `ini` configure logging: a whole configuration as it stands, keys of
   the handler alone within a whole one. If it sends to the mail server of these tests, an alert must
-  arrive there. The text is kept in `saved`, for Python that reads it as a file.
+  arrive there. The text is kept in `saved`, for Python that reads it as a file; after a comment
+  such as `# logging.yaml` it is a file, too.
 - `bash` is checked line by line by what the kind of command promises: `COMMANDS`.
 - `text` is output, and not run. Any other language fails, and so does an unknown command.
 
@@ -20,6 +22,7 @@ import contextlib
 import doctest
 import email
 import email.policy
+import importlib
 import inspect
 import io
 import json
@@ -129,11 +132,13 @@ def mails() -> Iterator[Mails]:
         keyring.set_keyring(PlaintextKeyring())
         keyring.set_password("smtp.gmail.com", "alerts@example.com", "abcdefghijklmnop")
         foreign = only_loopback(patch)
+        patch.syspath_prepend(str(FOLDER))
         controller.start()
         try:
             yield received
         finally:
             controller.stop()
+            _unload_files()
             keyring.set_keyring(usual)
             shutil.rmtree(FOLDER)
     assert not foreign, f"a snippet looked up {foreign}"
@@ -151,6 +156,13 @@ def _write_files() -> None:
     (FOLDER / "templates").mkdir()
     (FOLDER / "templates" / "foot.txt.j2").write_text("The end\n", encoding="utf-8")
     assert {path.name for path in FOLDER.iterdir()} == _FILES
+
+
+def _unload_files() -> None:
+    """Forget the modules that are files of the page."""
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(str(FOLDER)):
+            del sys.modules[name]
 
 
 def only_loopback(patch: pytest.MonkeyPatch) -> list[object]:
@@ -226,6 +238,8 @@ _HANDLER_KEYS = set(inspect.signature(AlertHandler).parameters) - {"unknown"}
 def run_configuration(example: Example) -> None:
     """Configure logging as a block says; if it sends to the server of these tests, see to it."""
     example.namespace.setdefault("saved", []).append(example.parsed)
+    if _FILE.match(example.parsed):
+        keep_file(example)
     found = READERS[example.region.lexemes["language"]](example.parsed)
     if isinstance(found, configparser.RawConfigParser):
         configure: Callable[[], None] = lambda: logging.config.fileConfig(found)  # noqa: E731
@@ -352,6 +366,9 @@ def _export(words: list[str], example: Example) -> None:
 def _tocsin(words: list[str], example: Example) -> None:
     """Run the command in the folder of the pages, and compare the output that follows."""
     args = _parser().parse_args(words)
+    if _of_a_module(words):
+        _tocsin_there(words, example)
+        return
     config = next((word for word in words if word.endswith(".yaml")), None)
     named = [getattr(args, "config", None), *getattr(args, "paths", ())]
     # The page has no other configuration, its logs lie in the folder, and no browser is opened.
@@ -370,6 +387,39 @@ def _tocsin(words: list[str], example: Example) -> None:
     if shown is not None:
         compare = _first_words if words[0] in {"preview", "status", "retry"} else _comparable
         assert compare(printed.getvalue()) == compare(shown[1])
+
+
+def _of_a_module(words: list[str]) -> bool:
+    """Tell whether a configuration is in Python, in a file of the page."""
+    name = next((word for word in words[1:] if not word.startswith("-")), "")
+    module = name.partition(":")[0].replace(".", "/")
+    return (":" in name or "--django" in words) and (FOLDER / f"{module}.py").exists()
+
+
+def _tocsin_there(words: list[str], example: Example) -> None:
+    """Run the command in a process of its own, in the folder with the page's files."""
+    mails = example.namespace["mails"]
+    received = len(mails)
+    done = _run_in_folder([sys.executable, "-m", "tocsin", *words])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(mails) - received == (words[0] == "send")
+    shown = re.match(r"\s*```text\n(.*?)^```", _behind(example), re.DOTALL | re.MULTILINE)
+    if shown is not None:
+        assert _comparable(done.stdout) == _comparable(shown[1])
+
+
+def _run_in_folder(command: list[str], **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in the folder with the page's files."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(tocsin.__file__).parents[1]), **variables}
+    return subprocess.run(
+        command,
+        cwd=FOLDER,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
 
 
 def _first_words(output: str) -> list[str]:
@@ -420,24 +470,77 @@ def _serve(name: str, port_option: str) -> Callable[[list[str], Example], None]:
     def check(words: list[str], example: Example) -> None:
         port = free_port()
         command = [sys.executable, "-m", name, *words, *port_option.format(port).split()]
-        mails = example.namespace["mails"]
-        received = len(mails)
-        with tempfile.TemporaryDirectory() as folder:
-            for file, text in _SAVED.findall(example.document.text):
-                quick = _APP.sub(r"\1policy\1: {\1group_wait\1: 0.1}\2\g<0>", text)
-                (Path(folder) / file).write_text(quick, encoding="utf-8")
-            with subprocess.Popen(command, cwd=folder) as server:
-                try:
-                    _wait_for(port)
-                    with contextlib.suppress(OSError):  # the answer has status 500
-                        urllib.request.urlopen(f"http://127.0.0.1:{port}/orders/7").close()
-                    _wait_until(lambda: len(mails) > received, "no mail comes")
-                finally:
-                    server.terminate()
-        (mail,) = mails[received:]
+        with _started(command, example):
+            _wait_for(port)
+            mail = _ask_for_order_7(port, example)
         assert "Request: GET /orders/7, " in mail.get_body(("plain",)).get_content()
 
     return check
+
+
+@contextlib.contextmanager
+def _started(command: list[str], example: Example, **replaced: str) -> Generator[None]:
+    """Start a command in a folder with the page's files, whose handlers mail at once."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(tocsin.__file__).parents[1])}
+    with tempfile.TemporaryDirectory() as folder:
+        for file, text in example.namespace["files"].items():
+            quick = _APP.sub(r"\1policy\1: {\1group_wait\1: 0.1}\2\g<0>", text)
+            for old, new in replaced.items():
+                quick = quick.replace(old, new)
+            (Path(folder) / file).write_text(quick, encoding="utf-8")
+        with subprocess.Popen(command, cwd=folder, env=environment) as server:
+            try:
+                yield
+            finally:
+                server.terminate()
+
+
+def _ask_for_order_7(port: int, example: Example) -> Any:
+    """Return the mail about a request that fails."""
+    mails = example.namespace["mails"]
+    received = len(mails)
+    with contextlib.suppress(OSError):  # the answer has status 500
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/orders/7").close()
+    _wait_until(lambda: len(mails) > received, "no mail comes")
+    (mail,) = mails[received:]
+    return mail
+
+
+def _program(words: list[str], example: Example) -> None:
+    """Run a file of the page: a server that mails an error, or a program that mails at its end."""
+    (name,) = words
+    if server := re.search(r"\b(?:8080|8888)\b", example.namespace["files"][name]):
+        port = free_port()
+        with _started([sys.executable, name], example, **{server[0]: str(port)}):
+            _wait_for(port)
+            mail = _ask_for_order_7(port, example)
+        assert "Request: GET /orders/7, " in mail.get_body(("plain",)).get_content()
+        return
+    mails = example.namespace["mails"]
+    received = len(mails)
+    done = _run_in_folder([sys.executable, name])
+    assert len(mails) == received + 1, done.stderr
+
+
+def _celery(words: list[str], example: Example) -> None:
+    """Start a worker whose broker is a folder, and let a task fail in it."""
+    mails = example.namespace["mails"]
+    received = len(mails)
+    broker = FOLDER / "broker"
+    broker.mkdir()
+    folders = dict.fromkeys(("data_folder_in", "data_folder_out"), str(broker))
+    folders["control_folder"] = str(broker)
+    files = example.namespace["files"]
+    made = files["shop.py"].replace("redis://localhost", "filesystem://")
+    assert "filesystem://" in made
+    made += f"\napp.conf.broker_transport_options = {folders!r}\n"
+    files |= {"shop.py": made, "ask.py": "import shop\nshop.bill.delay(17)\n"}
+    command = [sys.executable, "-m", "celery", *words]
+    with _started(command, example), _started([sys.executable, "ask.py"], example):
+        _wait_until(lambda: len(mails) > received, "no mail comes")
+    text = mails[-1].get_body(("plain",)).get_content()
+    assert "LookupError: no order 17" in text
+    assert "billing order 17" in text, text
 
 
 def _gunicorn(words: list[str], example: Example) -> None:
@@ -453,9 +556,11 @@ def _gunicorn(words: list[str], example: Example) -> None:
 
 
 def keep_file(example: Example) -> None:
-    """Keep a block that is a file for the commands that follow."""
+    """Keep a block that is a file for the commands and blocks that follow."""
     (name,) = _FILE.match(example.parsed).groups()  # type: ignore[union-attr] # the parser saw it
     example.namespace.setdefault("files", {})[name] = example.parsed
+    (FOLDER / name).write_text(example.parsed, encoding="utf-8")
+    importlib.invalidate_caches()
 
 
 def _pytest(words: list[str], example: Example) -> None:
@@ -537,7 +642,6 @@ def _wait_until(condition: Callable[[], bool], failure: str) -> None:
     pytest.fail(failure)
 
 
-_SAVED = re.compile(r"Save this as `([\w.]+)`.*?\n```\w+\n(.*?)```", re.DOTALL)
 _APP = re.compile(r"(\"?)app\1: \1shop\1(,?\n *)")
 COMMANDS: dict[str, Callable[[list[str], Example], None]] = {
     "pip install": _pip_install,
@@ -547,7 +651,10 @@ COMMANDS: dict[str, Callable[[list[str], Example], None]] = {
     "uvicorn": _serve("uvicorn", "--port {}"),
     "hypercorn": _serve("hypercorn", "-b 127.0.0.1:{}"),
     "daphne": _serve("daphne", "-p {}"),
+    "flask": _serve("flask", "--port {}"),
+    "celery": _celery,
     "python -m aiosmtpd": _aiosmtpd,
+    "python": _program,
     "tocsin": _tocsin,
     "pytest": _pytest,
     "TOCSIN_ENABLED=0 python -m unittest": _unittest,
@@ -572,7 +679,7 @@ EVALUATORS: dict[str, Callable[[Example], None] | None] = {
 }
 
 
-_FILE = re.compile(r"# (\w+\.py)\n")
+_FILE = re.compile(r"# (\w+\.(?:py|yaml))\n")
 _python = PythonCodeBlockParser(doctest_optionflags=doctest.ELLIPSIS)
 
 
