@@ -381,7 +381,7 @@ def _tocsin(words: list[str], example: Example) -> None:
     printed = io.StringIO()
     with contextlib.chdir(FOLDER), contextlib.redirect_stdout(printed):
         main(words)
-    if config is not None:
+    if config is not None and config not in example.namespace.get("files", {}):
         (FOLDER / config).unlink()
     shown = re.match(r"\s*```text\n(.*?)^```", _behind(example), re.DOTALL | re.MULTILINE)
     if shown is not None:
@@ -543,6 +543,36 @@ def _celery(words: list[str], example: Example) -> None:
     assert "billing order 17" in text, text
 
 
+def _rq(words: list[str], example: Example) -> None:
+    """Start a worker, which ends when a job has failed in it."""
+    if shutil.which("redis-server") is None:
+        assert "CI" not in os.environ, "CI needs redis-server"
+        return
+    mails = example.namespace["mails"]
+    received = len(mails)
+    port = free_port()
+    redis = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    url = f"redis://127.0.0.1:{port}"
+    (FOLDER / "ask.py").write_text(
+        f"import redis, rq\nqueue = rq.Queue('orders', connection=redis.Redis(port={port}))\n"
+        "queue.enqueue('shop.bill', 17)\n",
+        encoding="utf-8",
+    )
+    with subprocess.Popen(redis, cwd=FOLDER, stdout=subprocess.DEVNULL) as server:
+        try:
+            _wait_for(port)
+            asked = _run_in_folder([sys.executable, "ask.py"])
+            assert asked.returncode == 0, asked.stderr
+            program = str(Path(sys.executable).parent / "rq")
+            done = _run_in_folder([program, *words, "--burst", "--url", url])
+        finally:
+            server.terminate()
+    assert len(mails) == received + 1, done.stderr
+    text = mails[-1].get_body(("plain",)).get_content()
+    assert "Job: shop.bill, id " in text, text
+    assert ", queue orders, arguments (17,)" in text, text
+
+
 def _gunicorn(words: list[str], example: Example) -> None:
     """Let it load the application, which tests/soak runs; or serve an application of the page."""
     if "shop:app" in words:
@@ -653,6 +683,7 @@ COMMANDS: dict[str, Callable[[list[str], Example], None]] = {
     "daphne": _serve("daphne", "-p {}"),
     "flask": _serve("flask", "--port {}"),
     "celery": _celery,
+    "rq": _rq,
     "python -m aiosmtpd": _aiosmtpd,
     "python": _program,
     "tocsin": _tocsin,

@@ -105,8 +105,8 @@ def test_every_page_is_in_the_navigation_once() -> None:
     assert sorted(listed) == sorted(page.name for page in PAGES if page.name != "index.md")
     assert headings(DOCS / "index.md")[1:] == [
         "Tutorial",
-        "How-to",
         "Frameworks",
+        "How-to",
         "Move from another library",
         "Reference",
         "Explanation",
