@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from tocsin.cli.output import ExitCode, Output
     from tocsin.handler import AlertHandler
 
-HELP = "try a configuration, up to the mail server, and send nothing"
 DESCRIPTION = """\
 Read a logging configuration, build its alert handlers, and connect to their mail servers. Each step
 is a line: ok, WARN (worth a look), FAIL (a fault), LATER (may pass by itself) or skip. A failure
