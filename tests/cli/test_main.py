@@ -105,6 +105,51 @@ def test_what_a_module_prints_is_not_in_the_document(project: Project) -> None:
     assert found.err.splitlines()[:2] == ["loading", "called"]
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("import sys\nsys.exit(3)", "can't be imported: SystemExit: 3 (shop_logging.py:2)"),
+        (
+            "def CONFIG():\n    raise SystemExit",
+            "calling it failed: SystemExit (shop_logging.py:2)",
+        ),
+        ("class Odd(BaseException): pass\nraise Odd('x')", "Odd: x (shop_logging.py:2)"),
+        ("import json\njson.loads('{')", "JSONDecodeError: Expecting property name"),
+        ("from missing_part import x", "No module named 'missing_part' (shop_logging.py:1)"),
+        ("raise ValueError('password=hunter2-is-secret')", "ValueError: password=[redacted]"),
+    ],
+)
+def test_what_a_module_raises_is_told_with_its_line(
+    project: Project, text: str, problem: str
+) -> None:
+    """The code of `sys.exit` looked like one of the command's: 3 meant "try again later"."""
+    write_module(project, text)
+    found = project.run("check", "shop_logging:CONFIG", "--json")
+    assert found.code == 1
+    assert problem in found.findings("FAIL")[0]["text"]
+    write_module(project, text)
+    sent = project.run("send", "shop_logging:CONFIG", "--json")
+    assert (sent.code, sent.document["exit_code"]) == (1, 1)
+    assert problem in sent.document["error"]
+
+
+def test_a_handler_that_ends_the_process_is_an_error(project: Project) -> None:
+    write_module(project, "import sys\ndef ask(): sys.exit(3)\n")
+    project.write(1, to='"ext://shop_logging.ask"')
+    found = project.run("check", "shop.toml", "--no-connect", "--json")
+    assert found.code == 1
+
+
+def test_a_mapping_that_raises_is_an_error_of_the_configuration(project: Project) -> None:
+    write_module(
+        project,
+        "class CONFIG(dict):\n    def __getitem__(self, key): raise OSError('no answer')\n"
+        "CONFIG = CONFIG(version=1)\n",
+    )
+    found = project.run("check", "shop_logging:CONFIG", "--json")
+    assert found.findings("FAIL")[0]["text"] == "shop_logging:CONFIG: OSError: no answer"
+
+
 def test_ctrl_c_is_no_traceback(project: Project) -> None:
     write_module(project, "raise KeyboardInterrupt\n")
     assert project.run("check", "shop_logging:CONFIG").err == "tocsin: interrupted\n"

@@ -68,11 +68,11 @@ def _check(
     for name, problem in configuration.unknown.items():
         report.add(
             Finding(
-                status="WARN",
+                status="FAIL",
                 step="handlers",
                 text=f"{name}: {problem}",
                 means="with this, dictConfig raises an error, and no handler is built",
-                fix="run the command in the environment of the program",
+                fix="correct it, or run the command in the environment of the program",
                 line=configuration.line("handlers", name),
             )
         )

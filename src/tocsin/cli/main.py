@@ -58,19 +58,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str], output: Output) -> int:
     """Run the subcommand that the arguments name; return the exit code."""
     try:
-        args = _parser(argv).parse_args(argv)
+        try:
+            args = _parser(argv).parse_args(argv)
+        except SystemExit as done:  # `--help` and `--version`
+            return int(done.code or 0)
         # A module of the user's may print; with `--json`, standard output has the document alone.
         aside = contextlib.redirect_stdout(sys.stderr)
         with aside if output.as_json else contextlib.nullcontext():
             return int(args.run(args, output))
-    except SystemExit as done:  # `--help` and `--version`
-        return int(done.code or 0)
     except TocsinError as error:
         code = ExitCode.USAGE if isinstance(error, UsageError) else ExitCode.FAULT
         return output.fail(str(error), code)
     except KeyboardInterrupt:
         return output.fail("interrupted", ExitCode.INTERRUPTED)
-    except Exception:
+    except SystemExit as error:  # its code would look like one of ours
+        problem = f"code that the configuration names has called sys.exit({error.code!r})"
+        return output.fail(problem, ExitCode.FAULT)
+    except BaseException:
         output.fail("an error in tocsin itself; standard error has its traceback", ExitCode.FAULT)
         raise
 
