@@ -7,6 +7,8 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from samples import LIBRARY, caught, kept, load_module, record
 
 from tocsin.events import exceptions, traceback_text
@@ -144,6 +146,47 @@ def test_an_odd_last_line_is_no_exception_type() -> None:
     )
     assert found is not None
     assert found.kind == ""
+
+
+_PIECES = st.sampled_from(
+    [
+        f"{traceback_text.HEADER}\n",
+        f"  + Exception Group {traceback_text.HEADER}\n",
+        '  File "/srv/shop/pay.py", line 3, in go\n',
+        "    post(order)\n",
+        "  [Previous line repeated 3 more times]\n",
+        "The above exception was the direct cause of the following exception:\n",
+        "+---------------- 1 ----------------\n",
+        f"{traceback_text.STACK}\n",
+        *("ValueError", "shop.Refused: ", "x", "\n", "\u2028", "\r", ": ", " ", "|", "-", "\ud800"),
+    ]
+)
+
+
+@given(st.lists(_PIECES, max_size=12).map("".join), st.lists(_PIECES, max_size=4).map("".join))
+@example(f'{traceback_text.HEADER}\n  File "a.py", line 3, in go\nKeyError', ": 5\u2028 ")
+def test_tracebacks_with_the_same_invariant_part_are_of_one_kind_and_place(
+    text: str, end: str
+) -> None:
+    """Also where the text of an exception looks like a part of a traceback."""
+
+    def identity(body: str) -> object:
+        found = traceback_text.parse(body)
+        return None if found is None else (found.kind, found.places)
+
+    start = traceback_text.invariant(text)
+    assert text.startswith(start)
+    if start and traceback_text.invariant(f"{start}{end}") == start:
+        assert identity(text) == identity(start) == identity(f"{start}{end}")
+        assert traceback_text.split(text) is None or traceback_text.split(start) is not None
+
+
+def test_only_a_line_with_the_type_has_an_invariant_part() -> None:
+    start = f'{traceback_text.HEADER}\n  File "a.py", line 3, in go\nshop.Refused'
+    assert traceback_text.invariant(f"{start}: order 5") == start
+    assert traceback_text.invariant(start) == start
+    for end in ("\n", " 5", ": 5\u2028x", f": {'x' * 10_000}"):
+        assert traceback_text.invariant(start + end) == ""
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,7 @@ def test_a_wrong_key_is_a_fault_with_its_line(
         ("password_env: SMTP_APP_PASSWORD", "ok", "from the variable SMTP_APP_PASSWORD, set"),
         ("password_file: secret.txt", "ok", "from the file secret.txt, read"),
         (f"password: {PASSWORD}", "WARN", "written in the configuration"),
+        ("password: ext://shop_secrets.PASSWORD", "ok", "from ext://shop_secrets.PASSWORD, set"),
         ("password: ext://shop_secrets.ask", "ok", "from a callable, asked at the login"),
     ],
 )
@@ -99,7 +100,9 @@ def test_a_password_is_told_by_its_place(
 ) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
     (project.folder / "secret.txt").write_text(PASSWORD)
-    (project.folder / "shop_secrets.py").write_text(f"def ask():\n    return {PASSWORD!r}\n")
+    (project.folder / "shop_secrets.py").write_text(
+        f"PASSWORD = {PASSWORD!r}\ndef ask():\n    return PASSWORD\n"
+    )
     email = f"email:\n  username: a@example.com\n  {keys}" if keys else ""
     (found,) = of(check(project, with_keys(GOOD + email)), "password")
     assert (found["status"], found["text"]) == (status, text)
@@ -292,7 +295,7 @@ def test_loggers_that_are_turned_off_are_a_warning(project: Project) -> None:
     assert found["fix"] == "set disable_existing_loggers: false"
 
 
-def test_a_handler_of_another_class_that_cannot_be_loaded_is_a_warning(project: Project) -> None:
+def test_a_handler_of_another_class_that_cannot_be_loaded_is_a_fault(project: Project) -> None:
     text = (
         "version: 1\nhandlers:\n  alerts: ALERTS\n  other: {class: nowhere.Handler}\n"
         "disable_existing_loggers: false\nroot: {handlers: [alerts]}"
@@ -301,7 +304,7 @@ def test_a_handler_of_another_class_that_cannot_be_loaded_is_a_warning(project: 
     (found,) = of(run, "handlers")
     assert found["line"] == 4
     assert found["text"] == "other: ModuleNotFoundError: No module named 'nowhere'"
-    assert run.code == 0
+    assert run.code == 1
 
 
 def test_each_alert_handler_is_checked(project: Project) -> None:

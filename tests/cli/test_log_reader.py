@@ -152,6 +152,10 @@ def test_loguru_is_read() -> None:
             ("ERROR", "log_writers", f"Charging order {order} failed") for order in (17, 18)
         ]
         assert reader.unread == 0
+        trace = traceback_text.parse(str(found[1].exc_text))
+        assert trace is not None
+        assert trace.kind.endswith("GatewayError")
+        assert [place.function for place in trace.places] == ["loguru_lines", "fail"]
 
 
 def test_uvicorn_is_read_with_its_colours() -> None:

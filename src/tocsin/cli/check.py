@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from tocsin.cli.output import ExitCode, Output
     from tocsin.handler import AlertHandler
 
-HELP = "try a configuration, up to the mail server, and send nothing"
 DESCRIPTION = """\
 Read a logging configuration, build its alert handlers, and connect to their mail servers. Each step
 is a line: ok, WARN (worth a look), FAIL (a fault), LATER (may pass by itself) or skip. A failure
@@ -69,11 +68,11 @@ def _check(
     for name, problem in configuration.unknown.items():
         report.add(
             Finding(
-                status="WARN",
+                status="FAIL",
                 step="handlers",
                 text=f"{name}: {problem}",
                 means="with this, dictConfig raises an error, and no handler is built",
-                fix="run the command in the environment of the program",
+                fix="correct it, or run the command in the environment of the program",
                 line=configuration.line("handlers", name),
             )
         )

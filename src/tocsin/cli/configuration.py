@@ -100,16 +100,24 @@ class Configuration:
 
     def __init__(self, source: Source, *, only: str | None = None) -> None:
         self.label: str = source.label
-        self.data: Mapping[str, Any] = source.data
+        try:
+            self.data: Mapping[str, Any] = _copy(source.data)
+        except Exception as error:  # a mapping of the user's may raise anything
+            raise ConfigError(f"{self.label}: {described(error)}") from error
         self._lines = source.lines
         self.unknown: dict[str, str] = {}
         if self.data.get("version") != 1:
+            given = "expected 1" if "version" in self.data else "missing"
             raise ConfigError(
-                f"{self.place('version')}: version: missing; dictConfig needs version: 1"
+                f"{self.place('version')}: version: {given}; dictConfig needs version: 1"
             )
         handlers = self.data.get("handlers")
         if not isinstance(handlers, Mapping):
             raise ConfigError(f"{self.place('handlers')}: handlers: expected a mapping")
+        for name in handlers:
+            if not isinstance(name, str):
+                kind = type(name).__name__
+                raise ConfigError(f"{self.label}: handlers: expected text as a name, got {kind}")
         found = [name for name in handlers if self._is_alert_handler(str(name))]
         if only is not None and only not in found:
             known = ", ".join(map(str, found)) or "none"
@@ -168,6 +176,13 @@ class AlertEntry:
         found: Mapping[str, Any] = self._configuration.resolver().config["handlers"][self.name]
         return found
 
+    def written(self, *keys: str) -> object:
+        """Return the value of a key as it is written; None if it is missing."""
+        found: Any = self._configuration.data["handlers"][self.name]
+        for key in keys:
+            found = found.get(key) if isinstance(found, Mapping) else None
+        return found
+
     @property
     def store(self) -> object:
         """The option `store`, which `build` replaces by the memory."""
@@ -217,6 +232,8 @@ class Resolver(logging.config.DictConfigurator):
     def handler_class(self, name: str) -> object:
         """Return the class of a handler, or the callable that makes it."""
         entry = self.config["handlers"][name]
+        if not isinstance(entry, Mapping):
+            raise ConfigError(f"expected a mapping, got {type(entry).__name__}")
         found = entry.get("()", entry.get("class"))
         return self.resolve(found) if isinstance(found, str) else found
 
@@ -262,12 +279,29 @@ def _as_configured() -> Generator[None]:
             os.environ[VARIABLE] = before
 
 
-def _copy(value: Any, depth: int = 0) -> Any:
-    """Return a copy of nested mappings and lists: building a handler changes its entry."""
-    if depth > _DEPTH:
-        raise ConfigError(f"the configuration has more than {_DEPTH} levels, or contains itself")
-    if isinstance(value, Mapping):
-        return {key: _copy(value[key], depth + 1) for key in value}
-    if type(value) in {list, tuple}:
-        return type(value)(_copy(item, depth + 1) for item in value)
-    return value
+def _copy(value: Any) -> Any:
+    """Return a copy of nested mappings and lists: building a handler changes its entry.
+
+    What is in several places, as an alias of YAML, is copied once.
+
+    Raises:
+        ConfigError: it has too many levels, or contains itself.
+    """
+    copies: dict[int, Any] = {}
+
+    def copied(value: Any, depth: int) -> Any:
+        if not isinstance(value, Mapping) and type(value) not in {list, tuple}:
+            return value
+        if depth > _DEPTH:
+            raise ConfigError(
+                f"the configuration has more than {_DEPTH} levels, or contains itself"
+            )
+        if id(value) not in copies:
+            copies[id(value)] = (
+                {key: copied(value[key], depth + 1) for key in value}
+                if isinstance(value, Mapping)
+                else type(value)(copied(item, depth + 1) for item in value)
+            )
+        return copies[id(value)]
+
+    return copied(value, 0)

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from tocsin.cli.output import Output
     from tocsin.cli.stored import Stored
 
-HELP = "give up unmailed alerts"
 DESCRIPTION = """\
 Give up the unmailed alerts of one group, or of all groups: nobody gets a mail about them. They
 count as undelivered, and are written to the handler's fallback (standard error, or a folder of

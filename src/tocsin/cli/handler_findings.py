@@ -130,6 +130,9 @@ def _password(entry: AlertEntry, handler: AlertHandler) -> Finding:
         return Finding(status="ok", step="password", text=words[source])
     if callable(email.password) or callable(email.access_token):
         return Finding(status="ok", step="password", text="from a callable, asked at the login")
+    written = entry.written("email", source)
+    if isinstance(written, str) and written.startswith("ext://"):
+        return Finding(status="ok", step="password", text=f"from {written}, set")
     line = entry.line("email", source or "url")
     if line is None:  # Python code has read it from somewhere
         return Finding(status="ok", step="password", text="set")

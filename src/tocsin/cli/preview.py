@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from tocsin.cli.preview_cases import Case
     from tocsin.mail.message import Message
 
-HELP = "mails of telling cases, as they would look"
 DESCRIPTION = """\
 Show mails of telling cases: a new error, a storm, an error that goes on, one that gets worse, one
 that has ceased, 60 errors at once, a digest that is cut. The errors are those of an invented shop;

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from tocsin.cli.output import Output
     from tocsin.redact.base import Redacts
 
-HELP = "the mails that a log would have caused"
 DESCRIPTION = """\
 Read a program's log, and show the mails that its errors would have caused: when, why, and how many
 errors each tells. Nothing is sent, and no store is opened.

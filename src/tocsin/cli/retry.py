@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from tocsin.cli.output import Output
     from tocsin.pipeline.journal import Journal
 
-HELP = "try again now to send what waits for a later attempt"
 DESCRIPTION = """\
 Make the alerts due that wait for a later attempt, because the mail server failed, and send them
 from this process. Use it once the cause is mended, such as an expired password.

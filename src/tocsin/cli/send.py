@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from tocsin.cli.output import Output
     from tocsin.mail.base import EmailHandler
 
-HELP = "send a test alert, and show its receipt"
 DESCRIPTION = """\
 Send one test alert with the options of an alert handler: it is logged, grouped and rendered as any
 alert, and goes through the real mail server. The handler's store isn't used. The receipt says for

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from tocsin.cli.output import Output
 
-HELP = "what waits in a store, and what comes next"
 DESCRIPTION = """\
 Show the store of an alert handler: the accounts, the groups, the mails that recipients don't have
 yet, the budget, and the process that leads.

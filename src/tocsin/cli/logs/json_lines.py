@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tocsin.cli.logs.entry import Entry, level_names, level_of
-from tocsin.events.traceback_text import HEADER
+from tocsin.events.traceback_text import HEADER, split
 
 _LEVEL = ("levelname", "level", "severity", "levelno", "log.level", "loglevel")
 _TIME = ("timestamp", "@timestamp", "created", "time", "ts", "asctime", "datetime", "date")
@@ -57,7 +57,7 @@ class JSONLines:
         """
         record = found.get("record")
         if isinstance(record, Mapping) and "text" in found:
-            found = _of_loguru(record)
+            found = _of_loguru(record, found["text"])
         level = None
         for key in _LEVEL:
             if key in found and (level := level_of(found[key], self._levels)) is not None:
@@ -115,8 +115,13 @@ def _fields(found: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def _of_loguru(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record that loguru has serialized, in the form of the others."""
+def _of_loguru(record: Mapping[str, Any], text: object) -> dict[str, Any]:
+    """Return a record that loguru has serialized, in the form of the others.
+
+    Args:
+        record: the record. Its exception is the type and the value.
+        text: the formatted line, with the traceback.
+    """
     level, time = record.get("level"), record.get("time")
     extra = record.get("extra")
     raised = record.get("exception")
@@ -128,10 +133,14 @@ def _of_loguru(record: Mapping[str, Any]) -> dict[str, Any]:
         "message": record.get("message"),
         "function": record.get("function"),
         "lineno": record.get("line"),
-        "exception": f"{raised.get('type')}: {raised.get('value')}"
-        if isinstance(raised, Mapping)
-        else None,
+        "exception": _raised(raised, text) if isinstance(raised, Mapping) else None,
     }
+
+
+def _raised(raised: Mapping[str, Any], text: object) -> str:
+    """Return an exception of loguru as Python prints it; without frames if the text has none."""
+    parts = split(text) if isinstance(text, str) else None
+    return f"{raised.get('type')}: {raised.get('value')}" if parts is None else parts[1].rstrip()
 
 
 def _traceback(value: object) -> str:
