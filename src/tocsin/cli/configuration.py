@@ -6,10 +6,8 @@ memory, and watch no uncaught exceptions. The loggers are left as they are.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import logging.config
-import os
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
@@ -20,12 +18,10 @@ from tocsin.exceptions import ConfigError
 from tocsin.forks import logging_lock
 from tocsin.handler import AlertHandler
 from tocsin.hints import LEVELS
-from tocsin.switches import VARIABLE, collect_with
+from tocsin.switches import as_configured
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Generator
-
     from tocsin.cli.sources import Source
     from tocsin.pipeline.assembly import Parts
 
@@ -252,31 +248,29 @@ class Resolver(logging.config.DictConfigurator):
             if isinstance(filter_name, str):
                 filters = self.config["filters"]
                 filters[filter_name] = self.configure_filter(filters[filter_name])
-        with _as_configured(), logging_lock():  # as `dictConfig` does
+        self._import_modules(entry, set())
+        self.handler_class(name)
+        with as_configured(), logging_lock():  # as `dictConfig` does
             handler: Any = self.configure_handler(entry)
             handler.setLevel(handler.level)  # checks it together with the context
             handler.name = name
             return cast("AlertHandler", handler)
 
+    def _import_modules(self, value: Any, seen: set[int]) -> None:
+        """Import what an entry names: a module may build handlers, which are not to be live."""
+        if isinstance(value, str):
+            found = self.convert(value)
+            if found is not value and isinstance(found, Mapping | list | tuple):
+                self._import_modules(found, seen)
+        elif isinstance(value, dict | list | tuple) and id(value) not in seen:
+            seen.add(id(value))
+            for inner in dict.values(value) if isinstance(value, dict) else value:
+                self._import_modules(inner, seen)
+
 
 def parts_of(handler: AlertHandler) -> Parts:
     """Return what the options of a handler have made."""
     return handler._engine.parts  # noqa: SLF001 - the command shows what users can't see elsewhere
-
-
-@contextlib.contextmanager
-def _as_configured() -> Generator[None]:
-    """Build handlers that do as configured, whatever the environment and a test runner say."""
-    before, make = os.environ.get(VARIABLE), collect_with(None)
-    os.environ[VARIABLE] = "1"
-    try:
-        yield
-    finally:
-        collect_with(make)
-        if before is None:
-            del os.environ[VARIABLE]
-        else:
-            os.environ[VARIABLE] = before
 
 
 def _copy(value: Any) -> Any:

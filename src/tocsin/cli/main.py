@@ -16,7 +16,7 @@ from tocsin.cli.output import ExitCode, Output, UsageError
 from tocsin.exceptions import TocsinError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 # Name → one line of help. Each is a module of this package, with `DESCRIPTION`, `EXAMPLES`, and the
 # functions `add_arguments(parser)` and `run(args, output)`, which returns an exit code.
@@ -65,7 +65,7 @@ def _run(argv: Sequence[str], output: Output) -> int:
         # A module of the user's may print; with `--json`, standard output has the document alone.
         aside = contextlib.redirect_stdout(sys.stderr)
         with aside if output.as_json else contextlib.nullcontext():
-            return int(args.run(args, output))
+            return _quietly(args.run, args, output)
     except TocsinError as error:
         code = ExitCode.USAGE if isinstance(error, UsageError) else ExitCode.FAULT
         return output.fail(str(error), code)
@@ -77,6 +77,18 @@ def _run(argv: Sequence[str], output: Output) -> int:
     except BaseException:
         output.fail("an error in tocsin itself; standard error has its traceback", ExitCode.FAULT)
         raise
+
+
+def _quietly(run: Callable[[Any, Output], int], args: Any, output: Output) -> int:
+    """Run a subcommand; alert handlers that modules of the user's build meanwhile do nothing.
+
+    A module may set logging up when it is imported. A handler of its would open the store, and
+    send what waits there.
+    """
+    from tocsin.switches import turned_off  # noqa: PLC0415 - help and version do without
+
+    with turned_off():
+        return int(run(args, output))
 
 
 def _write(text: str) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from tocsin.cli import configuration
 from tocsin.cli.output import ExitCode
 from tocsin.cli.store_view import StoreView
-from tocsin.cli.stored import find_stored
+from tocsin.cli.stored import Stored
+from tocsin.exceptions import TocsinError
 from tocsin.render.times import moment, span
 
 if TYPE_CHECKING:
@@ -38,13 +39,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, output: Output) -> ExitCode:
     """Show each store of the configuration."""
-    found = [StoreView(stored).document() for stored in find_stored(args)]
-    for number, document in enumerate(found):
+    alerts = configuration.read_configuration(args).alerts
+    found: list[dict[str, Any]] = []
+    for number, entry in enumerate(alerts):
         if number:
             output.line()
-        _Text(output, document).write()
+        try:
+            found.append(StoreView(Stored(entry)).document())
+        except TocsinError as error:
+            if len(alerts) == 1:
+                raise
+            found.append({"handler": entry.name, "error": str(error)})
+            output.line(str(error))
+        else:
+            _Text(output, found[-1]).write()
     output.document(found)
-    return ExitCode.GOOD
+    return ExitCode.FAULT if any("error" in one for one in found) else ExitCode.GOOD
 
 
 class _Text:
