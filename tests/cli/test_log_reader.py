@@ -83,7 +83,10 @@ THREAD = "%(asctime)s %(levelname)s [%(name)s] (%(threadName)s) %(message)s"
         (DASHES, "shop.pay", None),
         (BARS, "shop.pay", None),
         (THREAD, "shop.pay", None),
-        (GUNICORN, "root", "%Y-%m-%d %H:%M:%S +0000"),
+        (GUNICORN, "gunicorn.error", "%Y-%m-%d %H:%M:%S +0000"),
+        (GUNICORN, "root", None),
+        ("[%(asctime)s] %(levelname)s [%(name)s:%(lineno)s] %(message)s", "shop.pay", None),
+        ("[%(asctime)s] %(levelname)s in %(module)s: %(message)s", "root", None),
         (VERBOSE, "log_writers", None),
         (CELERY, "root", None),
         ("%(asctime)s:%(levelname)s:%(name)s:%(message)s", "shop.pay", None),
@@ -228,6 +231,104 @@ def test_django_without_a_formatter() -> None:
     )
     assert texts(found) == [("ERROR", "django.request", "Internal Server Error: /checkout")]
     assert found[0].exc_text
+
+
+TRACE = """\
+Traceback (most recent call last):
+  File "/srv/shop/pay.py", line 3, in pay
+    charge()
+"""
+
+
+def test_flask_without_a_formatter() -> None:
+    """Such a line belonged to the line of gunicorn before it, and its error was swallowed."""
+    text = (
+        "[2026-11-30 02:13:00 +0000] [7] [INFO] Booting worker with pid: 7\n"
+        f"Exception on /pay/7 [GET]\n{TRACE}shop.PayError: x\n"
+        "[2026-11-30 02:13:00 +0000] [7] [INFO] Exception on /pay/7 [GET]\n"
+    )
+    (found,), reader = read(text)
+    assert (found.levelname, found.msg) == ("ERROR", "Exception on /pay/7 [GET]")
+    assert "PayError" in str(found.exc_text)
+    assert (reader.unread, reader.tracebacks) == (0, 0)
+    assert read("Exception on Monday [sic]\n")[1].unread == 1
+
+
+def test_loggers_of_django_and_gunicorn() -> None:
+    """Their names were a part of the message, or missing."""
+    found, _ = read(
+        "[30/Nov/2026 02:13:00] ERROR [django.request:241] Internal Server Error: /pay/\n"
+        "[2026-11-30 02:13:00 +0000] [123] [ERROR] Error handling request /pay\n"
+        "[2026-11-30 02:13:00 +0000] [123] [ERROR] [shop] failed\n"
+    )
+    assert texts(found) == [
+        ("ERROR", "django.request", "Internal Server Error: /pay/"),
+        ("ERROR", "gunicorn.error", "Error handling request /pay"),
+        ("ERROR", "gunicorn.error", "[shop] failed"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "first"),
+    [
+        (f"INFO:a:b\n{TRACE}E: x\n", 1, 2),
+        (
+            f"INFO:a:b\n{TRACE}E: x\n\nDuring handling of the above exception, another exception "
+            f"occurred:\n\n{TRACE}F: y\n{TRACE}G: z\n",
+            2,
+            2,
+        ),
+        (f"{TRACE}E: x\n", 1, 1),
+        (
+            "WARNING:a:b\n  + Exception Group Traceback (most recent call last):\n  |   x\n"
+            "    | Traceback (most recent call last):\n",
+            1,
+            2,
+        ),
+        (f"ERROR:a:b\n{TRACE}E: x\n", 0, 0),
+        ("INFO:a:Traceback (most recent call last):\n", 0, 0),
+    ],
+)
+def test_tracebacks_without_an_error_are_counted(text: str, count: int, first: int) -> None:
+    _, reader = read(text)
+    assert (reader.tracebacks, reader.first_traceback) == (count, first)
+
+
+def test_mappings_that_structlog_has_not_rendered_are_read() -> None:
+    event = "{'order': 17, 'event': 'charge_failed', 'level': 'error', 'logger': 'shop.pay'}"
+    found, reader = read(
+        f"{event}\n{event.replace('17', '18')[:-1]}, 'exc_info': True}}\n{TRACE}E: x\n"
+        "{'event': 'fine', 'level': 'info'}\n"
+        "2026-05-12 00:00:00 ERROR shop.pay {'event': 'charge_failed', 'order': 19}\n"
+        "2026-05-12 00:00:00 ERROR shop.pay {'order': 19}\n"
+        "{'event': datetime.now()}\n{'a': 1}\n{'[[[[\n"
+    )
+    assert [(record.name, record.msg) for record in found[:2]] == [
+        ("shop.pay", "charge_failed")
+    ] * 2
+    assert found[1].exc_text
+    assert found[2].msg == {"event": "charge_failed", "order": 19}
+    assert str(found[3].msg).startswith("{'order': 19}")
+    replay = Replay(Policy(), OwnCode())
+    replay.run([found[0], found[2]])
+    assert len(replay.fingerprints) == 1, "as in the program"
+    assert reader.unread == 0
+
+
+def test_a_task_that_celery_stops_is_one_error() -> None:
+    start = "[2026-11-30 02:13:00,000: "
+    found, _ = read(
+        f"{start}INFO/MainProcess] Task shop.slow[7] received\n"
+        f"{start}ERROR/MainProcess] Task handler raised error: TimeLimitExceeded(1)\n"
+        f"{TRACE}billiard.einfo.ExceptionWithTraceback: x\n"
+        f"{start}ERROR/MainProcess] Hard time limit (1s) exceeded for shop.slow[7]\n"
+        f"{start}ERROR/MainProcess] Process 'ForkPoolWorker-1' pid:9 exited with 'signal 9 (SIGKILL)'\n"
+        f"{start}ERROR/ForkPoolWorker-2] Process [a/b] failed\n"
+    )
+    assert [str(record.msg).split(":")[0] for record in found] == [
+        "Task handler raised error",
+        "Process [a/b] failed",
+    ]
 
 
 def test_a_level_is_a_name_or_a_number() -> None:

@@ -1,7 +1,11 @@
-"""JSON lines: the records that python-json-logger, structlog and loguru write."""
+"""JSON lines: the records that python-json-logger, structlog and loguru write.
+
+A mapping that structlog has not rendered is in a log as Python prints it: `{'event': ...}`.
+"""
 
 from __future__ import annotations
 
+import ast
 import json
 import logging
 from collections.abc import Mapping
@@ -36,6 +40,7 @@ _RESERVED = frozenset(logging.makeLogRecord({}).__dict__) | {
     *("message", "asctime", "taskName", "process_name", "qual_name", "qual_module")
 }
 _MAX_FRAMES = 60
+_MAX_PRINTED = 20_000  # characters of a mapping that is read as Python prints it
 _CAUSE = "\nThe above exception was the direct cause of the following exception:\n"
 _CONTEXT = "\nDuring handling of the above exception, another exception occurred:\n"
 
@@ -86,6 +91,19 @@ def read_object(line: str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def read_printed(line: str) -> dict[str, Any] | None:
+    """Return the mapping with an event that a line has as Python prints it; None if it has none."""
+    if line[:2] != "{'" or len(line) > _MAX_PRINTED:
+        return None
+    try:
+        found = ast.literal_eval(line)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
+    if not isinstance(found, dict) or not isinstance(found.get("event"), str):
+        return None
+    return {str(key): found[key] for key in found if key != "exc_info"}
 
 
 def _first(found: Mapping[str, Any], keys: tuple[str, ...]) -> Any:

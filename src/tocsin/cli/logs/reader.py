@@ -10,7 +10,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tocsin.cli.logs.json_lines import JSONLines, read_object
+from tocsin.cli.logs.json_lines import JSONLines, read_object, read_printed
 from tocsin.events import traceback_text
 
 if TYPE_CHECKING:
@@ -21,6 +21,12 @@ _MAX_LINES = 400  # of a record: the first ones; then its last ones are kept
 _MAX_LINE = 20_000  # characters
 _UNKNOWN = logging.makeLogRecord({"process": 0, "threadName": "", "processName": ""}).__dict__
 _MAX_PART = 1 << 20  # characters of a line that Docker has split
+_TRACEBACK = "Traceback (most recent call last)"
+_TRACEBACK_STARTS = (_TRACEBACK, "  + Exception Group " + _TRACEBACK, "╭")  # the last is rich's
+_LINKS = (
+    "The above exception was the direct cause of the following exception:",
+    "During handling of the above exception, another exception occurred:",
+)
 
 
 class Lines(Protocol):
@@ -45,6 +51,7 @@ class _Stream:
         lines: its further lines.
         open: whether further lines may belong to the record before, also where it is ignored.
         part: the start of a line that Docker has split.
+        linked: whether the line before says that the next traceback is of the same error.
     """
 
     entry: Entry | None = None
@@ -52,6 +59,7 @@ class _Stream:
     lines: list[str] = field(default_factory=list[str])
     open: bool = False
     part: str = ""
+    linked: bool = False
 
 
 class LogReader:
@@ -65,12 +73,16 @@ class LogReader:
     Attributes:
         unread: how many lines belong to no record.
         first_unread: the number of the first of these lines; 0 if there is none.
+        tracebacks: how many tracebacks belong to no record of the lowest level or above.
+        first_traceback: the number of the first line of one; 0 if there is none.
         first_time: the time of the first record that has one; None if none has.
     """
 
     def __init__(self, lines: Lines, times: Times, least: int) -> None:
         self.unread: int = 0
         self.first_unread: int = 0
+        self.tracebacks: int = 0
+        self.first_traceback: int = 0
         self.first_time: float | None = None
         self._lines = lines
         self._json = JSONLines()
@@ -137,10 +149,16 @@ class LogReader:
             entry = self._lines.entry(line, self._least)
             if entry is not None:
                 return self._begin(entry, stream, time)
+            if (printed := read_printed(line)) and (
+                entry := self._json.entry(printed, self._least)
+            ):
+                return self._begin(entry._replace(whole=False), stream, time)
             if self._lines.is_foreign(line):
                 self._miss(number)
                 stream.open = False
                 return self._end(stream)
+        if stream.entry is None:
+            self._look_for_traceback(line, number, stream)
         if not stream.open:
             if line.strip():
                 self._miss(number)
@@ -149,6 +167,14 @@ class LogReader:
                 del stream.lines[_MAX_LINES // 4]
             stream.lines.append(line[:_MAX_LINE])
         return None
+
+    def _look_for_traceback(self, line: str, number: int, stream: _Stream) -> None:
+        """Count a traceback that belongs to no record; one error may have several in a row."""
+        if _TRACEBACK in line and line.startswith(_TRACEBACK_STARTS) and not stream.linked:
+            self.tracebacks += 1
+            self.first_traceback = self.first_traceback or number
+        if line.strip():
+            stream.linked = line.startswith(_LINKS)
 
     def _begin(self, entry: Entry, stream: _Stream, time: object) -> logging.LogRecord | None:
         """Begin a record, and end the one before it."""
@@ -186,17 +212,19 @@ class LogReader:
 def _record(entry: Entry, created: float, lines: list[str]) -> logging.LogRecord:
     """Return a record as a handler would have got it, apart from the arguments of its message."""
     message = entry.message
+    printed = read_printed(message)
     trace: str | None = entry.fields.get("exc_text")
     if lines:
         message = "\n".join((message, *lines)).rstrip()
     if trace is None and (parts := traceback_text.split(message)) is not None:
         message, trace = parts
+    whole = printed is not None and message == entry.message
     # `logging.makeLogRecord` takes four times as long: it looks up process and thread.
     record = logging.LogRecord.__new__(logging.LogRecord)
     record.__dict__.update(_UNKNOWN)
     record.__dict__.update(entry.fields)
     record.__dict__.update(
-        msg=message,
+        msg=printed if whole else message,  # as structlog gives it to a handler
         created=created,
         levelno=entry.level,
         levelname=logging.getLevelName(entry.level),
