@@ -70,12 +70,17 @@ def collect_with(make: Callable[[], Collects] | None) -> Callable[[], Collects] 
 @contextlib.contextmanager
 def turned_off() -> Generator[None]:
     """Let the handlers that are built in the block do nothing, also after it."""
-    global _off
-    earlier, _off = _off, True
+    earlier = _turn_off(True)
     try:
         yield
     finally:
-        _off = earlier
+        _turn_off(earlier)
+
+
+def _turn_off(value: bool, /) -> bool:
+    global _off
+    earlier, _off = _off, value
+    return earlier
 
 
 @contextlib.contextmanager

@@ -240,6 +240,20 @@ Traceback (most recent call last):
 """
 
 
+CHAIN = f"""\
+{TRACE}E: x
+
+During handling of the above exception, another exception occurred:
+
+{TRACE}F: y
+"""
+GROUP = """\
+  + Exception Group Traceback (most recent call last):
+  |   x
+    | Traceback (most recent call last):
+"""
+
+
 def test_flask_without_a_formatter() -> None:
     """Such a line belonged to the line of gunicorn before it, and its error was swallowed."""
     text = (
@@ -272,19 +286,9 @@ def test_loggers_of_django_and_gunicorn() -> None:
     ("text", "count", "first"),
     [
         (f"INFO:a:b\n{TRACE}E: x\n", 1, 2),
-        (
-            f"INFO:a:b\n{TRACE}E: x\n\nDuring handling of the above exception, another exception "
-            f"occurred:\n\n{TRACE}F: y\n{TRACE}G: z\n",
-            2,
-            2,
-        ),
+        (f"INFO:a:b\n{CHAIN}{TRACE}G: z\n", 2, 2),
         (f"{TRACE}E: x\n", 1, 1),
-        (
-            "WARNING:a:b\n  + Exception Group Traceback (most recent call last):\n  |   x\n"
-            "    | Traceback (most recent call last):\n",
-            1,
-            2,
-        ),
+        (f"WARNING:a:b\n{GROUP}", 1, 2),
         (f"ERROR:a:b\n{TRACE}E: x\n", 0, 0),
         ("INFO:a:Traceback (most recent call last):\n", 0, 0),
     ],
@@ -322,7 +326,7 @@ def test_a_task_that_celery_stops_is_one_error() -> None:
         f"{start}ERROR/MainProcess] Task handler raised error: TimeLimitExceeded(1)\n"
         f"{TRACE}billiard.einfo.ExceptionWithTraceback: x\n"
         f"{start}ERROR/MainProcess] Hard time limit (1s) exceeded for shop.slow[7]\n"
-        f"{start}ERROR/MainProcess] Process 'ForkPoolWorker-1' pid:9 exited with 'signal 9 (SIGKILL)'\n"
+        f"{start}ERROR/MainProcess] Process 'ForkPoolWorker-1' pid:9 exited with 'signal 9'\n"
         f"{start}ERROR/ForkPoolWorker-2] Process [a/b] failed\n"
     )
     assert [str(record.msg).split(":")[0] for record in found] == [

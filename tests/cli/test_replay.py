@@ -165,9 +165,62 @@ def test_a_stream_without_block_characters() -> None:
         assert output.can_write("█") is blocks
 
 
-def test_a_log_without_times_counts_from_its_start(project: Project) -> None:
-    run = project.run("replay", write(project, "app.log", "INFO:a:b\nERROR:shop:failed\n"))
-    assert "00:00:10  new            1x" in run.out
+def test_a_log_without_times_has_groups_alone(project: Project) -> None:
+    """Such a log, as uvicorn writes it, had all mails in its first ten seconds."""
+    text = "INFO:     started\n" + "ERROR:    failed\n" * 3 + "ERROR:    is negative\n"
+    log = write(project, "app.log", text)
+    run = project.run("replay", log)
+    assert run.code == 0
+    lines = run.out.splitlines()
+    assert lines[0] == "4 errors, 2 groups; 5 lines, all read"
+    assert lines[1] == "no line has a time: when mails would be sent can't be told"
+    assert [line.split(maxsplit=2)[::2] for line in lines[4:6]] == [
+        ["3x", "ERROR failed in root"],
+        ["1x", "ERROR is negative in root"],
+    ]
+    assert lines[-1] == "4 errors; nothing sent"
+    assert "00:00" not in run.out
+    document = project.run("replay", "--json", log).document
+    assert (document["mails"], document["longest_silence"]) == (None, None)
+    assert [group["errors"] for group in document["group_list"]] == [3, 1]
+
+
+def test_groups_that_share_a_mail_are_named(project: Project) -> None:
+    text = "".join(
+        f"2026-05-12 00:00:0{number} ERROR shop.{name} {name} failed\n"
+        for number, name in enumerate(("pay", "stock", "mail", "pay"))
+    )
+    run = project.run("replay", write(project, "app.log", text))
+    assert "and 2 more groups" in run.out
+    rows = [line.split(maxsplit=2)[::2] for line in run.out.splitlines()[-5:-2]]
+    assert rows == [
+        ["2x", "ERROR pay failed in shop.pay"],
+        ["1x", "ERROR stock failed in shop.stock"],
+        ["1x", "ERROR mail failed in shop.mail"],
+    ]
+
+
+def test_the_list_of_groups_ends_with_the_rest(project: Project) -> None:
+    names = [f"{one}{two}" for one in "abcdef" for two in "ghijkl"]
+    text = "".join(f"ERROR:shop.{name}:failed\n" for name in names)
+    run = project.run("replay", write(project, "app.log", text))
+    assert run.out.splitlines()[-3].split() == ["6x", "in", "6", "more", "groups"]
+
+
+def test_tracebacks_that_no_error_has_are_told(project: Project) -> None:
+    text = f"INFO:shop:started\n{TRACE}{TRACE}"
+    run = project.run("replay", write(project, "app.log", text))
+    assert run.out.splitlines() == [
+        f"0 errors, 0 groups; {len(text.splitlines())} lines",
+        "2 tracebacks belong to records below ERROR, or to none; first in line 2",
+        "0 mails instead of 0; nothing sent; are errors written to this log?",
+    ]
+    project.write(25, level='"CRITICAL"')
+    run = project.run("replay", "shop.toml", "app.log", "app.log", "--json")
+    assert [(one["tracebacks"], one["first_traceback"]) for one in run.document["files"]] == [
+        (2, 2)
+    ] * 2
+    assert "below CRITICAL" in project.run("replay", "shop.toml", "app.log").out
 
 
 def test_standard_input_as_a_process(tmp_path: object) -> None:

@@ -22,6 +22,7 @@ from tocsin.switches import as_configured
 
 if TYPE_CHECKING:
     import argparse
+
     from tocsin.cli.sources import Source
     from tocsin.pipeline.assembly import Parts
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import re
 import sys
 from pathlib import Path
@@ -77,7 +78,8 @@ def run(args: argparse.Namespace, output: Output) -> ExitCode:
         progress.watch(files)
         replay = Replay(policy, own)
         replay.run(merged(files))
-    report = Report(replay, files, zone=zone, redact=redact)
+    name = logging.getLevelName(level)
+    report = Report(replay, files, zone=zone, redact=redact, level=name)
     report.write(output)
     output.document(report.document())
     if report.was_read:

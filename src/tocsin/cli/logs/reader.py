@@ -146,13 +146,9 @@ class LogReader:
         if line[:1] not in " \t":  # nor is it empty
             if "\x1b" in line:
                 line = _without_colours(line)
-            entry = self._lines.entry(line, self._least)
+            entry = self._lines.entry(line, self._least) or self._printed(line)
             if entry is not None:
                 return self._begin(entry, stream, time)
-            if (printed := read_printed(line)) and (
-                entry := self._json.entry(printed, self._least)
-            ):
-                return self._begin(entry._replace(whole=False), stream, time)
             if self._lines.is_foreign(line):
                 self._miss(number)
                 stream.open = False
@@ -167,6 +163,11 @@ class LogReader:
                 del stream.lines[_MAX_LINES // 4]
             stream.lines.append(line[:_MAX_LINE])
         return None
+
+    def _printed(self, line: str) -> Entry | None:
+        found = read_printed(line)
+        entry = None if found is None else self._json.entry(found, self._least)
+        return None if entry is None else entry._replace(whole=False)
 
     def _look_for_traceback(self, line: str, number: int, stream: _Stream) -> None:
         """Count a traceback that belongs to no record; one error may have several in a row."""

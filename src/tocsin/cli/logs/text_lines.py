@@ -37,7 +37,8 @@ _ROOTS = ("root", "__main__")
 _NO_LOGGER = re.compile(r"MainThread|MainProcess|Thread-\d.*|\w*Worker-\d+|asyncio_\d+|None|-")
 _PROCESS = re.compile(r"/[\w-]{1,60}\]")  # behind Celery's level
 _STOPPED = re.compile(  # what Celery logs besides the error of a task that it has stopped
-    r"Hard time limit \([\d.]{1,20}s\) exceeded for |Process '[^']{1,100}' pid:\d{1,12} exited with "
+    r"Hard time limit \([\d.]{1,20}s\) exceeded for "
+    r"|Process '[^']{1,100}' pid:\d{1,12} exited with "
 )
 _GUNICORN = re.compile(r"\[\d{4}-\d\d-\d\d [\d:]{8} [+-]\d{4}\] \[\d{1,9}\] \[[A-Z]{1,20}\] ")
 _FLASK = re.compile(r"in [\w.]{1,100}: ")  # a module; the logger has the application's name
@@ -113,28 +114,36 @@ class TextLines:
         after = after.lstrip(_SEPARATORS)
         if _GUNICORN.match(found.string):
             return Entry(level, found["time"], "gunicorn.error", after)
-        fields: dict[str, Any] = {}
         before = [word.strip("[](){}<>,") for word in found["before"].split()]
-        logger = _logger_in(before)
+        logger, fields, message = self._named(_logger_in(before), after)
+        return Entry(level, found["time"], logger, message, fields)
+
+    def _named(self, logger: str, after: str) -> tuple[str, dict[str, Any], str]:
+        """Return the logger's name, further attributes of the record, and its message.
+
+        Args:
+            logger: the name in front of the level; "" if there is none.
+            after: the line behind the level.
+        """
         while inner := _BRACKETS.match(after):
             if logger and not _NO_LOGGER.fullmatch(inner[1]):
                 break  # a part of the message
             if not _NAME.fullmatch(inner[1]) and not inner[1].isdecimal():
                 break
             logger, after = logger or _logger_in([inner[1]]), after[inner.end() :]
+        fields: dict[str, Any] = {}
         if logger:
-            return Entry(level, found["time"], logger, after, fields)
-        if flask := _FLASK.match(after):
-            return Entry(level, found["time"], "", after[flask.end() :])
-        if code := _CODE.match(after):
+            pass
+        elif flask := _FLASK.match(after):
+            after = after[flask.end() :]
+        elif code := _CODE.match(after):
             fields = {"funcName": code[2], "lineno": int(code[3])}
-            return Entry(level, found["time"], code[1], after[code.end() :], fields)
-        if verbose := _VERBOSE.match(after):
-            return Entry(level, found["time"], verbose[1], after[verbose.end() :], fields)
-        if (named := _NAMED.match(after)) or (named := self._plain(after)):
-            name = named[0].split()[0].rstrip(":|-")
-            return Entry(level, found["time"], name, after[named.end() :], fields)
-        return Entry(level, found["time"], "", after, fields)
+            logger, after = code[1], after[code.end() :]
+        elif verbose := _VERBOSE.match(after):
+            logger, after = verbose[1], after[verbose.end() :]
+        elif (named := _NAMED.match(after)) or (named := self._plain(after)):
+            logger, after = named[0].split()[0].rstrip(":|-"), after[named.end() :]
+        return logger, fields, after
 
     def _plain(self, after: str) -> re.Match[str] | None:
         """Return the match of a logger's name that only a space separates from the message."""
