@@ -51,10 +51,17 @@ class Report:
         self._last = max((time for time in lasts if time is not None), default=None)
 
     @property
-    def was_read(self) -> bool:
-        """Whether some line was read as a record, or there is no line."""
-        lines = sum(file.lines for file in self._files)
-        return not lines or sum(file.reader.unread for file in self._files) < lines
+    def problems(self) -> list[str]:
+        """Return why not all was read, one line each; empty if all is well."""
+        found = [
+            f"{file.name}: can't be read behind line {file.lines}: {short(file.problem, 200)}"
+            for file in self._files
+            if file.problem
+        ]
+        readers = [file.reader for file in self._files]
+        if any(one.unread for one in readers) and not any(one.records for one in readers):
+            found.append("No line was read as a record: state the format with --pattern.")
+        return found
 
     @property
     def silence(self) -> float:
@@ -78,6 +85,8 @@ class Report:
         mails = _counted(len(replay.mails), "mail")
         silence = f"; longest silence {span(self.silence)}" if replay.mails else ""
         output.line(f"{mails} instead of {replay.events:,}{silence}; nothing sent")
+        for problem in self.problems:
+            output.line(problem)
 
     def document(self) -> dict[str, Any]:
         """Return the report as a value for JSON."""
@@ -92,6 +101,7 @@ class Report:
                 }
                 for file in self._files
             ],
+            "problems": self.problems,
             "start": self._first,
             "end": self._last,
             "errors": replay.events,

@@ -123,8 +123,8 @@ class Replay:
             (group,) = self._intake.groups_of([(name, slot)])
             if len(self._known) > _MAX_KNOWN:
                 self._known.clear()
-            self._known[name] = replace(group, samples=())
-            return group
+            known = self._known[name] = replace(group, samples=())  # nobody sees them
+            return known
         (source,) = known.sources
         return replace(
             known,
