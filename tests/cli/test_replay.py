@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import logging
@@ -10,6 +11,7 @@ import pty
 import subprocess
 import sys
 import tracemalloc
+from time import process_time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -142,6 +144,46 @@ def test_an_empty_log_is_good_and_one_that_is_not_read_is_a_fault(project: Proje
     assert (run.code, run.out.splitlines()[-1]) == (0, "0 mails instead of 0; nothing sent")
     run = project.run("replay", write(project, "odd.log", "a\nb\n"))
     assert (run.code, "--pattern" in run.out) == (1, True)
+
+
+def test_of_a_damaged_file_the_readable_part_is_replayed(project: Project) -> None:
+    """A file that is being compressed, or whose disk was full, is told, and not ignored."""
+    lines = "".join(f"2026-05-12 00:00:00 ERROR shop.pay: {n * n} failed\n" for n in range(50_000))
+    whole = gzip.compress(lines.encode())
+    (project.folder / "cut.log.gz").write_bytes(whole[: len(whole) // 2])
+    write(project, "app.log", "2026-05-12 00:00:00 ERROR shop.stock: empty\n")
+    run = project.run("replay", "cut.log.gz", "app.log", "--json")
+    found = run.document
+    assert run.code == found["exit_code"] == 1
+    assert 1_000 < found["errors"] < 50_000
+    assert found["groups"] == 2
+    (problem,) = found["problems"]
+    assert problem.startswith("cut.log.gz: can't be read behind line ")
+    assert project.run("replay", "cut.log.gz", "app.log").out.splitlines()[-1] == problem
+
+
+def test_bytes_of_any_kind_are_no_log(project: Project) -> None:
+    (project.folder / "app.log").write_bytes(bytes(range(256)) * 5_000)
+    run = project.run("replay", "app.log", "--json")
+    assert (run.code, run.document["errors"]) == (1, 0)
+    (problem,) = run.document["problems"]
+    assert "--pattern" in problem
+    (project.folder / "blank.log").write_bytes(b"\n" * 9)
+    assert project.run("replay", "blank.log").code == 0
+
+
+def test_many_groups_with_samples_take_no_time() -> None:
+    """Each second, the sizes of all samples were added up: 8,000 groups took 12 seconds."""
+    reader = LogReader(TextLines(), Times(), logging.ERROR)
+    found = [
+        reader.feed(f'{{"level":"error","logger":"l{n}","message":"boom","time":{1e9 + n}}}', n)
+        for n in range(4_000)
+    ]
+    replay = Replay(Policy(), OwnCode())
+    began = process_time()
+    replay.run(record for record in found if record is not None)
+    assert process_time() - began < 5
+    assert all(not group.samples for mail in replay.mails for _, group in mail.groups)
 
 
 def test_neither_secrets_nor_control_characters_are_shown(project: Project) -> None:

@@ -80,12 +80,10 @@ def run(args: argparse.Namespace, output: Output) -> ExitCode:
         replay.run(merged(files))
     name = logging.getLevelName(level)
     report = Report(replay, files, zone=zone, redact=redact, level=name)
+    code = ExitCode.FAULT if report.problems else ExitCode.GOOD
     report.write(output)
-    output.document(report.document())
-    if report.was_read:
-        return ExitCode.GOOD
-    output.line("No line was read as a record: state the format with --pattern.")
-    return ExitCode.FAULT
+    output.document({"exit_code": int(code), **report.document()})
+    return code
 
 
 def _split(paths: list[str], *, django: bool) -> tuple[str | None, list[str]]:

@@ -55,10 +55,17 @@ class Report:
         self._last = max((time for time in lasts if time is not None), default=None)
 
     @property
-    def was_read(self) -> bool:
-        """Whether some line was read as a record, or there is no line."""
-        lines = self._lines
-        return not lines or sum(file.reader.unread for file in self._files) < lines
+    def problems(self) -> list[str]:
+        """Return why not all was read, one line each; empty if all is well."""
+        found = [
+            f"{file.name}: can't be read behind line {file.lines}: {short(file.problem, 200)}"
+            for file in self._files
+            if file.problem
+        ]
+        readers = [file.reader for file in self._files]
+        if any(one.unread for one in readers) and not any(one.records for one in readers):
+            found.append("No line was read as a record: state the format with --pattern.")
+        return found
 
     @property
     def silence(self) -> float:
@@ -79,6 +86,8 @@ class Report:
         if not self._has_times or any(len(mail.groups) > 1 for mail in replay.mails):
             self._write_groups(output)
         output.line(self._ending())
+        for problem in self.problems:
+            output.line(problem)
 
     def _write_mails(self, output: Output) -> None:
         if not self._replay.mails:
@@ -147,6 +156,7 @@ class Report:
                 }
                 for file in self._files
             ],
+            "problems": self.problems,
             "start": self._first,
             "end": self._last,
             "errors": replay.events,

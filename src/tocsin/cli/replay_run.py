@@ -123,7 +123,7 @@ class Replay:
         if name in counts or len(counts) < _MAX_GROUPS:
             counts[name] = counts.get(name, 0) + group.count
         if name not in self.named and len(self.named) < _MAX_NAMED:
-            self.named[name] = replace(group, samples=())
+            self.named[name] = group
 
     def _group(self, name: str, slot: Slot) -> Group:
         """Return the group of a slot. One that has unmailed events needs no further sample."""
@@ -133,8 +133,8 @@ class Replay:
             (group,) = self._intake.groups_of([(name, slot)])
             if len(self._known) > _MAX_KNOWN:
                 self._known.clear()
-            self._known[name] = replace(group, samples=())
-            return group
+            known = self._known[name] = replace(group, samples=())  # nobody sees them
+            return known
         (source,) = known.sources
         return replace(
             known,

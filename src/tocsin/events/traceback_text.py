@@ -23,6 +23,7 @@ _FRAME = re.compile(r'(?: +|> )File "(.+)", line (\d{1,9}), in (.+)')
 _AGAIN = re.compile(r" +\[Previous line repeated (\d{1,9}) more times?\]")
 _MARGIN = re.compile(r" *(?:\| ?|\+ |\+(?=-))")
 _MEMBER = re.compile(r"-?\+?-+ (?:\d+|\.\.\.) -+")
+_NO_CHAIN = re.compile(rf"-+ (?:\d+|\.\.\.) -|{re.escape(STACK)}")
 _MARKS = re.compile(r"[\s~^+-]*")  # the line below a line of source; the end of a group
 _ERROR = re.compile(r"([^\W\d][\w.<>]*)(?=:|$)")
 _LINKS = {
@@ -59,17 +60,27 @@ def split(text: str) -> tuple[str, str] | None:
 
 
 def invariant(text: str) -> str:
-    """Return the start of a printed traceback on which the kind and the places depend alone.
+    """Return the part of a printed traceback on which the kind and the places depend alone.
 
-    The rest of the last line is the exception's own text: `parse` returns the same kind and places
-    for each traceback with the same start. It is "" where the last line begins otherwise.
+    It has neither the text of the exception nor the exceptions before it: `parse` returns the same
+    kind and places for each traceback with the same part. It is "" where the last line isn't that
+    of an exception.
     """
     start = text.rfind("\n") + 1
     found = _ERROR.match(text, start)
     # A line may end with other characters than "\n", too.
     if found is None or len(text) > MAX_BODY or len(text[start:].splitlines()) != 1:
         return ""
-    return text[: found.end()]
+    return text[_last(text) : found.end()]
+
+
+def _last(text: str) -> int:
+    """Return where the last exception of a chain begins; 0 if the text may be more than a chain."""
+    last = text.rfind(HEADER)
+    is_line = text[last - 1 : last] == text[last + len(HEADER) :][:1] == "\n"
+    if is_line and text.startswith(HEADER) and not _NO_CHAIN.search(text):
+        return last
+    return 0
 
 
 class _Block:

@@ -50,16 +50,18 @@ class _Stream:
         created: its time.
         lines: its further lines.
         open: whether further lines may belong to the record before, also where it is ignored.
-        part: the start of a line that Docker has split.
         linked: whether the line before says that the next traceback is of the same error.
+        parts: the start of a line that Docker has split.
+        size: the characters of these parts.
     """
 
     entry: Entry | None = None
     created: float = 0
     lines: list[str] = field(default_factory=list[str])
     open: bool = False
-    part: str = ""
     linked: bool = False
+    parts: list[str] = field(default_factory=list[str])
+    size: int = 0
 
 
 class LogReader:
@@ -71,6 +73,7 @@ class LogReader:
         least: the lowest level of records that are returned.
 
     Attributes:
+        records: how many records began, those below the lowest level included.
         unread: how many lines belong to no record.
         first_unread: the number of the first of these lines; 0 if there is none.
         tracebacks: how many tracebacks belong to no record of the lowest level or above.
@@ -79,6 +82,7 @@ class LogReader:
     """
 
     def __init__(self, lines: Lines, times: Times, least: int) -> None:
+        self.records: int = 0
         self.unread: int = 0
         self.first_unread: int = 0
         self.tracebacks: int = 0
@@ -119,12 +123,13 @@ class LogReader:
         """Read a line of Docker's json-file: a line of the program, and when it was written."""
         name = found.get("stream")
         stream = self._streams.setdefault(name if name == "stderr" else "stdout", _Stream())
-        text = stream.part + found["log"]
-        if not text.endswith("\n") and len(text) < _MAX_PART:
-            stream.part = text
+        text = found["log"]
+        stream.parts.append(text)
+        stream.size += len(text) + 1  # an empty part counts, too
+        if not text.endswith("\n") and stream.size < _MAX_PART:
             return None
-        stream.part = ""
-        line = text.rstrip("\r\n")
+        line = "".join(stream.parts).rstrip("\r\n")
+        stream.parts, stream.size = [], 0
         inner = read_object(line) if line[:1] == "{" else None
         if inner is not None:
             return self._feed_object(inner, number, stream, found.get("time"))
@@ -180,6 +185,7 @@ class LogReader:
     def _begin(self, entry: Entry, stream: _Stream, time: object) -> logging.LogRecord | None:
         """Begin a record, and end the one before it."""
         ended = self._end(stream)
+        self.records += 1
         written = time if entry.time is None else entry.time
         if written is not None:
             self._written = written
