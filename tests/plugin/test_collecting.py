@@ -294,13 +294,12 @@ def test_the_program_s_own_calls_send_to_the_outbox(found: Alerts, call: str) ->
 
 
 def test_no_thread_runs(found: Alerts) -> None:
-    before = set(threading.enumerate())
     handler = attach()
     LOG.critical("boom")
     handler.flush()
     assert found.mails
-    new = set(threading.enumerate()) - before
-    assert not [one for one in new if one.name in {"tocsin-worker", "tocsin-sender"}]
+    worker = handler._engine.worker
+    assert worker.thread.current is None
 
 
 def test_after_the_tests_nothing_more_is_done(collector: Collector, found: Alerts) -> None:
