@@ -134,6 +134,57 @@ def test_what_waits_and_why(project: Project, dead_port: int) -> None:
     assert document["next"]["reason"] == "new"
 
 
+def test_without_a_process_nothing_is_announced(project: Project, dead_port: int) -> None:
+    """It said "next still 01:17:41, in 15 min", and no process was left to send that mail."""
+    write(project, dead_port)
+    log(project, "Charging failed")
+    run = project.run("status", "shop.toml", "--handler", "alerts")
+    lines = run.out.splitlines()
+    number = next(number for number, line in enumerate(lines) if line.startswith("  next "))
+    assert lines[number + 1].split(maxsplit=3) == [
+        "no",
+        "process",
+        "leads:",
+        "start the program, or tocsin retry shop.toml --handler alerts",
+    ]
+    assert ", in " not in run.out
+    with live(project) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write("Charging failed\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "logged\n"
+        assert "no process leads" not in project.run("status", "shop.toml").out
+        process.stdin.close()
+
+
+def test_the_command_is_never_the_leader(project: Project, dead_port: int) -> None:
+    """The number of a process that has ended may be that of the command."""
+    write(project, dead_port)
+    log(project, "Charging failed")
+    (leader,) = leaders(project)
+    owner = f"{leader.rsplit('-', 2)[0]}-{os.getpid()}-{leader.rsplit('-', 1)[1]}"
+    damage(project, f"UPDATE leases SET owner = '{owner}'")
+    assert status(project)["leader"]["alive"] is False
+    assert "no process leads" in project.run("status", "shop.toml").out
+
+
+def leaders(project: Project) -> list[str]:
+    return [found.owner for found in look_at(project.folder / "alerts.db").scopes.values()]
+
+
+def live(project: Project) -> subprocess.Popen[str]:
+    """Start a program that logs what it reads."""
+    return subprocess.Popen(
+        [sys.executable, "-c", LIVE],
+        cwd=project.folder,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+
+
 def test_what_was_mailed_and_who_is_owed_a_mail(project: Project) -> None:
     with ScriptedSMTPServer({"RCPT": full_for_bo}) as server:
         write(project, server.port)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import logging.config
 import re
+import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -45,6 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="CONFIG is the module of Django's settings, such as shop.settings",
     )
     parser.add_argument("--handler", metavar="NAME", help="only this handler of the configuration")
+
+
+def repeated(args: argparse.Namespace) -> str:
+    """Return the arguments of `add_arguments` as a shell takes them, for another command."""
+    words = ["--django"] if args.django else []
+    words.append(args.config)
+    return shlex.join([*words, "--handler", args.handler] if args.handler else words)
 
 
 def read_configuration(args: argparse.Namespace) -> Configuration:

@@ -57,7 +57,7 @@ def run(args: argparse.Namespace, output: Output) -> ExitCode:
         names = ", ".join(entry.name for entry in found.alerts)
         raise UsageError(f"{found.label} has several alert handlers; --handler takes one: {names}")
     (entry,) = found.alerts
-    email, message = test_alert(entry, args.config, args.to)
+    email, message = test_alert(entry, found.label, args.to)
     receipt, lost = _sent(email, message)
     return _told(output, args, receipt, lost, message)
 
@@ -83,6 +83,8 @@ def test_alert(entry: AlertEntry, label: str, to: str | None) -> tuple[EmailHand
         raise ConfigError(f"{place}: enabled: false; this handler sends nothing")
     with contextlib.closing(entry.build(**changes)) as real:
         parts = parts_of(real)
+    if to is None and not entry.options.get("to"):
+        changes = {"to": list(parts.email.recipients)}  # such as ADMINS of Django
     if isinstance(parts.email, TestEmailHandler):
         raise ConfigError(f"{place}: email.handler: 'test' keeps mails, and sends none")
     audience = parts.audience()
@@ -122,13 +124,24 @@ def _sent(email: EmailHandler, message: Message) -> tuple[Receipt, Exception | N
     except SendError as error:
         if not error.receipts:
             return _none(message), error
-        lost = error.__cause__ if isinstance(error.__cause__, ConnectError) else None
-        return error.receipts[0], lost
+        return error.receipts[0], _lost(error)
     except Exception as error:  # noqa: BLE001 - an email handler of the user's
         return _none(message), error
     finally:
         email.close()
     return receipt, None
+
+
+def _lost(error: SendError) -> Exception | None:
+    """Return why no server has answered about the mail; None if one has."""
+    for one in (error, error.__cause__):
+        if isinstance(one, ConnectError):
+            return one
+    (receipt, *_) = error.receipts
+    told = receipt.accepted or receipt.refused or receipt.unknown
+    told = told or any(reply.code is not None for reply in receipt.deferred.values())
+    cause = error.__cause__
+    return cause if isinstance(cause, OSError) and not told else None  # of Django's backend
 
 
 def _none(message: Message) -> Receipt:
@@ -153,7 +166,7 @@ def _told(
     for address, result, reply in rows:
         shown = output.paint(f"{result:<8}", _COLOURS.get(result, "FAIL"))
         output.line(f"{short(address, 254):<{width}}  {shown}  {short(str(reply), 300)}".rstrip())
-    why = {} if lost is None else _explained(lost, args.config)
+    why = {} if lost is None else _explained(lost, configurations.repeated(args))
     for name, text in why.items():
         output.line(f"{name}  {text}")
     output.line(_last_line(receipt, len(rows)))
@@ -206,5 +219,9 @@ def _last_line(receipt: Receipt, count: int) -> str:
 def _code(receipt: Receipt, lost: Exception | None) -> ExitCode:
     if receipt.complete:
         return ExitCode.GOOD
-    passes = lost is None or (isinstance(lost, ConnectError) and words.may_pass(lost))
+    passes = lost is None or (
+        words.may_pass(lost)
+        if isinstance(lost, ConnectError)
+        else isinstance(lost, ConnectionError | TimeoutError)
+    )
     return ExitCode.FAULT if receipt.refused or receipt.unknown or not passes else ExitCode.LATER

@@ -53,8 +53,12 @@ class Stored:
 
     def __init__(self, entry: AlertEntry, *, sends: bool = False) -> None:
         self.name: str = entry.name
-        email = TestEmailHandler(default_from="nobody@localhost")
-        with contextlib.closing(entry.build() if sends else entry.build(email=email)) as handler:
+        changes: dict[str, object] = {}
+        if not sends:
+            changes["email"] = TestEmailHandler(default_from="nobody@localhost")
+            if not entry.options.get("to"):  # `email` names the recipients
+                changes["to"] = "nobody@localhost"
+        with contextlib.closing(entry.build(**changes)) as handler:
             self.parts: Parts = parts_of(handler)
         self.path: Path = _path(entry)
         self._option = entry.store
