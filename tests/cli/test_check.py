@@ -78,6 +78,7 @@ def test_a_certificate_that_ends(days: int, code: int, project: Project) -> None
     tls = project.server_tls(NOW - dt.timedelta(days=90), NOW + dt.timedelta(days=days, hours=1))
     with ScriptedSMTPServer(tls_context=tls, tls=True) as server:
         project.write(server.port, f"use_tls = true\n{LOGIN}")
+        project.add_console()
         run = project.check()
     assert run.code == code
     if days < 0:
@@ -326,6 +327,7 @@ def test_mails_in_the_clear_are_a_warning(project: Project) -> None:
     project.write(25)
     path = project.folder / "shop.toml"
     path.write_text(path.read_text().replace('"localhost"', '"mail.example.com"'))
+    project.add_console()
     run = project.check("--no-connect")
     assert (run.code, the(run, "WARN")["step"]) == (0, "TLS")
     assert "unencrypted to mail.example.com" in the(run, "WARN")["text"]
@@ -369,6 +371,7 @@ def test_the_command_as_a_process(project: Project) -> None:
         tls_context=project.server_tls(), tls=True, accounts=ACCOUNTS
     ) as server:
         project.write(server.port, f"use_tls = true\n{LOGIN}")
+        project.add_console()
         good = run("shop.toml")
         assert (good.returncode, good.stderr) == (0, "")
         assert good.stdout.splitlines()[-1] == "all good; nothing sent"

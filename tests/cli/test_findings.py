@@ -29,6 +29,7 @@ def check(project: Project, text: str, name: str = "shop.yaml") -> Run:
     shown = project.run("check", name, "--no-connect")
     found = project.run("check", name, "--no-connect", "--json")
     assert shown.code == found.code == found.document["exit_code"]
+    found.each_has_a_fix()
     return found
 
 

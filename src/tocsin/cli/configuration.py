@@ -96,6 +96,7 @@ class Configuration:
         label: its name, as the user has written it.
         data: its mapping.
         alerts: the entries of its alert handlers.
+        alert_names: the names of all its alert handlers, whatever `only` says.
         unknown: name of a handler → why its class can't be loaded.
 
     Raises:
@@ -130,6 +131,7 @@ class Configuration:
         if not found:
             reason = "".join(f"; {name}: {text}" for name, text in self.unknown.items())
             raise ConfigError(f"{self.label}: no handler has the class tocsin.AlertHandler{reason}")
+        self.alert_names: tuple[str, ...] = tuple(map(str, found))
         self.alerts: list[AlertEntry] = [
             AlertEntry(self, str(name)) for name in found if only in {None, name}
         ]
@@ -228,6 +230,10 @@ class AlertEntry:
             if isinstance(found, ConfigError):
                 return str(found)
             found = found.__cause__
+        if isinstance(error, ValueError) and str(error).startswith("Unknown level: "):
+            name = str(error).partition(": ")[2]  # of `dictConfig`
+            known = [one for one in logging.getLevelNamesMapping() if one in name.upper()]
+            return f"level: unknown level {name}; write {(known or ['ERROR'])[0]}"
         return f"it can't be built: {described(error.__cause__ or error)}"
 
 

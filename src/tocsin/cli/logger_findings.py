@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from tocsin.cli.django_server import admin_handlers
 from tocsin.cli.report import Finding
 from tocsin.exceptions import ConfigError
 from tocsin.integrations.known import build_integrations
@@ -25,6 +26,42 @@ def of_loggers(configuration: Configuration, entry: AlertEntry) -> Iterator[Find
     yield from found
     if not found:
         yield Finding(status="ok", step="loggers", text="all reach the handler")
+    yield from _admins(configuration)
+    yield from _console(configuration)
+
+
+def _admins(configuration: Configuration) -> Iterator[Finding]:
+    """Yield a warning if Django mails errors, too."""
+    names, stays = admin_handlers(configuration.data)
+    for name in names or (["mail_admins"] if stays else []):
+        yield Finding(
+            status="WARN",
+            step="loggers",
+            text=f"the AdminEmailHandler {name!r} of Django sends as well",
+            means="each error of a view is mailed to ADMINS once more, one mail for each",
+            fix=f"remove {name!r} from the configuration"
+            if names
+            else "name django under loggers, without handlers: 'django': {'level': 'INFO'}",
+        )
+
+
+def _console(configuration: Configuration) -> Iterator[Finding]:
+    """Yield a warning if the root logger has alert handlers alone."""
+    data = configuration.data
+    root = _mapping(data.get("root")) or _mapping(_mapping(data.get("loggers")).get(""))
+    carriers: set[str] = set()
+    for name in configuration.alert_names:
+        carriers |= _carriers(data, name)
+    if root.get("handlers") and _names(root) <= carriers:
+        yield Finding(
+            status="WARN",
+            step="console",
+            text="the root logger has no other handler",
+            means="the program's log is on no console: without any handler, Python would write "
+            "warnings there",
+            fix="add a handler with the class logging.StreamHandler to the handlers of root",
+            line=configuration.line("root", "handlers"),
+        )
 
 
 def _problems(configuration: Configuration, entry: AlertEntry) -> Iterator[Finding]:

@@ -76,11 +76,25 @@ def read_source(name: str, *, django: bool = False) -> Source:
     if not name or not os.path.exists(path):  # noqa: PTH110 - `Path.exists` raises for a long name
         if found := _MODULE.fullmatch(name):
             return Source(label=name, data=_of_module(name, found[1], found[2]))
-        raise UsageError(f"there is no file {name!r}; for a name in a module, write module:NAME")
+        raise UsageError(f"there is no file {name!r}; {_advice(name)}")
+    if path.suffix == ".py":
+        raise UsageError(f"{name}: {_advice(name)}")
     form = _FORMS.get(path.suffix.lower())
     if form is None:
         raise UsageError(f"{name}: the name of the file has to end in {', '.join(_FORMS)}")
     return _of_file(name, path, form)
+
+
+def _advice(name: str) -> str:
+    """Return how a name in a module is written, where a file was expected."""
+    stem = name.removesuffix(".py")
+    module = stem.replace("/", ".") if stem != name else "module"
+    module = module if _MODULE.fullmatch(f"{module}:NAME") else "module"
+    settings = stem if module == "module" else module
+    advice = f"for a name in a module, write {module}:NAME"
+    if _MODULE.fullmatch(f"{settings}:NAME") and Path(name).suffix.lower() not in _FORMS:
+        advice += f"; for Django's settings, write --django {settings}"
+    return advice
 
 
 def _of_file(name: str, path: Path, form: str) -> Source:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import time
 from typing import TYPE_CHECKING
 
@@ -56,12 +57,15 @@ def of_store(entry: AlertEntry, handler: AlertHandler | None) -> Finding:
 def _of_file(entry: AlertEntry, handler: AlertHandler | None, look: Look) -> Finding:
     line = entry.line("store")
     if look.problem:
+        missing = not look.path.parent.exists()
+        make = f"create it: mkdir -p {shlex.quote(str(look.path.parent))}"
+        give = "give the folder and the file to the user that runs the program"
         return Finding(
             status="FAIL",
             step="store",
             text=look.problem,
-            means="the handler can't be built by this user",
-            fix="give the folder and the file to the user that runs the program",
+            means="the handler can't be built" if missing else "it can't be built by this user",
+            fix=make if missing else give,
             line=line,
         )
     if not look.exists:
