@@ -276,6 +276,16 @@ def test_what_is_no_configuration_is_told_without_a_secret(
         ("shop.toml", "there is no file 'shop.toml'; for a name in a module, write module:NAME"),
         ("shop:LOGGING", "shop:LOGGING: there is no module 'shop'"),
         ("shop_logging:LOGGING", "the module 'shop_logging' has no 'LOGGING'"),
+        (
+            "shop_logging.py",
+            "shop_logging.py: for a name in a module, write shop_logging:NAME; for",
+        ),
+        (
+            "shop/web.py",
+            "for a name in a module, write shop.web:NAME; for Django's settings, write",
+        ),
+        ("shop.settings", "; for Django's settings, write --django shop.settings"),
+        ("../web.py", "for a name in a module, write module:NAME"),
         (".", ".: the name of the file has to end in .toml, .json"),
     ],
 )

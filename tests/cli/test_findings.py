@@ -401,6 +401,47 @@ def test_a_store_of_the_users_is_not_asked(
     assert store(project, "ext://shop_store.make")["text"] == "from a callable, not asked"
 
 
+def test_a_folder_that_is_not_there_is_to_be_created(project: Project) -> None:
+    found = store(project, f"sqlite:{project.folder}/no such/alerts.db")
+    assert found["fix"] == f"create it: mkdir -p '{project.folder}/no such'"
+
+
+@pytest.mark.parametrize(
+    ("keys", "step", "fix"),
+    [
+        ("email: {username: u, password_env: NOT_SET}", "password", "set it in the environment"),
+        ("email: {username: u, password_env: EMPTY}", "password", "set it in the environment"),
+        ("email: {username: '', password_env: HOME}", "password", "set it; without a login,"),
+        ("email: {username: u}", "password", "set password_env or password_file;"),
+        ("level: Error", "keys", "write ERROR"),
+        ("level: loud", "keys", "write ERROR"),
+        ("email: {handler: django}", "keys", "name the settings of Django: tocsin check --django"),
+        ("email: {port: abc}", "keys", "correct email.port"),
+        ("fallback: /nowhere", "keys", "make the folder"),
+    ],
+)
+def test_each_fault_of_a_key_has_its_fix(
+    keys: str, step: str, fix: str, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMPTY", "")
+    (fault,) = check(project, with_keys(GOOD + keys)).findings("FAIL")
+    assert (fault["step"], fault["fix"][: len(fix)], fault["line"]) == (step, fix, 8)
+
+
+def test_an_alert_handler_alone_on_the_root_logger_is_a_warning(project: Project) -> None:
+    """The program's own log was on no console any more."""
+    run = check(project, with_keys(GOOD))
+    (found,) = of(run, "console", "WARN")
+    assert (found["text"], found["line"]) == ("the root logger has no other handler", 8)
+    assert run.code == 0
+    assert project.run("check", "shop.yaml", "--no-connect", "--strict").code == 1
+    more = "handlers:\n  console: {class: logging.StreamHandler}\n  alerts:"
+    text = with_keys(GOOD).replace("handlers:\n  alerts:", more)
+    run = check(project, text.replace("[alerts]", "[alerts, console]"))
+    assert of(run, "console") == []
+    assert project.run("check", "shop.yaml", "--no-connect", "--strict").code == 0
+
+
 # Whole configurations
 
 

@@ -136,8 +136,8 @@ def _check_server(
     if isinstance(email, DjangoEmailHandler):
         try:
             smtp = django_server.smtp_of(email) or email
-        except (ConfigError, ValueError) as error:
-            fix = "correct the settings EMAIL_HOST, EMAIL_PORT, EMAIL_HOST_USER and so on"
+        except ConfigError as error:
+            fix = f"correct the setting {str(error).partition(':')[0]}"
             report.add(Finding(status="FAIL", step="server", text=str(error), fix=fix))
             return
         add = lambda finding: report.add(django_server.in_settings_words(finding))  # noqa: E731 - short

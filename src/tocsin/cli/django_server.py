@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from tocsin.exceptions import ConfigError
 from tocsin.integrations.django_mail import DjangoEmailHandler
 from tocsin.mail.smtp import SMTPEmailHandler
 
@@ -47,11 +48,19 @@ def smtp_of(email: EmailHandler) -> SMTPEmailHandler | None:
     kinds = {f"{one.__module__}.{one.__qualname__}" for one in type(backend).__mro__}
     if _SMTP not in kinds:
         return None
+    try:
+        return _smtp(email, backend)
+    except ConfigError as error:
+        raise ConfigError(_WORD.sub(lambda word: _WORDS[word[0]], str(error))) from error
+
+
+def _smtp(email: DjangoEmailHandler, backend: Any) -> SMTPEmailHandler:
     login = bool(backend.username and backend.password)  # as the backend decides it
     encrypted = bool(backend.use_ssl or backend.use_tls)
+    port = str(backend.port)
     return SMTPEmailHandler(
         host=backend.host,
-        port=int(backend.port),
+        port=int(port) if port.isdecimal() else backend.port,
         use_tls=bool(backend.use_ssl),
         use_starttls=bool(backend.use_tls),
         tls_context=backend.ssl_context if encrypted else None,
