@@ -278,11 +278,11 @@ def test_what_is_no_configuration_is_told_without_a_secret(
         ("shop_logging:LOGGING", "the module 'shop_logging' has no 'LOGGING'"),
         (
             "shop_logging.py",
-            "shop_logging.py: for a name in a module, write shop_logging:NAME; for",
+            "shop_logging.py: for a name in a module, write shop_logging:NAME;",
         ),
         (
             "shop/web.py",
-            "for a name in a module, write shop.web:NAME; for Django's settings, write",
+            "for a name in a module, write shop.web:NAME; for Django's settings,",
         ),
         ("shop.settings", "; for Django's settings, write --django shop.settings"),
         ("../web.py", "for a name in a module, write module:NAME"),

@@ -138,10 +138,11 @@ def _lost(error: SendError) -> Exception | None:
         if isinstance(one, ConnectError):
             return one
     (receipt, *_) = error.receipts
-    told = receipt.accepted or receipt.refused or receipt.unknown
-    told = told or any(reply.code is not None for reply in receipt.deferred.values())
+    if receipt.accepted or receipt.refused or receipt.unknown:
+        return None
+    silent = all(reply.code is None for reply in receipt.deferred.values())
     cause = error.__cause__
-    return cause if isinstance(cause, OSError) and not told else None  # of Django's backend
+    return cause if isinstance(cause, OSError) and silent else None  # of Django's backend
 
 
 def _none(message: Message) -> Receipt:
