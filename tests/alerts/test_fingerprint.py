@@ -8,7 +8,7 @@ import pytest
 from loggers import warned
 from samples import caught, fingerprint, load_module, record
 
-from tocsin.events.fingerprint import Fingerprints
+from tocsin.events.fingerprint import Fingerprints, Known
 from tocsin.events.frames import OwnCode
 
 if TYPE_CHECKING:
@@ -161,3 +161,11 @@ def test_ten_thousand_are_remembered_and_then_it_begins_again() -> None:
     assert remembering.of(made[0]) is first
     remembering.of(made[10_000])
     assert remembering.of(made[0]) is not first
+
+
+def test_a_place_that_a_framework_knows_is_the_place() -> None:
+    fingerprints = Fingerprints(OwnCode())
+    first = fingerprints.of(record(extra={"alert_group": Known("TimeLimitExceeded", "shop.bill")}))
+    other = fingerprints.of(record(extra={"alert_group": Known("TimeLimitExceeded", "shop.ship")}))
+    assert first[1:] == ("TimeLimitExceeded", "shop.bill", False)
+    assert first.fingerprint != other.fingerprint

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import linecache
 import traceback
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import example, given
@@ -14,6 +14,9 @@ from samples import LIBRARY, caught, kept, load_module, record
 from tocsin.events import exceptions, traceback_text
 from tocsin.events.frames import Line, OwnCode
 from tocsin.redact.base import NoSecrets
+
+if TYPE_CHECKING:
+    from tocsin.events.captured import CapturedException
 
 driver = load_module(
     "driver", f"{LIBRARY}/driver.py", "def query(text):\n    raise OSError(text)\n"
@@ -60,7 +63,7 @@ def text_of(error: BaseException) -> str:
     return "".join(traceback.format_exception(error))
 
 
-def tell(found: tuple[exceptions.CapturedException, ...]) -> tuple[Line, ...]:
+def tell(found: tuple[CapturedException, ...]) -> tuple[Line, ...]:
     return exceptions.format_lines(found, OwnCode(), "app", linecache.getline, NoSecrets())
 
 

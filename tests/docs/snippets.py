@@ -34,6 +34,7 @@ import sys
 import tempfile
 import threading
 import tomllib
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -413,8 +414,37 @@ def _aiosmtpd(words: list[str], example: Example) -> None:
             server.kill()
 
 
+def _serve(name: str, port_option: str) -> Callable[[list[str], Example], None]:
+    """Return a check of a server: an error of the page's `shop.py` must be mailed."""
+
+    def check(words: list[str], example: Example) -> None:
+        port = free_port()
+        command = [sys.executable, "-m", name, *words, *port_option.format(port).split()]
+        mails = example.namespace["mails"]
+        received = len(mails)
+        with tempfile.TemporaryDirectory() as folder:
+            for file, text in _SAVED.findall(example.document.text):
+                quick = _APP.sub(r"\1policy\1: {\1group_wait\1: 0.1}\2\g<0>", text)
+                (Path(folder) / file).write_text(quick, encoding="utf-8")
+            with subprocess.Popen(command, cwd=folder) as server:
+                try:
+                    _wait_for(port)
+                    with contextlib.suppress(OSError):  # the answer has status 500
+                        urllib.request.urlopen(f"http://127.0.0.1:{port}/orders/7").close()
+                    _wait_until(lambda: len(mails) > received, "no mail comes")
+                finally:
+                    server.terminate()
+        (mail,) = mails[received:]
+        assert "Request: GET /orders/7, " in mail.get_body(("plain",)).get_content()
+
+    return check
+
+
 def _gunicorn(words: list[str], example: Example) -> None:
-    """Let it load the application; tests/soak runs it."""
+    """Let it load the application, which tests/soak runs; or serve an application of the page."""
+    if "shop:app" in words:
+        _serve("gunicorn", "-b 127.0.0.1:{}")(words, example)
+        return
     settings = (ROOT / "examples" / "service.toml").read_text(encoding="utf-8")
     path = FOLDER / "service.toml"
     path.write_text(settings.replace("/var/tmp", FOLDER.as_posix()), encoding="utf-8")
@@ -491,18 +521,32 @@ def _run_there(command: list[str], example: Example, **more: str) -> str:
 
 
 def _wait_for(port: int) -> None:
-    for _ in range(500):
+    def listens() -> bool:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return True
+        return False
+
+    _wait_until(listens, "the server doesn't listen")
+
+
+def _wait_until(condition: Callable[[], bool], failure: str) -> None:
+    for _ in range(1500):
+        if condition():
             return
         threading.Event().wait(0.02)
-    pytest.fail("the server doesn't listen")
+    pytest.fail(failure)
 
 
+_SAVED = re.compile(r"Save this as `([\w.]+)`.*?\n```\w+\n(.*?)```", re.DOTALL)
+_APP = re.compile(r"(\"?)app\1: \1shop\1(,?\n *)")
 COMMANDS: dict[str, Callable[[list[str], Example], None]] = {
     "pip install": _pip_install,
     "make": _make,
     "export": _export,
     "gunicorn": _gunicorn,
+    "uvicorn": _serve("uvicorn", "--port {}"),
+    "hypercorn": _serve("hypercorn", "-b 127.0.0.1:{}"),
+    "daphne": _serve("daphne", "-p {}"),
     "python -m aiosmtpd": _aiosmtpd,
     "tocsin": _tocsin,
     "pytest": _pytest,

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from programs import Mails
+from programs import Mails, free_port, listens, wait_for
 
 from tocsin.testing import ScriptedSMTPServer
 
@@ -33,6 +34,33 @@ def server() -> Iterator[ScriptedSMTPServer]:
 @pytest.fixture
 def mails(server: ScriptedSMTPServer) -> Mails:
     return Mails(server)
+
+
+@pytest.fixture(scope="module")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Iterator[str]]:
+    """The URLs of the databases of a Redis server that keeps nothing on disk."""
+    port = free_port()
+    folder = tmp_path_factory.mktemp("redis")
+    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    with (folder / "output.txt").open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "--dir", str(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        wait_for(lambda: listens(port), "a Redis server")
+        yield (f"redis://127.0.0.1:{port}/{number}" for number in range(16))
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.fixture
+def redis_url(redis_server: Iterator[str]) -> str:
+    """An empty database of a Redis server."""
+    return next(redis_server)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

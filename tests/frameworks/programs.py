@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -18,6 +19,9 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,6 +67,40 @@ def get(port: int, path: str, **headers: str) -> int:
             return error.code
     except OSError:
         return 0
+
+
+def get_all(port: int, *paths: str) -> list[int]:
+    """Return the statuses of the answers to GET requests, all on one connection."""
+    found = []
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
+    with contextlib.closing(connection):
+        for path in paths:
+            connection.request("GET", path)
+            with connection.getresponse() as answer:
+                answer.read()
+                found.append(answer.status)
+    return found
+
+
+def at_the_same_time(port: int) -> int:
+    """Let two requests log in turn, and fail; return how many errors that are."""
+    threads = [
+        threading.Thread(target=get, args=(port, f"/meet/{name}")) for name in ("ada", "bob")
+    ]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    return len(threads)
+
+
+def through_a_socket(port: int) -> int:
+    """Let a websocket fail; return how many errors that are."""
+    with connect(f"ws://127.0.0.1:{port}/socket/5?token=s3cret") as socket:
+        socket.send("order")
+        with contextlib.suppress(ConnectionClosed):
+            socket.recv(SECONDS)
+    return 1
 
 
 def fetch(
@@ -112,7 +150,24 @@ class Mails:
     @property
     def text(self) -> str:
         """The text of all mails."""
-        return "\n".join(part.get_content() for part in map(_plain, self.all))
+        told = "\n".join(part.get_content() for part in map(_plain, self.all))
+        return told.replace("\r\n", "\n")
+
+    def about(self, *words: str) -> str:
+        """Return the only group that has all of these words, as the mails tell it in text."""
+        groups = [one for one in self.text.split("-" * 70) if "    First: " in one]
+        found = [one for one in groups if all(word in one for word in words)]
+        assert len(found) == 1, f"{len(found)} groups with {words} in\n{self.text}"
+        return found[0]
+
+    def check_each_for_itself(self) -> None:
+        """Check that requests at the same time have the records of their own as context."""
+        for error, name, other in (
+            ("BlockingIOError", "ada", "bob"),
+            ("InterruptedError", "bob", "ada"),
+        ):
+            told = self.about(f"{error}: {name}", f"step 0 of {name}", f"step 2 of {name}")
+            assert f"of {other}" not in told
 
     def wait_for_events(self, count: int) -> None:
         """Wait until mails have told so many events; more are a failure."""

@@ -55,7 +55,7 @@ def test_django(tmp_path: Path, server: ScriptedSMTPServer, mails: Mails, under:
     text = mails.text
     assert (
         "Request: GET /pay/7?token=[redacted]&page=2, route /pay/<int:number>, status 500, "
-        "request id r-7\r\n" in text
+        "request id r-7\n" in text
     )
     assert "paying order 7" in text
     assert "Request: GET /parcels/track/8, route /parcels/track/<int:number>, status 500" in text
@@ -63,12 +63,12 @@ def test_django(tmp_path: Path, server: ScriptedSMTPServer, mails: Mails, under:
     assert "all is fine" not in text, "a record of another request"
     assert "could not order" in text
     assert "Server Error: /logged" not in text
-    assert "Request: GET /told?password=[redacted], route /told\r\n" in text
+    assert "Request: GET /told?password=[redacted], route /told\n" in text
     assert "503 Service Unavailable: /down/1" in text
     assert "route /down/<int:number>, status 503" in text
     assert "500 Internal Server Error: /broken" in text
-    assert "ArithmeticError: fussy middleware\r\n    in django_shop.middleware" in text
-    assert "Request: POST /login, route /login, status 500\r\n" in text
+    assert "ArithmeticError: fussy middleware\n    in django_shop.middleware" in text
+    assert "Request: POST /login, route /login, status 500\n" in text
     for secret in ("s3cret", "1234", "5555", "form pin", "client ", "HTTP/1.1", "Request: <"):
         assert secret not in text
 
@@ -84,7 +84,7 @@ def test_a_stream_that_breaks(
         assert fetch(port, "/fine") == 200
         fetch(port, "/stream")
         mails.wait_for_events(1)
-    assert "OSError: stream broke\r\n    in django_shop.urls.stream.<locals>.parts" in mails.text
+    assert "OSError: stream broke\n    in django_shop.urls.stream.<locals>.parts" in mails.text
     assert "Request: GET /stream" in mails.text
     assert "status" not in mails.text
 
@@ -125,7 +125,7 @@ def test_requests_at_the_same_time(
                 paths = ["/mix/tea", "/mix/milk"]
                 assert list(threads.map(fetch, [port, port], paths)) == [500, 500]
         mails.wait_for_events(4)
-    (first, second) = mails.text.partition("EOFError: no milk\r\n    in ")[::2]
+    (first, second) = mails.text.partition("EOFError: no milk\n    in ")[::2]
     drinks = sorted((first, second), key=lambda part: "mixing tea" not in part)
     assert ["mixing tea" in part for part in drinks] == [True, False]
     assert ["mixing milk" in part for part in drinks] == [False, True]
@@ -189,12 +189,36 @@ def test_a_command_that_fails(tmp_path: Path, server: ScriptedSMTPServer, mails:
 @pytest.mark.row("Tests of a Django project: `manage.py test`", "django")
 def test_the_tests_of_a_project(tmp_path: Path, server: ScriptedSMTPServer, mails: Mails) -> None:
     """Django keeps mails in its outbox, so no mail leaves."""
-    command = ["python", "-m", "django", "test", "django_shop"]
+    command = ["python", "-m", "django", "test", "django_shop.tests.ShopTests"]
     with running(command, tmp_path, server, **SETTINGS, BACKEND="1") as program:
         wait_for(lambda: program.process.poll() is not None, "the end of the tests")
     assert program.process.returncode == 0, program.output
     assert "Ran 1 test" in program.output
     assert not mails.all
+
+
+@pytest.mark.row("Tests of a Django project: `manage.py test`", "django")
+def test_tests_that_end_before_an_alert_is_due(
+    tmp_path: Path, server: ScriptedSMTPServer, mails: Mails
+) -> None:
+    """At the end of the process, Django has put its own backend back."""
+    command = ["python", "-m", "django", "test", "django_shop.tests.QuickTests"]
+    with running(command, tmp_path, server, **SETTINGS, BACKEND="1") as program:
+        wait_for(lambda: program.process.poll() is not None, "the end of the tests")
+    assert program.process.returncode == 0, program.output
+    assert "Ran 1 test" in program.output
+    assert not mails.all
+
+
+@pytest.mark.parametrize("off", [{"DEBUG": "1"}, {"TOCSIN_ENABLED": "0"}])
+def test_a_handler_that_is_off_needs_no_recipients(
+    tmp_path: Path, server: ScriptedSMTPServer, off: dict[str, str]
+) -> None:
+    """`ADMINS` has them, and only the email handler knows that."""
+    command = ["python", "-m", "django", "check"]
+    with running(command, tmp_path, server, **SETTINGS, BACKEND="1", **off) as program:
+        wait_for(lambda: program.process.poll() is not None, "the end of the check")
+    assert program.process.returncode == 0, program.output
 
 
 @pytest.mark.row("Mails through Django's `EMAIL_BACKEND`", "django")

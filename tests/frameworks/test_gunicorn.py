@@ -22,9 +22,9 @@ def _errors(port: int) -> None:
 def _check(mails: Mails) -> None:
     text = mails.text
     assert "Request: GET /raw?token=[redacted]&page=2, status 500, request id r-7" in text
-    assert "LookupError: no such order\r\n    in wsgi_shop.app" in text
-    assert "ArithmeticError: stream broke\r\n    in wsgi_shop.app" in text
-    assert "Request: GET /stream\r\n" in text, "the status of a stream that broke is not known"
+    assert "LookupError: no such order\n    in wsgi_shop.app" in text
+    assert "ArithmeticError: stream broke\n    in wsgi_shop.app" in text
+    assert "Request: GET /stream\n" in text, "the status of a stream that broke is not known"
     assert "a request for /raw" in text
     assert "a request for /fine" not in text, "a record of another request"
     assert "s3cret" not in text
@@ -45,7 +45,7 @@ def test_wsgi_under_gunicorn(
         mails.wait_for_events(3)
     assert mails.groups == 3
     _check(mails)
-    assert "FileNotFoundError: no price list\r\n    in wsgi_shop.app" in mails.text
+    assert "FileNotFoundError: no price list\n    in wsgi_shop.app" in mails.text
 
 
 @pytest.mark.row("A worker that gunicorn ends: WORKER TIMEOUT", "gunicorn", "flask")

@@ -271,6 +271,24 @@ def test_a_logger_that_the_application_has_cut_off_is_told_once(
     assert told[0].startswith("tocsin: warning: errors of the logger 'audit' don't reach")
 
 
+def test_a_message_at_level_debug_names_the_loggers(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The handler itself ignores it, and without another handler nothing is printed."""
+    own = logging.root.manager.loggerDict["tocsin"] = arrival._log
+    with caplog.at_level(logging.DEBUG, "tocsin"):
+        own.addHandler(caplog.handler)
+        logging.config.dictConfig(UVICORN)
+        logging.config.dictConfig(shop(level="DEBUG"))
+        arrival.settle()
+        assert soon(lambda: bool(caplog.messages))
+        arrival.settle()
+        own.removeHandler(caplog.handler)
+    assert caplog.messages == ["alert handler 'alerts' was added to: uvicorn (uvicorn)"]
+    assert alerts().stats.seen == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_no_thread_stays() -> None:
     logging.config.dictConfig(shop())
     assert soon(lambda: not any(one.name == "tocsin-arrival" for one in threading.enumerate()))

@@ -35,8 +35,9 @@ class StoreView:
     def __init__(self, stored: Stored) -> None:
         self._stored = stored
         self._policy = stored.parts.sender.policy
-        self._contents, self.now = stored.contents()
-        self.state: State = stored.state(self._contents, self.now)
+        self._contents, now = stored.contents()
+        self.now: float = now
+        self.state: State = stored.state(self._contents, now)
         self._ahead = self.now - time.time()
 
     def document(self) -> dict[str, Any]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tocsin.cli.configuration import AlertEntry
+    from tocsin.pipeline.assembly import Parts
     from tocsin.pipeline.worker import Worker
 
 _SEPARATOR = "\x1f"  # of the parts of a scope
@@ -54,7 +55,7 @@ class Stored:
         self.name: str = entry.name
         email = TestEmailHandler(default_from="nobody@localhost")
         with contextlib.closing(entry.build() if sends else entry.build(email=email)) as handler:
-            self.parts = parts_of(handler)
+            self.parts: Parts = parts_of(handler)
         self.path: Path = _path(entry)
         self._option = entry.store
         if entry.options.get("app") is not None:

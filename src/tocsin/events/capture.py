@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterator, Sequence
 
-    from tocsin.events.exceptions import CapturedException
+    from tocsin.events.captured import CapturedException
     from tocsin.events.fields import Content
     from tocsin.events.frames import OwnCode, Source
     from tocsin.redact.base import Redacts

@@ -6,17 +6,19 @@ exception are read through `BaseException` itself, as its class may override the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from tocsin.events import frames
+from tocsin.events import frames, traceback_text
+from tocsin.events.captured import CapturedException
 from tocsin.events.frames import Line
-from tocsin.text import MARGIN, Excerpt, attempt, type_name
+from tocsin.text import MARGIN, Excerpt, attempt, exact, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
 
-    from tocsin.events.frames import Frame, OwnCode, Place, Source
+    from tocsin.events.frames import OwnCode, Place, Source
+    from tocsin.events.traceback_text import PrintedException
     from tocsin.redact.base import Redacts
 
 _MAX_SHOWN = 10  # exceptions of a chain
@@ -25,8 +27,11 @@ _MAX_NAME = 200
 _MAX_NOTES = 10
 _MAX_LINES = 40_000  # characters of all lines together
 _MAX_DEPTH = 100  # of groups within groups
+# A pool of processes sends an exception with its traceback as text, in a cause of such a type:
+# `multiprocessing` and billiard; `concurrent.futures` and loky.
+_REMOTE = ("RemoteTraceback", "_RemoteTraceback")
 # A class may override these attributes, and return the exception itself again and again.
-_CAUSE, _CONTEXT, _SUPPRESS = (
+cause_of, _CONTEXT, _SUPPRESS = (
     BaseException.__dict__[name].__get__
     for name in ("__cause__", "__context__", "__suppress_context__")
 )
@@ -35,27 +40,6 @@ traceback_of: Callable[[BaseException], TracebackType | None] = BaseException.__
 ].__get__
 """Returns an exception's traceback; raises `TypeError` for anything else."""
 _MEMBERS = BaseExceptionGroup.__dict__["exceptions"].__get__
-
-
-class CapturedException(NamedTuple):
-    """An exception as text.
-
-    Attributes:
-        relation: how it belongs to the exception before it, such as "caused by"; "" for the first.
-        text: its type, its message and its notes.
-        omitted: how many outer frames are left out.
-        frames: the inner frames, the outermost of them first.
-    """
-
-    relation: str
-    text: Excerpt
-    omitted: int
-    frames: tuple[Frame, ...]
-
-    @property
-    def size(self) -> int:
-        """About how many characters it holds."""
-        return len(self.text.text) + sum(len(frame.source or "") + 80 for frame in self.frames)
 
 
 def exception_in(exc_info: object) -> BaseException | None:
@@ -74,6 +58,20 @@ def first_in_group(error: BaseException) -> BaseException:
             break
         error = _MEMBERS(error)[0]
     return error
+
+
+def remote_traceback(error: BaseException) -> str | None:
+    """Return the traceback that an exception had in another process; None if it came from none."""
+    cause = cause_of(error)
+    if cause is None or type_name(type(cause)) not in _REMOTE:
+        return None
+    text: Any = cause.__dict__.get("tb")
+    return exact(text) if issubclass(type(text), str) else None
+
+
+def parse_remote(text: str) -> PrintedException | None:
+    """Return the exceptions of such a traceback; None if it has no frames."""
+    return traceback_text.parse(text.strip('\n"'))
 
 
 def capture(
@@ -98,9 +96,22 @@ def capture(
             continue
         seen.add(id(error))
         kept = frames.capture(traceback_of(error), note_source)
-        captured.append(CapturedException(relation, _text(error), *kept))
-        todo.extend(reversed(_related(error)))
+        one = CapturedException(relation, _text(error), *kept)
+        remote = remote_traceback(error)
+        found = None if remote is None else parse_remote(remote)
+        if found is None:
+            captured.append(one)
+            todo.extend(reversed(_related(error)))
+        else:
+            captured += _joined(one, found)
     return tuple(captured)
+
+
+def _joined(one: CapturedException, found: PrintedException) -> list[CapturedException]:
+    """Return an exception of another process with the frames of both, and its related ones."""
+    first, *related = found.chain
+    omitted = one.omitted + first.omitted
+    return [one._replace(omitted=omitted, frames=one.frames + first.frames), *related]
 
 
 def _text(error: BaseException) -> Excerpt:
@@ -125,7 +136,7 @@ def _related(error: BaseException) -> list[tuple[str, BaseException]]:
     related: list[tuple[str, BaseException]] = []
     if issubclass(type(error), BaseExceptionGroup):
         related += [("together with", member) for member in _MEMBERS(error)[: _MAX_SHOWN + 1]]
-    if (cause := _CAUSE(error)) is not None:
+    if (cause := cause_of(error)) is not None:
         related.append(("caused by", cause))
     elif (context := _CONTEXT(error)) is not None and not _SUPPRESS(error):
         related.append(("while handling", context))

@@ -11,9 +11,15 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from tocsin.events import traceback_text
-from tocsin.events.exceptions import first_in_group, traceback_of
+from tocsin.events.exceptions import (
+    cause_of,
+    first_in_group,
+    parse_remote,
+    remote_traceback,
+    traceback_of,
+)
 from tocsin.events.fields import exception_of, structured_of, template_of, traceback_in
-from tocsin.events.frames import Place, places
+from tocsin.events.frames import Place, is_library, places
 from tocsin.text import attempt, short, type_module, type_name
 
 if TYPE_CHECKING:
@@ -30,6 +36,7 @@ _MAX_KIND = 80
 _CACHED = 10_000  # identities
 _CACHED_TEXT = 300  # characters of a message; a longer one is not cached
 _CACHED_FRAMES = 64  # of a traceback; a deeper one is not cached
+_CACHED_REMOTE = 3_000  # characters of a traceback of another process
 _NUMBER = r"""\d+(?:[.,:]\d+)*(?:e[-+]?\d+\b)?(?:\ ?(?:[kmgt]?i?b|bytes?|[nuµm]?s|sec(?:ond)?s?
     |min(?:ute)?s?|h|hours?|days?)\b)?"""
 # Values in a message. Lookaheads exclude most characters early: 1,000 take 50 µs instead of 370.
@@ -57,6 +64,18 @@ _SEQUENCE = re.compile(r"(\*(?:: ?\*)?)(?:, ?\*(?:: ?\*)?)+")  # values of a lis
 _COMPREHENSION = re.compile(r"(?:\.<locals>\.)?<(?:list|dict|set)comp>|<cell line: \d+>")
 _NOWHERE = Place("", "", "")
 _UNPRINTED = ("", "builtins", "__main__")  # modules that a traceback omits in a type's name
+
+
+class Known(NamedTuple):
+    """An error whose place a framework knows, and no traceback tells: the field `alert_group`.
+
+    Attributes:
+        kind: the exception's type, without its module.
+        place: the task that failed.
+    """
+
+    kind: str
+    place: str
 
 
 class Identity(NamedTuple):
@@ -148,6 +167,8 @@ class Fingerprints:
             error = first_in_group(error)
             trace = traceback_of(error) or trace
             kind = type(error)
+        if cause_of(error) is not None and (remote := remote_traceback(error)) is not None:
+            return self._of_remote(record, kind, trace, remote)
         if trace is None:  # it was pickled, or never raised
             found = structured_of(record)
             printed = self._of_printed(record, found)
@@ -164,6 +185,27 @@ class Fingerprints:
         key = tuple(ids)
         cached = self._cache.get(key)
         return self._of_raised(record, kind, trace, key) if cached is None else cached[0]
+
+    def _of_remote(
+        self,
+        record: logging.LogRecord,
+        kind: type[BaseException],
+        trace: TracebackType | None,
+        remote: str,
+    ) -> Identity:
+        """Return the identity of an exception that was raised in another process."""
+        key = record.levelno, record.name, id(kind), remote
+        cached = self._cache.get(key)
+        if cached is not None:
+            return cached[0]
+        found = parse_remote(remote)
+        inner = () if found is None else found.places
+        outer = () if any(not is_library(place.path) for place in inner) else places(trace)
+        shown = type_name(kind, qualified=True)
+        identity = self._at(record, _printed_name(kind), shown, (*outer, *inner))
+        if len(remote) <= _CACHED_REMOTE:
+            self._remember(key, identity, kind)
+        return identity
 
     def _of_raised(
         self,
@@ -222,7 +264,10 @@ class Fingerprints:
 
 def _of_alert_group(record: logging.LogRecord) -> Identity:
     """Return the identity that the application chose: the extra field `alert_group`."""
-    name = attempt(record.__dict__["alert_group"])[:_MAX_TEMPLATE]
+    chosen = record.__dict__["alert_group"]
+    if type(chosen) is Known:
+        return Identity(_hash(record, "error", record.name, *chosen), *chosen)
+    name = attempt(chosen)[:_MAX_TEMPLATE]
     return Identity(_hash(record, "group", name), name, record.name)
 
 

@@ -40,22 +40,23 @@ def plain(record: logging.LogRecord, now: float) -> logging.LogRecord:
         The record itself if all its types are usual. So a second call returns the copy itself.
     """
     fields = record.__dict__
-    changed: dict[str, Any] = {}
+    fixed: dict[str, Any] = {}
     created = fields.get("created")
     if (time := seconds(created, now)) is not created:
-        changed["created"] = time
+        fixed["created"] = time
     for name, usual in _USUAL.items():
         value = fields.get(name)
         kept = usual(value)
         if kept is not value or (name not in fields and name != "taskName"):  # since 3.12
-            changed[name] = kept
-    return _copy(record, changed) if changed else record
+            fixed[name] = kept
+    return changed(record, fixed) if fixed else record
 
 
-def _copy(record: logging.LogRecord, changed: dict[str, Any]) -> logging.LogRecord:
+def changed(record: logging.LogRecord, fields: dict[str, Any]) -> logging.LogRecord:
+    """Return a copy of a record with other values of some fields."""
     copy: logging.LogRecord = object.__new__(type(record))
     copy.__dict__.update(record.__dict__)
-    copy.__dict__.update(changed)
+    copy.__dict__.update(fields)
     return copy
 
 

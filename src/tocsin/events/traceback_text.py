@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from tocsin.events.exceptions import CapturedException
+from tocsin.events.captured import CapturedException
 from tocsin.events.frames import Frame, Place, module_of
 from tocsin.text import Excerpt
 

@@ -8,6 +8,7 @@ there is a handler that does nothing: each configuration closes it.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import threading
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from tocsin.integrations.frameworks import Frameworks
 
+_log = logging.getLogger("tocsin")
 _TRIES = 20
 _PAUSE = 0.05  # seconds between two looks for the logger of a handler that was built by hand
 
@@ -62,6 +64,9 @@ class Guest:
         self._seen = False  # on any logger
         self._root: list[logging.Handler] | None = None  # the root's list that had the handler
         self._warned: set[str] = set()
+        self._told: dict[str, str] = {}  # what `added` was
+        self._news: list[tuple[str | None, str]] = []  # not told yet: its name, and the loggers
+        self._configured = False
         _guests.add(self)
 
     @property
@@ -86,11 +91,14 @@ class Guest:
     def expect(self) -> None:
         """Add the handler where it will be missing, as a configuration is about to use it.
 
-        So it is there when the configuration ends, before the thread has looked. If it does not
-        come to the root logger, `settle` removes it. The calling thread has the lock of logging.
+        So it is there when the configuration ends: a job may fail before the thread has looked. If
+        it does not come to the root logger, `settle` removes it. The calling thread has the lock of
+        logging.
         """
         handler = self._handler()
         if handler is not None and handler not in logging.root.handlers:
+            self._configured = True
+            _held.add(handler)  # until it is known on which loggers it is
             self._add(handler)
 
     def settle(self) -> Silent:
@@ -101,8 +109,9 @@ class Guest:
         handler, root = self._handler(), logging.root
         if handler is None:
             return Silent()
-        if handler not in root.handlers and self._was_replaced():
+        if handler not in root.handlers and self._was_replaced(handler):
             root.addHandler(handler)
+            _returned.add(handler)
         if handler not in root.handlers:
             self.leave()
             self._seen = self._seen or any(handler in one.handlers for one in silent.loggers())
@@ -110,10 +119,19 @@ class Guest:
         self._root, self._seen = root.handlers, True
         _held.add(handler)
         self._add(handler)
+        if self.added != self._told:
+            text = ", ".join(f"{name} ({by})" for name, by in sorted(self.added.items()))
+            self._news.append((handler.name, text or "no logger"))
+            self._told = self.added
         if self.closed:
             self.closed = False
             self._revive()
         return silent.find(handler).without(self._warned)
+
+    def tell(self) -> None:
+        """Log, at level DEBUG, the loggers that the handler was added to, if they have changed."""
+        with contextlib.suppress(IndexError):
+            _log.debug("alert handler %r was added to: %s", *self._news.pop())
 
     def warn(self, found: Silent) -> None:
         """Warn of silent loggers."""
@@ -140,20 +158,27 @@ class Guest:
             return
         for name in list(self.added):
             logging.getLogger(name).removeHandler(handler)
-        self.added.clear()
+        self.added = {}
         self._root = None
         _held.discard(handler)
 
-    def _was_replaced(self) -> bool:
+    def _was_replaced(self, handler: logging.Handler) -> bool:
         """Return whether the root logger has another list of handlers, without an alert handler.
 
         So does Celery. An application removes a handler from the list.
         """
+        others = [one for one in logging.root.handlers if one not in _returned]
+        if "celery" not in sys.modules or any(type(one) is type(handler) for one in others):
+            return False
+        if self._root is not None:
+            return self._root is not logging.root.handlers
+        # Celery may be faster than the first look at the loggers.
         return (
-            self._root is not None
-            and self._root is not logging.root.handlers
-            and "celery" in sys.modules
-            and not any(type(self._handler()) is type(one) for one in logging.root.handlers)
+            self._configured
+            and not self._seen
+            and bool(others)
+            and all(type(one.formatter).__module__.startswith("celery.") for one in others)
+            and not any(handler in one.handlers for one in silent.loggers())
         )
 
     def _add(self, handler: logging.Handler) -> None:
@@ -192,6 +217,7 @@ def settle() -> None:
         cut_off = [(guest, guest.settle()) for guest in list(_guests)]
     for guest, names in cut_off:
         guest.connect()
+        guest.tell()
         guest.warn(names)
 
 
@@ -287,5 +313,7 @@ def _logger(name: str) -> logging.Logger | None:
 
 _guests: weakref.WeakSet[Guest] = weakref.WeakSet()
 _held: set[logging.Handler] = set()
-"""The handlers on the root logger: Celery forgets them when it replaces the root's handlers."""
+"""The handlers on the root logger, and new ones: Celery forgets the root's handlers."""
+_returned: weakref.WeakSet[logging.Handler] = weakref.WeakSet()
+"""The handlers that were added to the root logger again."""
 _watch = _Watch()

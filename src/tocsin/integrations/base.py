@@ -54,6 +54,8 @@ class Integration:
     def connect(self, settle: Callable[[], None]) -> None:
         """Let the framework call a function whenever it has changed the handlers of loggers.
 
+        The calling thread does not have the lock of logging.
+
         Args:
             settle: adds the handlers where they are missing; the same function each time.
         """
@@ -66,10 +68,17 @@ class Integration:
                 it too.
 
         Returns:
-            The record; or a copy with the exception that the framework has wrapped; or None if
-            the framework logs this error a second time.
+            The record; or a copy with the exception that the framework has wrapped, or with a
+            level below that of alerts; or None if the framework logs this error a second time.
         """
         return record
+
+    def told(self, record: logging.LogRecord) -> None:
+        """Note a record that is an alert.
+
+        Args:
+            record: a record that this thread has just logged. Its logger may be any logger.
+        """
 
     def status(self, record: logging.LogRecord, error: BaseException) -> str:
         """Return the status of the answer to the request whose error is logged; "" if unknown.
@@ -108,6 +117,13 @@ class Integration:
             record: a record that this thread has just logged.
         """
         return None
+
+    def ends(self, record: logging.LogRecord) -> bool:
+        """Return whether the process may end after a record with no chance to send it.
+
+        The thread that logs waits for a mail then.
+        """
+        return False
 
     def app(self) -> str | None:
         """Return the application's name as the framework knows it; None if it does not."""

@@ -8,8 +8,9 @@ import weakref
 from typing import TYPE_CHECKING
 
 from tocsin.events.fields import exception_of
+from tocsin.events.frames import is_library
 from tocsin.integrations import carriers, web
-from tocsin.integrations.base import AccessLog
+from tocsin.integrations.base import AccessLog, Integration
 from tocsin.integrations.repeats import Repeats
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tocsin.events.capture import Origin
-    from tocsin.integrations.base import Integration
 
 
 class Frameworks:
@@ -40,17 +40,16 @@ class Frameworks:
         self._servers = {logger: one for one in integrations for logger in one.loggers}
         for one in integrations:
             self._servers |= dict.fromkeys(one.access, AccessLog())
-        self._functions = {name: one for one in integrations for name, _ in one.functions}
+        self._functions = {name for one in integrations for name, _ in one.functions}
         self._repeats = Repeats()
         self._note = self._repeats.note
         self._last = threading.local()
-        self.on = any(one.loaded for one in integrations)  # the first record may come at once
+        self._look()  # the first record may come before the loggers are looked at
 
     @property
     def loaded(self) -> tuple[Integration, ...]:
         """The integrations whose framework is loaded; looked up anew."""
-        self._loaded = tuple(one for one in self._integrations if one.loaded)
-        self.on = bool(self._loaded)
+        self._look()
         return self._loaded
 
     def adapt(self, record: logging.LogRecord) -> logging.LogRecord | None:
@@ -67,12 +66,24 @@ class Frameworks:
             info = record.exc_info
             if type(info) is tuple and isinstance(info[1], BaseException):
                 self._note(info[1], record.created)
-            return record
+            taken: logging.LogRecord | None = record
+        else:
+            taken = self._adapt(record, server)
+        if self._tells and taken is not None:
+            for tell in self._tells:
+                tell(taken)
+        return taken
+
+    def _adapt(self, record: logging.LogRecord, server: Integration) -> logging.LogRecord | None:
         adapted = None if self._is_last(record) else server.adapt(record)
         error = None if adapted is None else exception_of(adapted)
         if adapted is None or error is None:
             return adapted
         return None if self._repeats.is_repeat(adapted, error) else adapted
+
+    def ends(self, record: logging.LogRecord) -> bool:
+        """Return whether the process may end after a record with no chance to send it."""
+        return any(ends(record) for ends in self._ends)
 
     def origin(self, record: logging.LogRecord) -> Origin | None:
         """Return the request or the task in which a record was logged; None if there is none."""
@@ -85,9 +96,11 @@ class Frameworks:
         request = self._request(record)
         if request is None:
             return None
-        error, server = exception_of(record), self._server(record)
-        if error is not None and server is not None and not request.status:  # it reached the server
-            request = request._replace(status=server.status(record, error))
+        error = exception_of(record)
+        if error is not None and not request.status and request.method != "WEBSOCKET":
+            server = self._server(record)
+            if server is not None and _is_of_library(record):  # it reached the server
+                request = request._replace(status=server.status(record, error))
         return request.origin(personal_data=self._personal_data)
 
     def _request(self, record: logging.LogRecord) -> web.WebRequest | None:
@@ -95,9 +108,7 @@ class Frameworks:
             found = one.request(record, personal_data=self._personal_data)
             if found is not None:
                 return found
-        error = exception_of(record)
-        carrier = None if error is None else carriers.in_traceback(error.__traceback__)
-        return web.of_carrier(carrier or carriers.here())
+        return web.of_carrier(carriers.of_error(exception_of(record)))
 
     def owner(self, record: logging.LogRecord) -> object:
         """Return a value that is the same for all records of a request or task; None without one.
@@ -112,8 +123,8 @@ class Frameworks:
             self._modules = modules
             if not self.loaded:  # it may be loaded after logging was set up
                 return None
-        for one in self._loaded:
-            found = one.owner(record)
+        for owner in self._owners:
+            found = owner(record)
             if found is not None:
                 return found
         error = exception_of(record)
@@ -123,13 +134,24 @@ class Frameworks:
                 return carriers.token(carrier)
         return carriers.owner_here()
 
+    def _look(self) -> None:
+        self._loaded = tuple(one for one in self._integrations if one.loaded)
+        # Only what an integration defines is called: a record costs little where nothing does.
+        self._ends = tuple(one.ends for one in self._defining("ends"))
+        self._owners = tuple(one.owner for one in self._defining("owner"))
+        self._tells = tuple(one.told for one in self._defining("told"))
+        self.on = bool(self._loaded)
+
+    def _defining(self, method: str) -> list[Integration]:
+        """Return the loaded integrations that define a method themselves."""
+        default = getattr(Integration, method)
+        return [one for one in self._loaded if getattr(type(one), method) is not default]
+
     def _server(self, record: logging.LogRecord) -> Integration | None:
         """Return the integration of the framework that has logged a record; None if none has."""
         found = self._servers.get(record.name)
-        if found is None:
-            found = self._functions.get(record.funcName or "")
-            if found is not None and not found.has_logged(record):
-                return None
+        if found is None and record.funcName in self._functions:
+            found = next((one for one in self._integrations if one.has_logged(record)), None)
         return found
 
     def _is_last(self, record: logging.LogRecord) -> bool:
@@ -139,3 +161,8 @@ class Frameworks:
             return True
         self._last.record = weakref.ref(record)
         return False
+
+
+def _is_of_library(record: logging.LogRecord) -> bool:
+    """Return whether the code of a library or of a framework logged a record."""
+    return type(record.pathname) is str and is_library(record.pathname)

@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tocsin import options
-from tocsin.integrations import servers, standard
+from tocsin.integrations import apscheduler, celery, dramatiq, rq, servers, standard
+from tocsin.integrations.aiohttp import Aiohttp
+from tocsin.integrations.asgi import Asgi
 from tocsin.integrations.django import Django
 from tocsin.integrations.flask import Flask
+from tocsin.integrations.tornado import Tornado
+from tocsin.integrations.uvicorn import Uvicorn
 
 if TYPE_CHECKING:
     from tocsin.integrations.base import Integration
@@ -15,13 +19,19 @@ if TYPE_CHECKING:
 INTEGRATIONS: tuple[Integration, ...] = (
     Django(),
     Flask(),
-    servers.Asgi(),
-    servers.Uvicorn(),
+    Asgi(),
+    Uvicorn(),
     servers.Gunicorn(),
     servers.Hypercorn(),
     servers.Daphne(),
     servers.Waitress(),
+    celery.Celery(),
+    rq.Rq(),
+    dramatiq.Dramatiq(),
+    apscheduler.APScheduler(),
     servers.Werkzeug(),
+    Aiohttp(),
+    Tornado(),
     standard.Asyncio(),
     standard.Jupyter(),
 )

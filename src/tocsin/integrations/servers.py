@@ -8,19 +8,12 @@ from typing import TYPE_CHECKING, ClassVar
 from typing_extensions import override
 
 from tocsin.events.fields import exception_of
+from tocsin.integrations import carriers
 from tocsin.integrations.base import Integration
 from tocsin.text import attempt
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-
-class Uvicorn(Integration):
-    """Uvicorn, also as a worker of gunicorn: its loggers do not propagate."""
-
-    name: ClassVar[str] = "uvicorn"
-    modules: ClassVar[tuple[str, ...]] = ("uvicorn",)
-    loggers: ClassVar[tuple[str, ...]] = ("uvicorn.error",)
 
 
 class WorkerTimeout(Exception):  # noqa: N818 - as gunicorn calls it
@@ -82,6 +75,11 @@ class Daphne(Integration):
     modules: ClassVar[tuple[str, ...]] = ("daphne",)
     loggers: ClassVar[tuple[str, ...]] = ("daphne.server",)
 
+    @override
+    def status(self, record: logging.LogRecord, error: BaseException) -> str:
+        """Return the status if the application has noted that there was no answer yet."""
+        return "500" if carriers.response_started(error.__traceback__) is False else ""
+
 
 class Waitress(Integration):
     """Waitress."""
@@ -97,10 +95,3 @@ class Werkzeug(Integration):
     name: ClassVar[str] = "werkzeug"
     modules: ClassVar[tuple[str, ...]] = ("werkzeug.serving",)
     loggers: ClassVar[tuple[str, ...]] = ("werkzeug",)
-
-
-class Asgi(Integration):
-    """Applications for ASGI: Starlette, FastAPI, Quart."""
-
-    name: ClassVar[str] = "asgi"
-    modules: ClassVar[tuple[str, ...]] = ("starlette", "quart", "asgiref")

@@ -8,12 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tocsin.events.capture import Origin
+from tocsin.integrations.routes import route_of
 from tocsin.text import attempt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _HEADERS = ("x-forwarded-for", "host", "user-agent", "referer", "content-type", "content-length")
+_USER_FIELDS = ("id", "pk", "username", "name", "email")
 _ID_HEADERS = ("x-request-id", "x-correlation-id", "traceparent")
 
 
@@ -72,24 +74,22 @@ def of_carrier(carrier: Any) -> WebRequest | None:
         inner = getattr(carrier, name, None)
         if isinstance(inner, dict):
             return of_carrier(inner)
-    return _of_aiohttp(carrier) if type(carrier).__module__.startswith("aiohttp.") else None
+    return None
 
 
 def _of_scope(scope: dict[str, Any]) -> WebRequest:
     """Return the request of an ASGI scope (ASGI specification, "HTTP Connection Scope")."""
-    route = scope.get("route")
     client = scope.get("client") or ("",)
-    user = scope.get("user")
     path = attempt(scope.get("path", ""))
     root = attempt(scope.get("root_path") or "")
     return WebRequest(
         method=attempt(scope.get("method") or scope.get("type", "")).upper(),
         path=path if path.startswith(root) else root + path,
         query=_text(scope.get("query_string", b"")),
-        route=attempt(getattr(route, "path", "")),
+        route=route_of(scope),
         headers=tuple((_text(name).lower(), _text(value)) for name, value in scope["headers"]),
         client=attempt(client[0]),
-        user=attempt(getattr(user, "display_name", "")) if user is not None else "",
+        user=_of_user(scope.get("user")),
     )
 
 
@@ -112,16 +112,10 @@ def of_environ(environ: Mapping[str, Any]) -> WebRequest:
     )
 
 
-def _of_aiohttp(request: Any) -> WebRequest:
-    resource = getattr(getattr(request.match_info, "route", None), "resource", None)
-    return WebRequest(
-        method=attempt(request.method),
-        path=attempt(request.rel_url.path),
-        query=attempt(request.rel_url.raw_query_string),
-        route=attempt(getattr(resource, "canonical", "")),
-        headers=tuple((name.lower(), attempt(value)) for name, value in request.headers.items()),
-        client=attempt(request.remote or ""),
-    )
+def _of_user(user: object) -> str:
+    """Return a user's name or number, if it is a plain attribute: a property may need a query."""
+    fields = getattr(user, "__dict__", {})
+    return next((attempt(fields[name]) for name in _USER_FIELDS if name in fields), "")
 
 
 def _text(value: Any) -> str:

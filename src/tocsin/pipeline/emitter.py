@@ -30,6 +30,10 @@ class Adapts(Protocol):
         """Return a record as the application would have logged it; None if it was counted."""
         ...
 
+    def ends(self, record: logging.LogRecord) -> bool:
+        """Return whether the process may end after a record with no chance to send it."""
+        ...
+
 
 class Emitter(logging.Handler):
     """Take records: count them, and wake the worker."""
@@ -62,7 +66,7 @@ class Emitter(logging.Handler):
 
     @override
     def emit(self, record: logging.LogRecord) -> None:
-        """Take a record. It does no I/O, and never raises."""
+        """Take a record. It never raises, and does no I/O unless the process may end right away."""
         try:
             try:
                 name = record.name
@@ -77,8 +81,8 @@ class Emitter(logging.Handler):
                     return
                 frameworks = self._frameworks
                 if frameworks.on:
-                    adapted = frameworks.adapt(record)
-                    if adapted is None:  # the server logs again what the application has logged
+                    adapted = self._adapted(record)
+                    if adapted is None:
                         return
                     record = adapted
                 engine = self._engine
@@ -89,9 +93,29 @@ class Emitter(logging.Handler):
                 self._emit_plain(record)
                 return
             if wake or engine.thread.current is None:
-                engine.worker.wake(urgent=wake is Wake.NOW)
+                self._wake(record, wake)
         except Exception:  # noqa: BLE001 - the application comes first
             self._tell_failure(record)
+
+    def _adapted(self, record: logging.LogRecord) -> logging.LogRecord | None:
+        """Return a framework's record as an alert; None if it is none.
+
+        The server may log again what the application has logged. A record whose level an
+        integration has lowered is context.
+        """
+        adapted = self._frameworks.adapt(record)
+        if adapted is None or adapted is record:
+            return adapted
+        if adapted.levelno >= (self.level if self._context is None else self._alert_level):
+            return adapted
+        if self._context is not None:
+            self._context.note(adapted)
+        return None
+
+    def _wake(self, record: logging.LogRecord, wake: Wake) -> None:
+        self._engine.worker.wake(urgent=wake is Wake.NOW)
+        if self._frameworks.on and self._frameworks.ends(record):
+            self.flush()
 
     def _begin(self, name: str) -> None:
         """Begin under a name. A handler whose store cannot be opened is closed."""
