@@ -90,6 +90,8 @@ def _check_parts(
     connect: bool,
 ) -> None:
     report.add(store_findings.of_store(entry, handler))
+    if (finding := store_findings.of_app(entry)) is not None:
+        report.add(finding)
     for finding in logger_findings.of_loggers(configuration, entry):
         report.add(finding)
     if handler is None:

@@ -90,7 +90,8 @@ class Configuration:
     Attributes:
         label: its name, as the user has written it.
         data: its mapping.
-        alerts: the entries of its alert handlers.
+        alerts: the entries of its alert handlers; of the one that is looked at alone.
+        names: the names of all its alert handlers.
         unknown: name of a handler → why its class can't be loaded.
 
     Raises:
@@ -118,15 +119,16 @@ class Configuration:
             if not isinstance(name, str):
                 kind = type(name).__name__
                 raise ConfigError(f"{self.label}: handlers: expected text as a name, got {kind}")
-        found = [name for name in handlers if self._is_alert_handler(str(name))]
+        found = [name for name in handlers if self._is_alert_handler(name)]
         if only is not None and only not in found:
             known = ", ".join(map(str, found)) or "none"
             raise UsageError(f"{self.label} has no alert handler {only!r}; it has: {known}")
         if not found:
             reason = "".join(f"; {name}: {text}" for name, text in self.unknown.items())
             raise ConfigError(f"{self.label}: no handler has the class tocsin.AlertHandler{reason}")
+        self.names: frozenset[str] = frozenset(found)
         self.alerts: list[AlertEntry] = [
-            AlertEntry(self, str(name)) for name in found if only in {None, name}
+            AlertEntry(self, name) for name in found if only in {None, name}
         ]
 
     def line(self, *path: str) -> int | None:
