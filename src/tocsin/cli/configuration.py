@@ -20,6 +20,7 @@ from tocsin.exceptions import ConfigError
 from tocsin.forks import logging_lock
 from tocsin.handler import AlertHandler
 from tocsin.hints import LEVELS
+from tocsin.mail.outbox import TestEmailHandler
 from tocsin.switches import VARIABLE, collect_with
 
 if TYPE_CHECKING:
@@ -212,6 +213,14 @@ class AlertEntry:
             path = ("handlers", self.name, *keys)
             place, line = self._configuration.place(*path), self._configuration.line(*path)
             raise EntryError(place, self.name, problem, line) from error
+
+    def build_without_email(self) -> AlertHandler:
+        """Build the handler without the option `email`: its secrets may be missing here.
+
+        Raises:
+            EntryError: another option is wrong.
+        """
+        return self.build(email=TestEmailHandler(default_from="nobody@localhost"))
 
     def line(self, *keys: str) -> int | None:
         """Return the line of one of the handler's keys; None if it is unknown."""
