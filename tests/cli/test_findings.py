@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 pytest_plugins = ("projects",)
 
 
-def check(project: Project, text: str, name: str = "shop.yaml") -> Run:
+def check(project: Project, text: str, *args: str, name: str = "shop.yaml") -> Run:
     """Check a configuration without a connection; `ALERTS` in it is a whole alert handler."""
     entry = "{class: tocsin.AlertHandler, to: [ann@example.com], from_addr: a@example.com}"
     (project.folder / name).write_text(text.replace("ALERTS", entry), encoding="utf-8")
-    shown = project.run("check", name, "--no-connect")
-    found = project.run("check", name, "--no-connect", "--json")
+    shown = project.run("check", name, "--no-connect", *args)
+    found = project.run("check", name, "--no-connect", "--json", *args)
     assert shown.code == found.code == found.document["exit_code"]
     found.each_has_a_fix()
     return found
@@ -487,3 +487,38 @@ def test_the_help_is_there(args: tuple[str, ...], project: Project) -> None:
     if len(args) == 2:
         assert "Exit codes: 0" in run.out
         assert "examples:" in run.out
+
+
+@pytest.mark.parametrize(
+    ("logger", "handlers", "warned"),
+    [
+        ("shop.pay", "plain", True),
+        ("shop.access", "plain", False),
+        ("shop.pay", "nothing", False),
+        ("shop.pay", "second", False),
+        ("shop.pay", "passing", False),
+    ],
+)
+def test_a_logger_that_is_cut_off_on_purpose_is_left_out(
+    logger: str, handlers: str, warned: bool, project: Project
+) -> None:
+    """As a running program does: see `tocsin.integrations.silent`."""
+    text = (
+        "version: 1\ndisable_existing_loggers: false\nhandlers:\n  alerts: ALERTS\n"
+        "  second: ALERTS\n  plain: {class: logging.StreamHandler}\n"
+        "  nothing: {class: logging.NullHandler}\n"
+        "  passing: {class: logging.handlers.MemoryHandler, capacity: 1, target: second}\n"
+        f"loggers:\n  {logger}: {{handlers: [{handlers}], propagate: false}}\n"
+        "root: {handlers: [alerts]}\n"
+    )
+    run = check(project, text, "--handler", "alerts")
+    found = of(run, "loggers", "WARN")
+    assert [one["text"] for one in found] == (
+        [f"{logger} does not reach the handler"] if warned else []
+    )
+
+
+def test_a_file_that_programs_share_by_their_own_names_is_a_warning(project: Project) -> None:
+    store = f"store: 'sqlite:{project.folder}/alerts.db'"
+    assert of(check(project, with_keys(f"{GOOD}{store}")), "app", "WARN")
+    assert not of(check(project, with_keys(f"{GOOD}app: shop\n{store}")), "app", "WARN")

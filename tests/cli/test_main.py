@@ -207,6 +207,18 @@ def test_closed_standard_streams_do_not_matter() -> None:
         assert done.returncode == 0
 
 
+@pytest.mark.parametrize("args", [("preview", "shop.toml"), ("replay", "shop.toml", "app.log")])
+def test_no_password_is_needed_where_nothing_is_sent(
+    args: tuple[str, ...], project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In CI, for instance, which has no secrets."""
+    project.write(1, 'username = "a"\npassword_env = "SMTP_APP_PASSWORD"')
+    monkeypatch.delenv("SMTP_APP_PASSWORD")
+    (project.folder / "app.log").write_text("ERROR:shop:failed\n", encoding="utf-8")
+    run = project.run(*args)
+    assert (run.code, run.err) == (0, "")
+
+
 @pytest.mark.parametrize("as_json", [False, True])
 def test_any_encoding_of_standard_output_will_do(as_json: bool) -> None:
     """As with PYTHONIOENCODING=ascii, or where LANG is an old one."""

@@ -48,6 +48,22 @@ def test_an_alert_goes_to_all_recipients(project: Project) -> None:
     assert run.err == ""
 
 
+def test_without_app_the_mail_names_the_configuration(project: Project) -> None:
+    """It was "tocsin send:0 in None", of the application "tocsin"."""
+    with ScriptedSMTPServer() as server:
+        project.write(server.port)
+        run = send(project, "--json")
+        assert send(project).out.splitlines()[-2] == f"note  {run.document['notes'][0]}"
+        project.write(server.port, app='"shop"')
+        assert send(project, "--json").document["notes"] == []
+    message = email.message_from_bytes(server.messages[0].data, policy=email.policy.default)
+    body: Any = message.get_body(("plain",))
+    text = body.get_content()
+    assert "shop.toml:4 in handlers.alerts" in text
+    assert "tocsin send" not in text
+    assert run.document["notes"][0].startswith("app is not set")
+
+
 def test_one_address_alone(project: Project) -> None:
     with ScriptedSMTPServer() as server:
         project.write(server.port, cc='["dee@example.com"]')

@@ -101,6 +101,8 @@ def _check_parts(
     args: argparse.Namespace,
 ) -> None:
     report.add(store_findings.of_store(entry, handler))
+    if (finding := store_findings.of_app(entry)) is not None:
+        report.add(finding)
     for finding in logger_findings.of_loggers(configuration, entry):
         report.add(finding)
     if handler is None:

@@ -19,6 +19,7 @@ from tocsin.exceptions import ConfigError
 from tocsin.forks import logging_lock
 from tocsin.handler import AlertHandler
 from tocsin.hints import LEVELS
+from tocsin.mail.outbox import TestEmailHandler
 from tocsin.switches import as_configured
 
 if TYPE_CHECKING:
@@ -95,8 +96,8 @@ class Configuration:
     Attributes:
         label: its name, as the user has written it.
         data: its mapping.
-        alerts: the entries of its alert handlers.
-        alert_names: the names of all its alert handlers, whatever `only` says.
+        alerts: the entries of its alert handlers; of the one that is looked at alone.
+        names: the names of all its alert handlers.
         unknown: name of a handler → why its class can't be loaded.
 
     Raises:
@@ -124,16 +125,16 @@ class Configuration:
             if not isinstance(name, str):
                 kind = type(name).__name__
                 raise ConfigError(f"{self.label}: handlers: expected text as a name, got {kind}")
-        found = [name for name in handlers if self._is_alert_handler(str(name))]
+        found = [name for name in handlers if self._is_alert_handler(name)]
         if only is not None and only not in found:
             known = ", ".join(map(str, found)) or "none"
             raise UsageError(f"{self.label} has no alert handler {only!r}; it has: {known}")
         if not found:
             reason = "".join(f"; {name}: {text}" for name, text in self.unknown.items())
             raise ConfigError(f"{self.label}: no handler has the class tocsin.AlertHandler{reason}")
-        self.alert_names: tuple[str, ...] = tuple(map(str, found))
+        self.names: frozenset[str] = frozenset(found)
         self.alerts: list[AlertEntry] = [
-            AlertEntry(self, str(name)) for name in found if only in {None, name}
+            AlertEntry(self, name) for name in found if only in {None, name}
         ]
 
     def line(self, *path: str) -> int | None:
@@ -217,6 +218,17 @@ class AlertEntry:
             path = ("handlers", self.name, *keys)
             place, line = self._configuration.place(*path), self._configuration.line(*path)
             raise EntryError(place, self.name, problem, line) from error
+
+    def build_without_email(self) -> AlertHandler:
+        """Build the handler without the option `email`: its secrets may be missing here.
+
+        Raises:
+            EntryError: another option is wrong.
+        """
+        email = TestEmailHandler(default_from="nobody@localhost")
+        # Without `to`, `email` names the recipients, such as ADMINS of Django.
+        other = {} if self.options.get("to") else {"to": "nobody@localhost"}
+        return self.build(email=email, **other)
 
     def line(self, *keys: str) -> int | None:
         """Return the line of one of the handler's keys; None if it is unknown."""

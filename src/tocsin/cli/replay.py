@@ -122,7 +122,7 @@ def _settings(config: str | None, args: argparse.Namespace) -> tuple[Policy, Own
     if len(alerts) > 1:
         names = ", ".join(entry.name for entry in alerts)
         raise UsageError(f"{config} has several alert handlers; choose one with --handler: {names}")
-    handler = alerts[0].build()
+    handler = alerts[0].build_without_email()
     parts = parts_of(handler)
     level = handler.level
     if parts.context is not None:  # records below `alert_level` are context

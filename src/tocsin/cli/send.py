@@ -40,6 +40,10 @@ examples:
   tocsin send shop.toml
   tocsin send shop.toml --to me@example.com    to this address alone
 """
+_NO_APP = (
+    "app is not set, so the mail names this folder, and not your program: set app, and the subject "
+    "and tocsin status have the same name"
+)
 _SECONDS = 20.0  # for the mail to be made
 _COLOURS = {"accepted": "ok", "deferred": "LATER", "refused": "FAIL", "unknown": "WARN"}
 
@@ -59,7 +63,8 @@ def run(args: argparse.Namespace, output: Output) -> ExitCode:
     (entry,) = found.alerts
     email, message = test_alert(entry, found.label, args.to)
     receipt, lost = _sent(email, message)
-    return _told(output, args, receipt, lost, message)
+    notes = [] if entry.options.get("app") else [_NO_APP]
+    return _told(output, args, receipt, lost, message, notes=notes)
 
 
 def test_alert(entry: AlertEntry, label: str, to: str | None) -> tuple[EmailHandler, Message]:
@@ -95,11 +100,12 @@ def test_alert(entry: AlertEntry, label: str, to: str | None) -> tuple[EmailHand
         record = logging.LogRecord(
             "test_alert",
             max(logging.ERROR, handler.level),
-            "tocsin send",
-            0,
+            label,
+            entry.line() or 1,
             "Test alert: if you read this mail, alerts arrive",
             (),
             None,
+            func=f"handlers.{entry.name}",
         )
         handler.emit(record)  # not `handle`: a filter of the program's need not let it pass
         handler.send_now(_SECONDS)
@@ -160,6 +166,8 @@ def _told(
     receipt: Receipt,
     lost: Exception | None,
     message: Message,
+    *,
+    notes: list[str],
 ) -> ExitCode:
     """Write the receipt; return the exit code."""
     rows = list(_rows(receipt, connected=lost is None))
@@ -170,6 +178,8 @@ def _told(
     why = {} if lost is None else _explained(lost, configurations.repeated(args))
     for name, text in why.items():
         output.line(f"{name}  {text}")
+    for note in notes:
+        output.line(f"note  {note}")
     output.line(_last_line(receipt, len(rows)))
     code = _code(receipt, lost)
     results = [
@@ -183,6 +193,7 @@ def _told(
             "message_id": receipt.message_id,
             "subject": message.subject,
             "recipients": results,
+            "notes": notes,
             **why,
         }
     )

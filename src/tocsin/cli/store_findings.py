@@ -54,6 +54,21 @@ def of_store(entry: AlertEntry, handler: AlertHandler | None) -> Finding:
         )
 
 
+def of_app(entry: AlertEntry) -> Finding | None:
+    """Return a warning if a store in a file has the name of a program that is not known here."""
+    value = entry.store
+    if entry.options.get("app") or not isinstance(value, str) or not value.startswith("sqlite:"):
+        return None
+    return Finding(
+        status="WARN",
+        step="app",
+        text="not set, and the store is a file",
+        means="tocsin status, retry and drop can't tell its programs apart: each has its own name",
+        fix="set app",
+        line=entry.line(),
+    )
+
+
 def _of_file(entry: AlertEntry, handler: AlertHandler | None, look: Look) -> Finding:
     line = entry.line("store")
     if look.problem:

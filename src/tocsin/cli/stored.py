@@ -14,7 +14,6 @@ from tocsin.alerts.state import State
 from tocsin.cli.configuration import parts_of, read_configuration
 from tocsin.cli.output import UsageError
 from tocsin.exceptions import ConfigError, StoreError, TocsinError
-from tocsin.mail.outbox import TestEmailHandler
 from tocsin.pipeline.assembly import assemble
 from tocsin.stores.memory import MemoryStore
 from tocsin.stores.sqlite_look import Contents, look_at
@@ -53,12 +52,8 @@ class Stored:
 
     def __init__(self, entry: AlertEntry, *, sends: bool = False) -> None:
         self.name: str = entry.name
-        changes: dict[str, object] = {}
-        if not sends:
-            changes["email"] = TestEmailHandler(default_from="nobody@localhost")
-            if not entry.options.get("to"):  # `email` names the recipients
-                changes["to"] = "nobody@localhost"
-        with contextlib.closing(entry.build(**changes)) as handler:
+        handler = entry.build() if sends else entry.build_without_email()
+        with contextlib.closing(handler):
             self.parts: Parts = parts_of(handler)
         self.path: Path = _path(entry)
         self._option = entry.store
