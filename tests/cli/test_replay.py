@@ -262,7 +262,7 @@ def test_tracebacks_that_no_error_has_are_told(project: Project) -> None:
     assert [(one["tracebacks"], one["first_traceback"]) for one in run.document["files"]] == [
         (2, 2)
     ] * 2
-    assert "below CRITICAL" in project.run("replay", "shop.toml", "app.log").out
+    assert "belong to records below CRITICAL" in project.run("replay", "shop.toml", "app.log").out
 
 
 def test_standard_input_as_a_process(tmp_path: object) -> None:

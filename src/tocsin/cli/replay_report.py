@@ -186,11 +186,9 @@ class Report:
         if not found:
             return ""
         count = sum(file.reader.tracebacks for file in found)
-        words = "traceback belongs" if count == 1 else "tracebacks belong"
+        words = "traceback belongs to a record" if count == 1 else "tracebacks belong to records"
         place = self._place(found[0], found[0].reader.first_traceback)
-        return (
-            f"{count:,} {words} to records below {self._level}, or to none; first in line {place}"
-        )
+        return f"{count:,} {words} below {self._level}, or to none; first in line {place}"
 
     def _place(self, file: LogFile, line: int) -> str:
         return f"{file.name}:{line}" if len(self._files) > 1 else str(line)
