@@ -365,7 +365,7 @@ def _export(words: list[str], example: Example) -> None:
 
 def _tocsin(words: list[str], example: Example) -> None:
     """Run the command in the folder of the pages, and compare the output that follows."""
-    args = _parser().parse_args(words)
+    args = _parser(words).parse_args(words)
     if _of_a_module(words):
         _tocsin_there(words, example)
         return
