@@ -4,7 +4,8 @@ A block with the other library's configuration comes first, then a block with To
 force while a program logs a few records, and really sends to a mail server with STARTTLS and a
 login. Both have to send with the same sender, recipients, encryption and account.
 
-- `yaml` is a logging configuration; one with `provider` is built only. `python` does the same in code, or sends a message itself.
+- `yaml` is a logging configuration; one with `provider` is built only. `python` does the same in
+  code, or sends a message itself.
 - On the Django page, `python` is settings. They are used by a process that answers a request.
 - A block with `sentry_sdk.init` runs in a process of its own, and sends to an HTTP server here.
 
