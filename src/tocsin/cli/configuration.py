@@ -6,31 +6,24 @@ memory, and watch no uncaught exceptions. The loggers are left as they are.
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import logging.config
-import os
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from tocsin.cli.output import UsageError
+from tocsin.cli.resolver import Resolver, copy_of
 from tocsin.cli.sources import described, read_source
 from tocsin.exceptions import ConfigError
-from tocsin.forks import logging_lock
 from tocsin.handler import AlertHandler
 from tocsin.hints import LEVELS
 from tocsin.mail.outbox import TestEmailHandler
-from tocsin.switches import VARIABLE, collect_with
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Generator
 
     from tocsin.cli.sources import Source
     from tocsin.pipeline.assembly import Parts
 
-_DEPTH = 50
 _KEY = re.compile(r"([A-Za-z_]\w*(?:\.\w+|\[\d+\])*): ")
 # Options that would have an effect on this process, or on others.
 _HARMLESS: dict[str, object] = {"store": "memory:", "uncaught": False, "integrations": False}
@@ -103,7 +96,7 @@ class Configuration:
     def __init__(self, source: Source, *, only: str | None = None) -> None:
         self.label: str = source.label
         try:
-            self.data: Mapping[str, Any] = _copy(source.data)
+            self.data: Mapping[str, Any] = copy_of(source.data)
         except Exception as error:  # a mapping of the user's may raise anything
             raise ConfigError(f"{self.label}: {described(error)}") from error
         self._lines = source.lines
@@ -146,7 +139,7 @@ class Configuration:
 
     def resolver(self) -> Resolver:
         """Return what builds this configuration's parts, on a copy of it."""
-        return Resolver(_copy(self.data))
+        return Resolver(copy_of(self.data))
 
     def _is_alert_handler(self, name: str) -> bool:
         try:
@@ -237,82 +230,6 @@ class AlertEntry:
         return f"it can't be built: {described(error.__cause__ or error)}"
 
 
-class Resolver(logging.config.DictConfigurator):
-    """Build single handlers of a configuration, as `dictConfig` does."""
-
-    def handler_class(self, name: str) -> object:
-        """Return the class of a handler, or the callable that makes it."""
-        entry = self.config["handlers"][name]
-        if not isinstance(entry, Mapping):
-            raise ConfigError(f"expected a mapping, got {type(entry).__name__}")
-        found = entry.get("()", entry.get("class"))
-        return self.resolve(found) if isinstance(found, str) else found
-
-    def build(self, name: str, changes: Mapping[str, object]) -> AlertHandler:
-        """Build an alert handler with its filters; the formatter of an alert handler has no use.
-
-        Args:
-            name: the handler's name.
-            changes: options that replace those of the configuration.
-        """
-        entry = self.config["handlers"][name]
-        for key in changes:
-            entry[key] = changes[key]
-        entry.pop("formatter", None)
-        for filter_name in entry.get("filters") or ():
-            if isinstance(filter_name, str):
-                filters = self.config["filters"]
-                filters[filter_name] = self.configure_filter(filters[filter_name])
-        with _as_configured(), logging_lock():  # as `dictConfig` does
-            handler: Any = self.configure_handler(entry)
-            handler.setLevel(handler.level)  # checks it together with the context
-            handler.name = name
-            return cast("AlertHandler", handler)
-
-
 def parts_of(handler: AlertHandler) -> Parts:
     """Return what the options of a handler have made."""
     return handler._engine.parts  # noqa: SLF001 - the command shows what users can't see elsewhere
-
-
-@contextlib.contextmanager
-def _as_configured() -> Generator[None]:
-    """Build handlers that do as configured, whatever the environment and a test runner say."""
-    before, make = os.environ.get(VARIABLE), collect_with(None)
-    os.environ[VARIABLE] = "1"
-    try:
-        yield
-    finally:
-        collect_with(make)
-        if before is None:
-            del os.environ[VARIABLE]
-        else:
-            os.environ[VARIABLE] = before
-
-
-def _copy(value: Any) -> Any:
-    """Return a copy of nested mappings and lists: building a handler changes its entry.
-
-    What is in several places, as an alias of YAML, is copied once.
-
-    Raises:
-        ConfigError: it has too many levels, or contains itself.
-    """
-    copies: dict[int, Any] = {}
-
-    def copied(value: Any, depth: int) -> Any:
-        if not isinstance(value, Mapping) and type(value) not in {list, tuple}:
-            return value
-        if depth > _DEPTH:
-            raise ConfigError(
-                f"the configuration has more than {_DEPTH} levels, or contains itself"
-            )
-        if id(value) not in copies:
-            copies[id(value)] = (
-                {key: copied(value[key], depth + 1) for key in value}
-                if isinstance(value, Mapping)
-                else type(value)(copied(item, depth + 1) for item in value)
-            )
-        return copies[id(value)]
-
-    return copied(value, 0)
