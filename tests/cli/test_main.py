@@ -28,9 +28,10 @@ QUICK = ("--help", "--version")
 def command(*args: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run the command in a process of its own."""
     environment = {**os.environ, **options.pop("env", {})}
+    options.setdefault("capture_output", True)
     return subprocess.run(
         [sys.executable, "-m", "tocsin", *args],
-        **{"capture_output": True, **options},
+        **options,
         text=True,
         env=environment,
         check=False,

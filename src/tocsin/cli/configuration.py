@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tocsin.cli.output import UsageError
-from tocsin.cli.resolver import Resolver
+from tocsin.cli.resolver import Resolver, copy_of
 from tocsin.cli.sources import described, read_source
 from tocsin.exceptions import ConfigError
 from tocsin.handler import AlertHandler
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from tocsin.cli.sources import Source
     from tocsin.pipeline.assembly import Parts
 
-_DEPTH = 50
 _KEY = re.compile(r"([A-Za-z_]\w*(?:\.\w+|\[\d+\])*): ")
 # Options that would have an effect on this process, or on others.
 _HARMLESS: dict[str, object] = {"store": "memory:", "uncaught": False, "integrations": False}
@@ -106,7 +105,7 @@ class Configuration:
     def __init__(self, source: Source, *, only: str | None = None) -> None:
         self.label: str = source.label
         try:
-            self.data: Mapping[str, Any] = _copy(source.data)
+            self.data: Mapping[str, Any] = copy_of(source.data)
         except Exception as error:  # a mapping of the user's may raise anything
             raise ConfigError(f"{self.label}: {described(error)}") from error
         self._lines = source.lines
@@ -149,7 +148,7 @@ class Configuration:
 
     def resolver(self) -> Resolver:
         """Return what builds this configuration's parts, on a copy of it."""
-        return Resolver(_copy(self.data))
+        return Resolver(copy_of(self.data))
 
     def _is_alert_handler(self, name: str) -> bool:
         try:
@@ -250,31 +249,3 @@ class AlertEntry:
 def parts_of(handler: AlertHandler) -> Parts:
     """Return what the options of a handler have made."""
     return handler._engine.parts  # noqa: SLF001 - the command shows what users can't see elsewhere
-
-
-def _copy(value: Any) -> Any:
-    """Return a copy of nested mappings and lists: building a handler changes its entry.
-
-    What is in several places, as an alias of YAML, is copied once.
-
-    Raises:
-        ConfigError: it has too many levels, or contains itself.
-    """
-    copies: dict[int, Any] = {}
-
-    def copied(value: Any, depth: int) -> Any:
-        if not isinstance(value, Mapping) and type(value) not in {list, tuple}:
-            return value
-        if depth > _DEPTH:
-            raise ConfigError(
-                f"the configuration has more than {_DEPTH} levels, or contains itself"
-            )
-        if id(value) not in copies:
-            copies[id(value)] = (
-                {key: copied(value[key], depth + 1) for key in value}
-                if isinstance(value, Mapping)
-                else type(value)(copied(item, depth + 1) for item in value)
-            )
-        return copies[id(value)]
-
-    return copied(value, 0)

@@ -13,6 +13,8 @@ from tocsin.switches import as_configured
 if TYPE_CHECKING:
     from tocsin.handler import AlertHandler
 
+_DEPTH = 50
+
 
 class Resolver(logging.config.DictConfigurator):
     """Build single handlers of a configuration, as `dictConfig` does."""
@@ -58,3 +60,31 @@ class Resolver(logging.config.DictConfigurator):
             seen.add(id(value))
             for inner in dict.values(value) if isinstance(value, dict) else value:
                 self._import_modules(inner, seen)
+
+
+def copy_of(value: Any) -> Any:
+    """Return a copy of nested mappings and lists: building a handler changes its entry.
+
+    What is in several places, as an alias of YAML, is copied once.
+
+    Raises:
+        ConfigError: it has too many levels, or contains itself.
+    """
+    copies: dict[int, Any] = {}
+
+    def copied(value: Any, depth: int) -> Any:
+        if not isinstance(value, Mapping) and type(value) not in {list, tuple}:
+            return value
+        if depth > _DEPTH:
+            raise ConfigError(
+                f"the configuration has more than {_DEPTH} levels, or contains itself"
+            )
+        if id(value) not in copies:
+            copies[id(value)] = (
+                {key: copied(value[key], depth + 1) for key in value}
+                if isinstance(value, Mapping)
+                else type(value)(copied(item, depth + 1) for item in value)
+            )
+        return copies[id(value)]
+
+    return copied(value, 0)
