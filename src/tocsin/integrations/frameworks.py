@@ -65,7 +65,9 @@ class Frameworks:
             # Each record of the application needs these lines.
             info = record.exc_info
             if type(info) is tuple and isinstance(info[1], BaseException):
-                self._note(info[1], record.created)
+                self._note(record, info[1])
+            elif type(record.msg) is dict and (error := exception_of(record)) is not None:
+                self._note(record, error)
             taken: logging.LogRecord | None = record
         else:
             taken = self._adapt(record, server)
@@ -77,8 +79,8 @@ class Frameworks:
     def _adapt(self, record: logging.LogRecord, server: Integration) -> logging.LogRecord | None:
         adapted = None if self._is_last(record) else server.adapt(record)
         error = None if adapted is None else exception_of(adapted)
-        if adapted is None or error is None:
-            return adapted
+        if adapted is None or error is None or adapted.levelno < record.levelno:
+            return adapted  # with a lower level, it is context, and counts later
         return None if self._repeats.is_repeat(adapted, error) else adapted
 
     def ends(self, record: logging.LogRecord) -> bool:
