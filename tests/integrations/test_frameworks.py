@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import types
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from tocsin.integrations.base import Integration
 from tocsin.integrations.frameworks import Frameworks
@@ -33,3 +33,22 @@ def test_a_framework_that_is_loaded_after_logging_is_set_up(
     monkeypatch.setitem(sys.modules, "late_framework", types.ModuleType("late_framework"))
     assert frameworks.owner(record) == "the request"
     assert frameworks.on
+
+
+class Broken(Integration):
+    name = "broken"
+    modules = ("logging",)
+    loggers = ("server",)
+
+    def adapt(self, record: logging.LogRecord) -> NoReturn:
+        raise RuntimeError
+
+    def told(self, record: logging.LogRecord) -> NoReturn:
+        raise RuntimeError
+
+
+def test_a_record_counts_even_if_its_framework_fails() -> None:
+    frameworks = Frameworks([Broken()], personal_data=False)
+    for name in ("server", "shop"):
+        record = logging.makeLogRecord({"name": name})
+        assert frameworks.adapt(record) is record

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import weakref
@@ -73,11 +74,17 @@ class Frameworks:
             taken = self._adapt(record, server)
         if self._tells and taken is not None:
             for tell in self._tells:
-                tell(taken)
+                with contextlib.suppress(Exception):  # an object of a framework may raise anything
+                    tell(taken)
         return taken
 
     def _adapt(self, record: logging.LogRecord, server: Integration) -> logging.LogRecord | None:
-        adapted = None if self._is_last(record) else server.adapt(record)
+        if self._is_last(record):
+            return None
+        try:
+            adapted = server.adapt(record)
+        except Exception:  # noqa: BLE001 - as above; the event counts nevertheless
+            return record
         error = None if adapted is None else exception_of(adapted)
         if adapted is None or error is None or adapted.levelno < record.levelno:
             return adapted  # with a lower level, it is context, and counts later

@@ -55,12 +55,18 @@ class Repeats:
             error: its exception.
             call: the call of a server that has logged it; None if the application has.
         """
-        rest = record.created, record.levelno, record.pathname, record.funcName, call
-        if isinstance(error, BaseExceptionGroup):
-            for leaf in _leaves(error):
-                _attributes(leaf)[self._name] = _Mark((traceback_of(leaf), *rest))
-        else:
-            _attributes(error)[self._name] = _Mark((traceback_of(error), *rest))
+        name = self._name
+        for one in _leaves(error) if isinstance(error, BaseExceptionGroup) else (error,):
+            _attributes(one)[name] = _Mark(
+                (
+                    traceback_of(one),
+                    record.created,
+                    record.levelno,
+                    record.pathname,
+                    record.funcName,
+                    call,
+                )
+            )
 
     def is_repeat(self, record: logging.LogRecord, error: BaseException) -> bool:
         """Return whether the exception of a server's record was counted before, and mark it.

@@ -81,10 +81,11 @@ class Emitter(logging.Handler):
                     return
                 frameworks = self._frameworks
                 if frameworks.on:
-                    adapted = self._adapted(record)
-                    if adapted is None:
-                        return
-                    record = adapted
+                    adapted = frameworks.adapt(record)
+                    if adapted is not record:
+                        if adapted is None or self._is_context(adapted):
+                            return
+                        record = adapted
                 engine = self._engine
                 if record.process != engine.process:  # it is new; or the record is another one's
                     engine.check_process()
@@ -97,20 +98,13 @@ class Emitter(logging.Handler):
         except Exception:  # noqa: BLE001 - the application comes first
             self._tell_failure(record)
 
-    def _adapted(self, record: logging.LogRecord) -> logging.LogRecord | None:
-        """Return a framework's record as an alert; None if it is none.
-
-        The server may log again what the application has logged. A record whose level an
-        integration has lowered is context.
-        """
-        adapted = self._frameworks.adapt(record)
-        if adapted is None or adapted is record:
-            return adapted
+    def _is_context(self, adapted: logging.LogRecord) -> bool:
+        """Return whether an integration has lowered a record's level; then it is context."""
         if adapted.levelno >= (self.level if self._context is None else self._alert_level):
-            return adapted
+            return False
         if self._context is not None:
             self._context.note(adapted)
-        return None
+        return True
 
     def _wake(self, record: logging.LogRecord, wake: Wake) -> None:
         self._engine.worker.wake(urgent=wake is Wake.NOW)
