@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from tocsin.integrations.frameworks import Frameworks
 
-_log = logging.getLogger("tocsin")
 _TRIES = 20
 _PAUSE = 0.05  # seconds between two looks for the logger of a handler that was built by hand
 
@@ -131,7 +130,8 @@ class Guest:
     def tell(self) -> None:
         """Log, at level DEBUG, the loggers that the handler was added to, if they have changed."""
         with contextlib.suppress(IndexError):
-            _log.debug("alert handler %r was added to: %s", *self._news.pop())
+            news = self._news.pop()
+            logging.getLogger("tocsin").debug("alert handler %r was added to: %s", *news)
 
     def warn(self, found: Silent) -> None:
         """Warn of silent loggers."""

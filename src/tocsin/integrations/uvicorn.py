@@ -32,11 +32,13 @@ class Uvicorn(Integration):
     loggers: ClassVar[tuple[str, ...]] = (_LOGGER,)
 
     def __init__(self) -> None:
-        self._end = _End(logging.INFO)
+        self._end: _End | None = None
         self._reason_told = False
 
     @override
     def connect(self, settle: Callable[[], None]) -> None:
+        # Not earlier: this needs the lock of logging, and a thread that has it may import Tocsin.
+        self._end = self._end or _End(logging.INFO)
         logging.getLogger(_LOGGER).addHandler(self._end)  # a configuration has removed it
 
     @override
