@@ -313,3 +313,24 @@ with logging_lock():
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.stdout == "loaded\n", done.stderr
+
+
+def test_many_handlers_that_are_built_by_hand_share_a_thread() -> None:
+    handlers = [
+        tocsin.AlertHandler(
+            to="a@example.com", email=tocsin.TestEmailHandler(default_from="alerts@example.com")
+        )
+        for _ in range(20)
+    ]
+    assert len(_threads()) == 1
+    for handler in handlers:
+        handler.close()
+    assert soon(lambda: not _threads())
+
+
+def test_a_configuration_closes_a_handler_that_another_thread_builds() -> None:
+    class Closed(tocsin.AlertHandler):
+        def createLock(self) -> None:  # logging calls it when it knows the handler
+            self.close()
+
+    Closed(to="a@example.com", email=tocsin.TestEmailHandler(default_from="alerts@example.com"))

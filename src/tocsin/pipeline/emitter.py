@@ -82,10 +82,9 @@ class Emitter(logging.Handler):
                 frameworks = self._frameworks
                 if frameworks.on:
                     adapted = frameworks.adapt(record)
-                    if adapted is not record:
-                        if adapted is None or self._is_context(adapted):
-                            return
-                        record = adapted
+                    if adapted is not record and self._is_no_alert(adapted):
+                        return
+                    record = adapted or record
                 engine = self._engine
                 if record.process != engine.process:  # it is new; or the record is another one's
                     engine.check_process()
@@ -98,8 +97,10 @@ class Emitter(logging.Handler):
         except Exception:  # noqa: BLE001 - the application comes first
             self._tell_failure(record)
 
-    def _is_context(self, adapted: logging.LogRecord) -> bool:
-        """Return whether an integration has lowered a record's level; then it is context."""
+    def _is_no_alert(self, adapted: logging.LogRecord | None) -> bool:
+        """Return whether a record was counted before, or has got a lower level: it is context."""
+        if adapted is None:
+            return True
         if adapted.levelno >= (self.level if self._context is None else self._alert_level):
             return False
         if self._context is not None:
