@@ -13,6 +13,7 @@ from tocsin.events.frames import is_library
 from tocsin.integrations import carriers, web
 from tocsin.integrations.base import AccessLog, Integration
 from tocsin.integrations.repeats import Repeats
+from tocsin.text import attempt
 
 if TYPE_CHECKING:
     import logging
@@ -41,6 +42,9 @@ class Frameworks:
         self._servers = {logger: one for one in integrations for logger in one.loggers}
         for one in integrations:
             self._servers |= dict.fromkeys(one.access, AccessLog())
+        self._clients = (
+            {} if personal_data else dict(pair for one in integrations for pair in one.clients)
+        )
         self._functions = {name for one in integrations for name, _ in one.functions}
         self._repeats = Repeats()
         self._note = self._repeats.note
@@ -89,6 +93,11 @@ class Frameworks:
         if adapted is None or error is None or adapted.levelno < record.levelno:
             return adapted  # with a lower level, it is context, and counts later
         return None if self._repeats.is_repeat(adapted, error) else adapted
+
+    def hides(self, record: logging.LogRecord) -> bool:
+        """Return whether a record is no context, as its message has the client's address."""
+        start = self._clients.get(record.name)
+        return start is not None and attempt(record.msg).startswith(start)
 
     def ends(self, record: logging.LogRecord) -> bool:
         """Return whether the process may end after a record with no chance to send it."""

@@ -28,6 +28,10 @@ class Tornado(Integration):
     name: ClassVar[str] = "tornado"
     modules: ClassVar[tuple[str, ...]] = ("tornado.web",)
     loggers: ClassVar[tuple[str, ...]] = (_ERRORS, _ACCESS, _GENERAL)
+    clients: ClassVar[tuple[tuple[str, str], ...]] = (
+        (_ACCESS, ""),
+        (_GENERAL, "Malformed HTTP message from"),
+    )
 
     def __init__(self) -> None:
         self._told: weakref.WeakSet[Any] = weakref.WeakSet()  # requests of which an error was told

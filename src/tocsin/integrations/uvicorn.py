@@ -30,6 +30,10 @@ class Uvicorn(Integration):
     name: ClassVar[str] = "uvicorn"
     modules: ClassVar[tuple[str, ...]] = ("uvicorn",)
     loggers: ClassVar[tuple[str, ...]] = (_LOGGER,)
+    clients: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("uvicorn.access", ""),
+        (_LOGGER, '%s - "WebSocket'),
+    )
 
     def __init__(self) -> None:
         self._end: _End | None = None

@@ -30,6 +30,10 @@ class Adapts(Protocol):
         """Return a record as the application would have logged it; None if it was counted."""
         ...
 
+    def hides(self, record: logging.LogRecord) -> bool:
+        """Return whether a record is no context, as its message has the client's address."""
+        ...
+
     def ends(self, record: logging.LogRecord) -> bool:
         """Return whether the process may end after a record with no chance to send it."""
         ...
@@ -77,7 +81,7 @@ class Emitter(logging.Handler):
                 if own or not self._enabled or sending_here():
                     return
                 if self._context is not None and record.levelno < self._alert_level:
-                    self._context.note(record)
+                    self._keep(record, self._context)
                     return
                 frameworks = self._frameworks
                 if frameworks.on:
@@ -104,8 +108,12 @@ class Emitter(logging.Handler):
         if adapted.levelno >= (self.level if self._context is None else self._alert_level):
             return False
         if self._context is not None:
-            self._context.note(adapted)
+            self._keep(adapted, self._context)
         return True
+
+    def _keep(self, record: logging.LogRecord, context: Context) -> None:
+        if not self._frameworks.hides(record):
+            context.note(record)
 
     def _wake(self, record: logging.LogRecord, wake: Wake) -> None:
         self._engine.worker.wake(urgent=wake is Wake.NOW)
