@@ -40,10 +40,13 @@ demo: $(READY)-test  ## the main job, live: a failing service, a mail server, an
 	$(PY) examples/day.py
 
 test: $(READY)-test  ## the tests, with branch coverage
-	$(PY) -m pytest --cov --cov-report=term $(addprefix --ignore=,$(PROCESSES) $(FRAMEWORKS)) $(ARGS)
+	$(PY) -m pytest --cov --cov-report= --cov-fail-under=0 -n auto --dist loadfile \
+	  $(addprefix --ignore=,$(PROCESSES) $(FRAMEWORKS)) tests $(ARGS)
+	@# Pages use fixed ports: one after the other.
+	$(PY) -m pytest --cov --cov-append --cov-report=term README.md CONTRIBUTING.md docs
 
 test-fast: $(READY)-test  ## the tests that need nothing but Python, in a minute or two
-	$(PY) -m pytest @tests/fast.txt $(ARGS)
+	$(PY) -m pytest -n auto --dist loadfile @tests/fast.txt $(ARGS)
 
 test-processes: $(READY)-test  ## programs that start, fork and end in every way, or are killed
 	COVERAGE_FILE=.coverage.processes $(PY) -m pytest --cov --cov-config=tests/processes.coveragerc \

@@ -128,6 +128,8 @@ class AlertHandler(Emitter):
         )
         self._uncaught: ExceptHook | None = None
         watch = options.boolean("uncaught", uncaught) and self._enabled
+        if not (to or callable(to)) and (collector is not None or not self._enabled):
+            to = config.stand_in_recipients(email)
         if not self._enabled:
             email, store = {"handler": "test", "default_from": "disabled@localhost"}, "memory:"
         elif collector is not None:

@@ -189,12 +189,36 @@ def test_a_command_that_fails(tmp_path: Path, server: ScriptedSMTPServer, mails:
 @pytest.mark.row("Tests of a Django project: `manage.py test`", "django")
 def test_the_tests_of_a_project(tmp_path: Path, server: ScriptedSMTPServer, mails: Mails) -> None:
     """Django keeps mails in its outbox, so no mail leaves."""
-    command = ["python", "-m", "django", "test", "django_shop"]
+    command = ["python", "-m", "django", "test", "django_shop.tests.ShopTests"]
     with running(command, tmp_path, server, **SETTINGS, BACKEND="1") as program:
         wait_for(lambda: program.process.poll() is not None, "the end of the tests")
     assert program.process.returncode == 0, program.output
     assert "Ran 1 test" in program.output
     assert not mails.all
+
+
+@pytest.mark.row("Tests of a Django project: `manage.py test`", "django")
+def test_tests_that_end_before_an_alert_is_due(
+    tmp_path: Path, server: ScriptedSMTPServer, mails: Mails
+) -> None:
+    """At the end of the process, Django has put its own backend back."""
+    command = ["python", "-m", "django", "test", "django_shop.tests.QuickTests"]
+    with running(command, tmp_path, server, **SETTINGS, BACKEND="1") as program:
+        wait_for(lambda: program.process.poll() is not None, "the end of the tests")
+    assert program.process.returncode == 0, program.output
+    assert "Ran 1 test" in program.output
+    assert not mails.all
+
+
+@pytest.mark.parametrize("off", [{"DEBUG": "1"}, {"TOCSIN_ENABLED": "0"}])
+def test_a_handler_that_is_off_needs_no_recipients(
+    tmp_path: Path, server: ScriptedSMTPServer, off: dict[str, str]
+) -> None:
+    """`ADMINS` has them, and only the email handler knows that."""
+    command = ["python", "-m", "django", "check"]
+    with running(command, tmp_path, server, **SETTINGS, BACKEND="1", **off) as program:
+        wait_for(lambda: program.process.poll() is not None, "the end of the check")
+    assert program.process.returncode == 0, program.output
 
 
 @pytest.mark.row("Mails through Django's `EMAIL_BACKEND`", "django")

@@ -155,6 +155,7 @@ def test_async_send_leaves_the_event_loop_free() -> None:
 def test_handler_of_ones_own_has_no_sender_and_nothing_to_close() -> None:
     handler = ThreadedHandler()
     assert handler.sender is None
+    assert handler.recipients == ()
     handler.close()
     assert handler.send(Message())
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _NO_NAMES = ("conf", "config", "core", "settings")  # packages that many projects have
 _MAX_FIELDS = 100  # names of a form
 
+_tested = False
+
 
 class Django(Integration):
     """Django, under any server."""
@@ -56,6 +58,7 @@ class Django(Integration):
 
     @override
     def request(self, record: logging.LogRecord, *, personal_data: bool) -> web.WebRequest | None:
+        in_tests()  # the tests may be over when the mail is sent
         request = record.__dict__.get("request")
         if not _is_request(request):
             found = _of_frames(record)
@@ -69,6 +72,16 @@ class Django(Integration):
         """Return the package of the settings: "shop" of "shop.settings.production"."""
         package, dot, _ = os.environ.get("DJANGO_SETTINGS_MODULE", "").partition(".")
         return package if dot and package not in _NO_NAMES else None
+
+
+def in_tests() -> bool:
+    """Return whether Django's tests run in this process, or were seen to run: no mail may leave.
+
+    Django's test runner replaces the backend for mail, and puts it back before the process ends.
+    """
+    global _tested  # noqa: PLW0603 - it stays so until the process ends
+    _tested = _tested or hasattr(sys.modules.get("django.core.mail"), "outbox")
+    return _tested
 
 
 def _phrase(status: int) -> str:

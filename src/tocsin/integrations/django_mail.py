@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from tocsin import options
 from tocsin.exceptions import ConfigError, LoginError, SendError
+from tocsin.integrations.django import in_tests
 from tocsin.integrations.django_message import django_message
 from tocsin.mail.base import EmailHandler, address_option
 from tocsin.mail.envelope import envelopes
@@ -27,13 +28,14 @@ if TYPE_CHECKING:
 
 _TIMEOUT = 30.0  # seconds, where EMAIL_TIMEOUT is None: then Django waits without a limit
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)")
+_LOCMEM = "django.core.mail.backends.locmem.EmailBackend"  # keeps mails in memory
 _FINAL_STEPS = ("SMTPDataError", "SMTPSenderRefused")  # where a reply is about the message
 
 
 class DjangoEmailHandler(EmailHandler):
     """Send through Django's `EMAIL_BACKEND`, with Django's settings for mail.
 
-    In tests, Django replaces the backend, and keeps the mails in `django.core.mail.outbox`.
+    In tests, the mails are kept in `django.core.mail.outbox`, and none leaves.
 
     Django doesn't tell the result for each recipient: if the backend reports that it has sent a
     message, all recipients count as accepted.
@@ -215,16 +217,17 @@ def _maker(settings: Any, backend: str | None, using: str | None) -> Callable[[]
 
     It does not use `django.core.mail.get_connection`, which Django 6.1 has deprecated.
     """
+    import_string = importlib.import_module("django.utils.module_loading").import_string
     if settings.is_overridden("MAILERS"):
         if backend is not None:
             options.fail("backend", "can't be used with MAILERS; set using: the name of an entry")
-        return lambda: importlib.import_module("django.core.mail").mailers[using or "default"]
+        mailers = importlib.import_module("django.core.mail").mailers
+        return lambda: import_string(_LOCMEM)() if in_tests() else mailers[using or "default"]
     if using is not None:
         options.fail("using", "the settings of Django have no MAILERS")
-    import_string = importlib.import_module("django.utils.module_loading").import_string
 
-    def connect() -> Any:  # the setting is read each time, as tests replace the backend
-        return import_string(backend or settings.EMAIL_BACKEND)()
+    def connect() -> Any:  # the setting is read each time, as tests replace it
+        return import_string(_LOCMEM if in_tests() else backend or settings.EMAIL_BACKEND)()
 
     return connect
 

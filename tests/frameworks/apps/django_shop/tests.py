@@ -15,3 +15,11 @@ class ShopTests(SimpleTestCase):
         (message,) = mail.outbox
         assert "LookupError in django_shop.urls.pay" in message.subject
         assert message.recipients() == ["ada@example.com", "bo@example.com"]
+
+
+class QuickTests(SimpleTestCase):
+    """Tests that end before an alert is due."""
+
+    def test_a_view_that_fails(self) -> None:
+        self.client.raise_request_exception = False
+        assert self.client.get("/pay/7").status_code == 500
