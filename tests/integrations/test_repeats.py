@@ -234,6 +234,18 @@ def test_a_warning_does_not_count_for_an_error(alerts: tocsin.AlertHandler) -> N
     assert alerts.stats.seen == 2
 
 
+def test_a_warning_after_an_error(alerts: tocsin.AlertHandler) -> None:
+    def warns_as_well() -> None:
+        try:
+            logs_and_fails()
+        except LookupError:
+            log.warning("order failed", exc_info=True)
+            raise
+
+    serve(warns_as_well)
+    assert alerts.stats.seen == 2
+
+
 def test_two_servers_and_the_application(alerts: tocsin.AlertHandler) -> None:
     try:
         logs_and_fails()

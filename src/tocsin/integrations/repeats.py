@@ -11,6 +11,7 @@ from the place where it was logged.
 from __future__ import annotations
 
 import itertools
+import logging
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
@@ -18,7 +19,6 @@ from typing_extensions import override
 from tocsin.events.exceptions import traceback_of
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Callable, Iterator
     from types import TracebackType
 
@@ -50,23 +50,19 @@ class Repeats:
     def note(self, record: logging.LogRecord, error: BaseException, call: object = None) -> None:
         """Mark the exception of a record that counts. Each record needs these lines.
 
+        A warning makes no mark: what a server logs of the exception afterwards is an error.
+
         Args:
             record: the record.
             error: its exception.
             call: the call of a server that has logged it; None if the application has.
         """
+        if record.levelno < logging.ERROR:
+            return
         name = self._name
         for one in _leaves(error) if isinstance(error, BaseExceptionGroup) else (error,):
-            _attributes(one)[name] = _Mark(
-                (
-                    traceback_of(one),
-                    record.created,
-                    record.levelno,
-                    record.pathname,
-                    record.funcName,
-                    call,
-                )
-            )
+            mark = traceback_of(one), record.created, record.pathname, record.funcName, call
+            _attributes(one)[name] = _Mark(mark)
 
     def is_repeat(self, record: logging.LogRecord, error: BaseException) -> bool:
         """Return whether the exception of a server's record was counted before, and mark it.
@@ -88,10 +84,9 @@ def _covers(
     """Return whether a mark was made for the same failure, by another call."""
     if not isinstance(mark, _Mark):
         return False
-    trace, time, level, path, function, marked = mark
+    trace, time, path, function, marked = mark
     return (
         0 <= record.created - time < _VALID
-        and level >= record.levelno
         and marked != call
         and (trace is None or _goes_on(trace, traceback_of(error), (path, function)))
     )
