@@ -12,6 +12,8 @@ import types
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import tocsin
 from tocsin.integrations.repeats import Repeats
@@ -273,6 +275,47 @@ def test_a_record_that_a_filter_drops_does_not_count(alerts: tocsin.AlertHandler
     alerts.addFilter(lambda record: record.name != "shop")
     serve(logs_and_fails)
     assert alerts.stats.seen == 1
+
+
+def boom(error: Exception) -> NoReturn:
+    raise error
+
+
+def fails(error: Exception, layers: list[int], *, answers: bool) -> None:
+    """Fail through layers of the application, of which each logs at a level, and raises again."""
+    try:
+        fails(error, layers[1:], answers=False) if layers else boom(error)
+    except LookupError:
+        if layers:
+            log.log(layers[0], "order failed", exc_info=True)
+        if not answers:
+            raise
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([None, LookupError("a"), LookupError("b")]),
+            st.lists(st.sampled_from([logging.INFO, logging.WARNING, logging.ERROR]), max_size=3),
+            st.booleans(),
+        ),
+        max_size=6,
+    )
+)
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_each_failure_counts(
+    alerts: tocsin.AlertHandler, requests: list[tuple[Exception | None, list[int], bool]]
+) -> None:
+    """The exceptions may be new, or constants that are raised again and again."""
+    for error, layers, answers in requests:
+        answers = answers and len(layers) == 1  # noqa: PLW2901 - an application that logs answers
+        before = alerts.stats.seen
+        serve(lambda: fails(error or LookupError(), layers, answers=answers))  # noqa: B023
+        by_server = not answers and logging.ERROR not in layers
+        own = sum(level >= logging.WARNING for level in layers)
+        assert alerts.stats.seen - before == own + by_server
 
 
 def record(logger: str, message: str, created: float = 1e9) -> logging.LogRecord:
