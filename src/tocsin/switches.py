@@ -3,17 +3,21 @@
 - `TOCSIN_ENABLED=0` in the environment: they do nothing, as with `enabled: false`.
 - `TOCSIN_ENABLED=1`: they do as configured, also while pytest runs.
 - Not set: they do as configured; while pytest runs, they collect mails instead of sending them.
+
+While the command `tocsin` runs, handlers that a module of the user's builds do nothing.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Protocol
 
 from tocsin.exceptions import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from tocsin.mail.base import EmailHandler
     from tocsin.pipeline.assembly import Parts
@@ -44,6 +48,9 @@ class Collects(Protocol):
 
 
 _make: Callable[[], Collects] | None = None
+_off = False
+# Whether the next handler that this thread builds does as configured, whatever else holds.
+_exempt: ContextVar[bool] = ContextVar("tocsin_exempt", default=False)
 
 
 def collect_with(make: Callable[[], Collects] | None) -> Callable[[], Collects] | None:
@@ -60,6 +67,35 @@ def collect_with(make: Callable[[], Collects] | None) -> Callable[[], Collects] 
     return earlier
 
 
+@contextlib.contextmanager
+def turned_off() -> Generator[None]:
+    """Let the handlers that are built in the block do nothing, also after it."""
+    earlier = _turn_off(True)
+    try:
+        yield
+    finally:
+        _turn_off(earlier)
+
+
+def _turn_off(value: bool, /) -> bool:
+    global _off
+    earlier, _off = _off, value
+    return earlier
+
+
+@contextlib.contextmanager
+def as_configured() -> Generator[None]:
+    """Let the first handler that this thread builds in the block do as configured.
+
+    Only the first one: its constructor may import a module that builds others.
+    """
+    token = _exempt.set(True)
+    try:
+        yield
+    finally:
+        _exempt.reset(token)
+
+
 def read(*, enabled: bool) -> tuple[bool, Collects | None]:
     """Return whether a handler takes records, and its collector if it collects.
 
@@ -69,6 +105,11 @@ def read(*, enabled: bool) -> tuple[bool, Collects | None]:
     Raises:
         ConfigError: the environment variable has another value than 0 or 1.
     """
+    if _exempt.get():
+        _exempt.set(False)
+        return enabled, None
+    if _off:
+        return False, None
     value = os.environ.get(VARIABLE, "").strip()
     if value not in {"", "0", "1"}:
         got = repr(value) if len(value) <= _SHOWN else "a longer text"

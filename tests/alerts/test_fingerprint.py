@@ -114,6 +114,27 @@ def test_a_traceback_of_usual_depth_is_remembered(frames: int, remembered: bool)
     assert is_remembered(record(exc=go(ValueError())), record(exc=error)) is remembered
 
 
+def test_a_traceback_as_text_is_remembered_without_the_text_of_its_exception() -> None:
+    """A log of a million such errors is replayed in seconds."""
+    remembering = Fingerprints(OwnCode())
+    first: Any = remembering.of(as_text("shop.Closed: order 5"))
+    assert remembering.of(as_text("shop.Closed: order 6")) is first
+    assert remembering.of(as_text("shop.Closed")) is first
+    other = as_text("shop.Closed: order 5")
+    other.name = "shop"
+    assert remembering.of(other) is not first
+    other.levelno = 50
+    assert remembering.of(other).fingerprint != first.fingerprint
+
+
+def test_messages_of_one_exception_without_frames_are_kept_apart() -> None:
+    remembering = Fingerprints(OwnCode())
+    for message in ("no ink", "no paper"):
+        made = record(message)
+        made.exc_text = "shop.Closed: no"
+        assert remembering.of(made).kind == message
+
+
 def test_tracebacks_as_text_of_one_message_are_kept_apart() -> None:
     remembering = Fingerprints(OwnCode())
     found = {remembering.of(as_text(f"{name}: no")).kind for name in ("KeyError", "OSError")}

@@ -7,6 +7,8 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from samples import LIBRARY, caught, kept, load_module, record
 
 from tocsin.events import exceptions, traceback_text
@@ -144,6 +146,69 @@ def test_an_odd_last_line_is_no_exception_type() -> None:
     )
     assert found is not None
     assert found.kind == ""
+
+
+_PIECES = st.sampled_from(
+    [
+        f"{traceback_text.HEADER}\n",
+        f"  + Exception Group {traceback_text.HEADER}\n",
+        '  File "/srv/shop/pay.py", line 3, in go\n',
+        "    post(order)\n",
+        "  [Previous line repeated 3 more times]\n",
+        "The above exception was the direct cause of the following exception:\n",
+        "+---------------- 1 ----------------\n",
+        f"{traceback_text.STACK}\n",
+        *("ValueError", "shop.Refused: ", "x", "\n", "\u2028", "\r", ": ", " ", "|", "-", "\ud800"),
+    ]
+)
+
+
+_TEXTS = st.lists(_PIECES, max_size=14).map("".join)
+_CHAIN = (
+    f'{traceback_text.HEADER}\n  File "a.py", line 3, in go\nKeyError: {{}}\n\n'
+    "The above exception was the direct cause of the following exception:\n\n"
+    f'{traceback_text.HEADER}\n  File "b.py", line 5, in pay\nshop.Refused: {{}}'
+)
+
+
+def identity(body: str) -> object:
+    """Return what the fingerprint of a record with this traceback depends on."""
+    parts = traceback_text.split(body)
+    found = None if parts is None else traceback_text.parse(parts[1])
+    return None if found is None else (found.kind, found.places)
+
+
+@given(_TEXTS, _TEXTS, _TEXTS)
+@example(f'{traceback_text.HEADER}\n  File "a.py", line 3, in go\nKeyError', ": 5\u2028 ", "")
+def test_tracebacks_with_the_same_invariant_part_are_of_one_kind_and_place(
+    text: str, before: str, end: str
+) -> None:
+    """Also where the text of an exception looks like a part of a traceback."""
+    part = traceback_text.invariant(text)
+    assert part in text
+    if part and identity(text) is not None:
+        for other in (part, f"{part}{end}", f"{before}{part}{end}", f"{before}{text}"):
+            if traceback_text.invariant(other) == part:
+                assert identity(other) == identity(text)
+
+
+def test_the_exceptions_before_the_last_one_have_no_influence() -> None:
+    part = traceback_text.invariant(_CHAIN.format("5", "6"))
+    assert part == f'{traceback_text.HEADER}\n  File "b.py", line 5, in pay\nshop.Refused'
+    assert traceback_text.invariant(_CHAIN.format("7", "8")) == part
+    for odd in ("--- 1 ---", "\u2028+- ... -", f"\n{traceback_text.STACK}\n"):
+        text = _CHAIN.format(odd, "6")
+        assert traceback_text.invariant(text).startswith(text[:90])
+    assert "in go" in traceback_text.invariant(f"bad\n{_CHAIN.format('5', '6')}")
+    assert "in go" in traceback_text.invariant(_CHAIN.format("5", "6").replace(":\n", ":\r\n"))
+
+
+def test_only_a_line_with_the_type_has_an_invariant_part() -> None:
+    start = f'{traceback_text.HEADER}\n  File "a.py", line 3, in go\nshop.Refused'
+    assert traceback_text.invariant(f"{start}: order 5") == start
+    assert traceback_text.invariant(start) == start
+    for end in ("\n", " 5", ": 5\u2028x", f": {'x' * 10_000}"):
+        assert traceback_text.invariant(start + end) == ""
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,10 @@ username = "alerts@example.com"
 password_env = "SMTP_APP_PASSWORD"
 tls_ca_file = "ca.pem"
 """
+CONSOLE = """handlers = ["alerts", "console"]
+[handlers.console]
+class = "logging.StreamHandler"
+"""
 ACCOUNTS = {"alerts@example.com": PASSWORD}
 
 
@@ -48,6 +52,12 @@ class Run:
             if finding["status"] == status
         ]
 
+    def each_has_a_fix(self) -> None:
+        """Look at whether each fault and each warning says what to change."""
+        for status in ("FAIL", "LATER", "WARN"):
+            for finding in self.findings(status):
+                assert finding.get("fix"), finding
+
 
 @dataclass
 class Project:
@@ -72,6 +82,12 @@ class Project:
             encoding="utf-8",
         )
 
+    def add_console(self) -> None:
+        """Add a second handler to the root logger in `shop.toml`."""
+        path = self.folder / "shop.toml"
+        text = path.read_text(encoding="utf-8").replace('handlers = ["alerts"]', CONSOLE)
+        path.write_text(text, encoding="utf-8")
+
     def run(self, *args: str) -> Run:
         """Run the command in this process; its output never shows the password."""
         out, err = io.StringIO(), io.StringIO()
@@ -90,6 +106,7 @@ class Project:
         assert text.code == found.code == found.document["exit_code"]
         assert found.err == ""
         assert text.out.splitlines()[-1].endswith("; nothing sent")
+        found.each_has_a_fix()
         return found
 
     def server_tls(

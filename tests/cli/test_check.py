@@ -6,6 +6,7 @@ import datetime as dt
 import http.server
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -15,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from mail_servers import ACCOUNTS, LOGIN, PASSWORD, Project, Run
 
-from tocsin.cli.server_words import days_left, goes_in_the_clear, names_of
+from tocsin.cli.server_words import days_left, explained, goes_in_the_clear, names_of
+from tocsin.exceptions import ConnectError
+from tocsin.mail.receipt import Reply
 from tocsin.testing import Act, ScriptedSMTPServer
 
 if TYPE_CHECKING:
@@ -78,6 +81,7 @@ def test_a_certificate_that_ends(days: int, code: int, project: Project) -> None
     tls = project.server_tls(NOW - dt.timedelta(days=90), NOW + dt.timedelta(days=days, hours=1))
     with ScriptedSMTPServer(tls_context=tls, tls=True) as server:
         project.write(server.port, f"use_tls = true\n{LOGIN}")
+        project.add_console()
         run = project.check()
     assert run.code == code
     if days < 0:
@@ -272,6 +276,51 @@ def test_a_server_that_speaks_another_protocol(project: Project) -> None:
     assert (run.code, the(run, "FAIL")["means"]) == (1, "the server on this port speaks no SMTP")
 
 
+@pytest.mark.parametrize(
+    ("script", "step", "fix"),
+    [
+        ({"EHLO": "999 hello"}, "extensions", "look into the log of the server"),
+        ({"MAIL": "354 go on"}, "sender", "look into the log of the server"),
+        ({"RCPT": "250 OK\r\n250 OK"}, "recipients", "look into the log of the server"),
+    ],
+)
+def test_a_server_that_breaks_the_rules(
+    script: dict[str, str], step: str, fix: str, project: Project
+) -> None:
+    with ScriptedSMTPServer(script) as server:
+        project.write(server.port)
+        run = project.check()
+    (fault,) = run.findings("FAIL")
+    assert (run.code, fault["step"], fault["fix"]) == (1, step, fix)
+
+
+def test_a_server_that_wants_a_certificate(project: Project) -> None:
+    context = project.server_tls()
+    project.ca.configure_trust(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    with ScriptedSMTPServer(tls_context=context) as server:
+        project.write(server.port, 'use_starttls = true\ntls_ca_file = "ca.pem"')
+        (fault,) = project.check().findings("FAIL")
+    assert "certificate required" in fault["text"]
+    assert fault["fix"] == "set tls_context to one that has loaded the certificate"
+
+
+def test_a_server_with_old_versions_of_tls() -> None:
+    cause = ssl.SSLError(1, "unsupported protocol")
+    cause.reason = "TLSV1_ALERT_PROTOCOL_VERSION"
+    error = ConnectError("STARTTLS failed", reply=Reply(None, None, ""))
+    error.__cause__ = cause
+    assert explained("TLS", error, "")[1] == "turn TLS 1.2 or 1.3 on at the server"
+
+
+def test_a_size_of_any_number_is_read(project: Project) -> None:
+    for size, shown in (("9" * 400, "8BITMIME"), ("20000000", "SIZE 20 MB"), ("0", "8BITMIME")):
+        hello = f"250-mail.example.com\n250-8BITMIME\n250 SIZE {size}"
+        with ScriptedSMTPServer({"EHLO": hello}) as one:
+            project.write(one.port)
+            assert shown in project.check().out
+
+
 def test_what_a_server_says_cannot_change_the_terminal(project: Project) -> None:
     with ScriptedSMTPServer({"MAIL": b"550 5.7.1 \x1b[2Jgone\x07\r\n"}) as server:
         project.write(server.port)
@@ -326,6 +375,7 @@ def test_mails_in_the_clear_are_a_warning(project: Project) -> None:
     project.write(25)
     path = project.folder / "shop.toml"
     path.write_text(path.read_text().replace('"localhost"', '"mail.example.com"'))
+    project.add_console()
     run = project.check("--no-connect")
     assert (run.code, the(run, "WARN")["step"]) == (0, "TLS")
     assert "unencrypted to mail.example.com" in the(run, "WARN")["text"]
@@ -369,6 +419,7 @@ def test_the_command_as_a_process(project: Project) -> None:
         tls_context=project.server_tls(), tls=True, accounts=ACCOUNTS
     ) as server:
         project.write(server.port, f"use_tls = true\n{LOGIN}")
+        project.add_console()
         good = run("shop.toml")
         assert (good.returncode, good.stderr) == (0, "")
         assert good.stdout.splitlines()[-1] == "all good; nothing sent"

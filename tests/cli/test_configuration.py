@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import sys
@@ -275,6 +276,16 @@ def test_what_is_no_configuration_is_told_without_a_secret(
         ("shop.toml", "there is no file 'shop.toml'; for a name in a module, write module:NAME"),
         ("shop:LOGGING", "shop:LOGGING: there is no module 'shop'"),
         ("shop_logging:LOGGING", "the module 'shop_logging' has no 'LOGGING'"),
+        (
+            "shop_logging.py",
+            "shop_logging.py: for a name in a module, write shop_logging:NAME;",
+        ),
+        (
+            "shop/web.py",
+            "for a name in a module, write shop.web:NAME; for Django's settings,",
+        ),
+        ("shop.settings", "; for Django's settings, write --django shop.settings"),
+        ("../web.py", "for a name in a module, write module:NAME"),
         (".", ".: the name of the file has to end in .toml, .json"),
     ],
 )
@@ -305,6 +316,38 @@ def test_a_configuration_that_contains_itself_is_an_error(project: Path) -> None
     text = YAML + "extra: &extra\n  inner: *extra\n"
     with pytest.raises(ConfigError, match="contains itself"):
         configuration("shop.yaml", text)
+
+
+@pytest.mark.parametrize("form", ["[{}]", "{{x: {}, y: {}, z: {}, u: {}, v: {}, w: {}}}"])
+def test_aliases_of_aliases_take_no_time(form: str, project: Path) -> None:
+    """Written out, these lists and mappings have more than a thousand million items."""
+    text, before = "a: &a 1\n", "a"
+    for name in "bcdefghijklmn":
+        alias = f"*{before}"
+        inner = form.format(", ".join([alias] * 6)) if form == "[{}]" else form.format(*[alias] * 6)
+        text += f"{name}: &{name} {inner}\n"
+        before = name
+    (project / "shop.yaml").write_text(text + YAML)
+    (entry,) = Configuration(read_source("shop.yaml")).alerts
+    with contextlib.closing(entry.build()) as handler:
+        assert handler.name == "alerts"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("shop.json", "[" * 100_000, "nested too deep"),
+        ("shop.yaml", "[" * 5_000, "nested too deep"),
+        ("shop.yaml", "version: 1\nhandlers: {5: {}}", "expected text as a name, got int"),
+        ("shop.yaml", "version: '1'\nhandlers: {}", "version: expected 1"),
+        ("shop.yaml", "x: !!python/object/apply:os.getpid []", "no valid YAML"),
+        ("shop.yaml", "version: 1\nhandlers: {a: }", "a: expected a mapping, got NoneType"),
+    ],
+)
+def test_odd_files_are_errors(name: str, text: str, problem: str, project: Path) -> None:
+    (project / name).write_text(text)
+    with pytest.raises(ConfigError, match=problem):
+        Configuration(read_source(name))
 
 
 def test_keys_are_found_in_each_way_to_write_toml(project: Path) -> None:

@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 pytest_plugins = ("projects",)
 
 
-def check(project: Project, text: str, name: str = "shop.yaml") -> Run:
+def check(project: Project, text: str, *args: str, name: str = "shop.yaml") -> Run:
     """Check a configuration without a connection; `ALERTS` in it is a whole alert handler."""
     entry = "{class: tocsin.AlertHandler, to: [ann@example.com], from_addr: a@example.com}"
     (project.folder / name).write_text(text.replace("ALERTS", entry), encoding="utf-8")
-    shown = project.run("check", name, "--no-connect")
-    found = project.run("check", name, "--no-connect", "--json")
+    shown = project.run("check", name, "--no-connect", *args)
+    found = project.run("check", name, "--no-connect", "--json", *args)
     assert shown.code == found.code == found.document["exit_code"]
+    found.each_has_a_fix()
     return found
 
 
@@ -91,6 +92,7 @@ def test_a_wrong_key_is_a_fault_with_its_line(
         ("password_env: SMTP_APP_PASSWORD", "ok", "from the variable SMTP_APP_PASSWORD, set"),
         ("password_file: secret.txt", "ok", "from the file secret.txt, read"),
         (f"password: {PASSWORD}", "WARN", "written in the configuration"),
+        ("password: ext://shop_secrets.PASSWORD", "ok", "from ext://shop_secrets.PASSWORD, set"),
         ("password: ext://shop_secrets.ask", "ok", "from a callable, asked at the login"),
     ],
 )
@@ -99,7 +101,9 @@ def test_a_password_is_told_by_its_place(
 ) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
     (project.folder / "secret.txt").write_text(PASSWORD)
-    (project.folder / "shop_secrets.py").write_text(f"def ask():\n    return {PASSWORD!r}\n")
+    (project.folder / "shop_secrets.py").write_text(
+        f"PASSWORD = {PASSWORD!r}\ndef ask():\n    return PASSWORD\n"
+    )
     email = f"email:\n  username: a@example.com\n  {keys}" if keys else ""
     (found,) = of(check(project, with_keys(GOOD + email)), "password")
     assert (found["status"], found["text"]) == (status, text)
@@ -292,7 +296,7 @@ def test_loggers_that_are_turned_off_are_a_warning(project: Project) -> None:
     assert found["fix"] == "set disable_existing_loggers: false"
 
 
-def test_a_handler_of_another_class_that_cannot_be_loaded_is_a_warning(project: Project) -> None:
+def test_a_handler_of_another_class_that_cannot_be_loaded_is_a_fault(project: Project) -> None:
     text = (
         "version: 1\nhandlers:\n  alerts: ALERTS\n  other: {class: nowhere.Handler}\n"
         "disable_existing_loggers: false\nroot: {handlers: [alerts]}"
@@ -301,7 +305,7 @@ def test_a_handler_of_another_class_that_cannot_be_loaded_is_a_warning(project: 
     (found,) = of(run, "handlers")
     assert found["line"] == 4
     assert found["text"] == "other: ModuleNotFoundError: No module named 'nowhere'"
-    assert run.code == 0
+    assert run.code == 1
 
 
 def test_each_alert_handler_is_checked(project: Project) -> None:
@@ -397,6 +401,47 @@ def test_a_store_of_the_users_is_not_asked(
     assert store(project, "ext://shop_store.make")["text"] == "from a callable, not asked"
 
 
+def test_a_folder_that_is_not_there_is_to_be_created(project: Project) -> None:
+    found = store(project, f"sqlite:{project.folder}/no such/alerts.db")
+    assert found["fix"] == f"create it: mkdir -p '{project.folder}/no such'"
+
+
+@pytest.mark.parametrize(
+    ("keys", "step", "fix"),
+    [
+        ("email: {username: u, password_env: NOT_SET}", "password", "set it in the environment"),
+        ("email: {username: u, password_env: EMPTY}", "password", "set it in the environment"),
+        ("email: {username: '', password_env: HOME}", "password", "set it; without a login,"),
+        ("email: {username: u}", "password", "set password_env or password_file;"),
+        ("level: Error", "keys", "write ERROR"),
+        ("level: loud", "keys", "write ERROR"),
+        ("email: {handler: django}", "keys", "name the settings of Django: tocsin check --django"),
+        ("email: {port: abc}", "keys", "correct email.port"),
+        ("fallback: /nowhere", "keys", "make the folder"),
+    ],
+)
+def test_each_fault_of_a_key_has_its_fix(
+    keys: str, step: str, fix: str, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMPTY", "")
+    (fault,) = check(project, with_keys(GOOD + keys)).findings("FAIL")
+    assert (fault["step"], fault["fix"][: len(fix)], fault["line"]) == (step, fix, 8)
+
+
+def test_an_alert_handler_alone_on_the_root_logger_is_a_warning(project: Project) -> None:
+    """The program's own log was on no console any more."""
+    run = check(project, with_keys(GOOD))
+    (found,) = of(run, "console", "WARN")
+    assert (found["text"], found["line"]) == ("the root logger has no other handler", 8)
+    assert run.code == 0
+    assert project.run("check", "shop.yaml", "--no-connect", "--strict").code == 1
+    more = "handlers:\n  console: {class: logging.StreamHandler}\n  alerts:"
+    text = with_keys(GOOD).replace("handlers:\n  alerts:", more)
+    run = check(project, text.replace("[alerts]", "[alerts, console]"))
+    assert of(run, "console") == []
+    assert project.run("check", "shop.yaml", "--no-connect", "--strict").code == 0
+
+
 # Whole configurations
 
 
@@ -442,3 +487,38 @@ def test_the_help_is_there(args: tuple[str, ...], project: Project) -> None:
     if len(args) == 2:
         assert "Exit codes: 0" in run.out
         assert "examples:" in run.out
+
+
+@pytest.mark.parametrize(
+    ("logger", "handlers", "warned"),
+    [
+        ("shop.pay", "plain", True),
+        ("shop.access", "plain", False),
+        ("shop.pay", "nothing", False),
+        ("shop.pay", "second", False),
+        ("shop.pay", "passing", False),
+    ],
+)
+def test_a_logger_that_is_cut_off_on_purpose_is_left_out(
+    logger: str, handlers: str, warned: bool, project: Project
+) -> None:
+    """As a running program does: see `tocsin.integrations.silent`."""
+    text = (
+        "version: 1\ndisable_existing_loggers: false\nhandlers:\n  alerts: ALERTS\n"
+        "  second: ALERTS\n  plain: {class: logging.StreamHandler}\n"
+        "  nothing: {class: logging.NullHandler}\n"
+        "  passing: {class: logging.handlers.MemoryHandler, capacity: 1, target: second}\n"
+        f"loggers:\n  {logger}: {{handlers: [{handlers}], propagate: false}}\n"
+        "root: {handlers: [alerts]}\n"
+    )
+    run = check(project, text, "--handler", "alerts")
+    found = of(run, "loggers", "WARN")
+    assert [one["text"] for one in found] == (
+        [f"{logger} does not reach the handler"] if warned else []
+    )
+
+
+def test_a_file_that_programs_share_by_their_own_names_is_a_warning(project: Project) -> None:
+    store = f"store: 'sqlite:{project.folder}/alerts.db'"
+    assert of(check(project, with_keys(f"{GOOD}{store}")), "app", "WARN")
+    assert not of(check(project, with_keys(f"{GOOD}app: shop\n{store}")), "app", "WARN")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import logging
@@ -10,6 +11,7 @@ import pty
 import subprocess
 import sys
 import tracemalloc
+from time import process_time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -144,6 +146,46 @@ def test_an_empty_log_is_good_and_one_that_is_not_read_is_a_fault(project: Proje
     assert (run.code, "--pattern" in run.out) == (1, True)
 
 
+def test_of_a_damaged_file_the_readable_part_is_replayed(project: Project) -> None:
+    """A file that is being compressed, or whose disk was full, is told, and not ignored."""
+    lines = "".join(f"2026-05-12 00:00:00 ERROR shop.pay: {n * n} failed\n" for n in range(50_000))
+    whole = gzip.compress(lines.encode())
+    (project.folder / "cut.log.gz").write_bytes(whole[: len(whole) // 2])
+    write(project, "app.log", "2026-05-12 00:00:00 ERROR shop.stock: empty\n")
+    run = project.run("replay", "cut.log.gz", "app.log", "--json")
+    found = run.document
+    assert run.code == found["exit_code"] == 1
+    assert 1_000 < found["errors"] < 50_000
+    assert found["groups"] == 2
+    (problem,) = found["problems"]
+    assert problem.startswith("cut.log.gz: can't be read behind line ")
+    assert project.run("replay", "cut.log.gz", "app.log").out.splitlines()[-1] == problem
+
+
+def test_bytes_of_any_kind_are_no_log(project: Project) -> None:
+    (project.folder / "app.log").write_bytes(bytes(range(256)) * 5_000)
+    run = project.run("replay", "app.log", "--json")
+    assert (run.code, run.document["errors"]) == (1, 0)
+    (problem,) = run.document["problems"]
+    assert "--pattern" in problem
+    (project.folder / "blank.log").write_bytes(b"\n" * 9)
+    assert project.run("replay", "blank.log").code == 0
+
+
+def test_many_groups_with_samples_take_no_time() -> None:
+    """Each second, the sizes of all samples were added up: 8,000 groups took 12 seconds."""
+    reader = LogReader(TextLines(), Times(), logging.ERROR)
+    found = [
+        reader.feed(f'{{"level":"error","logger":"l{n}","message":"boom","time":{1e9 + n}}}', n)
+        for n in range(4_000)
+    ]
+    replay = Replay(Policy(), OwnCode())
+    began = process_time()
+    replay.run(record for record in found if record is not None)
+    assert process_time() - began < 5
+    assert all(not group.samples for mail in replay.mails for _, group in mail.groups)
+
+
 def test_neither_secrets_nor_control_characters_are_shown(project: Project) -> None:
     text = "2026-05-12 00:00:00 ERROR shop: password=hunter2 \x1b]0;x\x07 \u202e\n"
     run = project.run("replay", write(project, "app.log", text))
@@ -165,9 +207,62 @@ def test_a_stream_without_block_characters() -> None:
         assert output.can_write("█") is blocks
 
 
-def test_a_log_without_times_counts_from_its_start(project: Project) -> None:
-    run = project.run("replay", write(project, "app.log", "INFO:a:b\nERROR:shop:failed\n"))
-    assert "00:00:10  new            1x" in run.out
+def test_a_log_without_times_has_groups_alone(project: Project) -> None:
+    """Such a log, as uvicorn writes it, had all mails in its first ten seconds."""
+    text = "INFO:     started\n" + "ERROR:    failed\n" * 3 + "ERROR:    is negative\n"
+    log = write(project, "app.log", text)
+    run = project.run("replay", log)
+    assert run.code == 0
+    lines = run.out.splitlines()
+    assert lines[0] == "4 errors, 2 groups; 5 lines, all read"
+    assert lines[1] == "no line has a time: when mails would be sent can't be told"
+    assert [line.split(maxsplit=2)[::2] for line in lines[4:6]] == [
+        ["3x", "ERROR failed in root"],
+        ["1x", "ERROR is negative in root"],
+    ]
+    assert lines[-1] == "4 errors; nothing sent"
+    assert "00:00" not in run.out
+    document = project.run("replay", "--json", log).document
+    assert (document["mails"], document["longest_silence"]) == (None, None)
+    assert [group["errors"] for group in document["group_list"]] == [3, 1]
+
+
+def test_groups_that_share_a_mail_are_named(project: Project) -> None:
+    text = "".join(
+        f"2026-05-12 00:00:0{number} ERROR shop.{name} {name} failed\n"
+        for number, name in enumerate(("pay", "stock", "mail", "pay"))
+    )
+    run = project.run("replay", write(project, "app.log", text))
+    assert "and 2 more groups" in run.out
+    rows = [line.split(maxsplit=2)[::2] for line in run.out.splitlines()[-5:-2]]
+    assert rows == [
+        ["2x", "ERROR pay failed in shop.pay"],
+        ["1x", "ERROR stock failed in shop.stock"],
+        ["1x", "ERROR mail failed in shop.mail"],
+    ]
+
+
+def test_the_list_of_groups_ends_with_the_rest(project: Project) -> None:
+    names = [f"{one}{two}" for one in "abcdef" for two in "ghijkl"]
+    text = "".join(f"ERROR:shop.{name}:failed\n" for name in names)
+    run = project.run("replay", write(project, "app.log", text))
+    assert run.out.splitlines()[-3].split() == ["6x", "in", "6", "more", "groups"]
+
+
+def test_tracebacks_that_no_error_has_are_told(project: Project) -> None:
+    text = f"INFO:shop:started\n{TRACE}{TRACE}"
+    run = project.run("replay", write(project, "app.log", text))
+    assert run.out.splitlines() == [
+        f"0 errors, 0 groups; {len(text.splitlines())} lines",
+        "2 tracebacks belong to records below ERROR, or to none; first in line 2",
+        "0 mails instead of 0; nothing sent; are errors written to this log?",
+    ]
+    project.write(25, level='"CRITICAL"')
+    run = project.run("replay", "shop.toml", "app.log", "app.log", "--json")
+    assert [(one["tracebacks"], one["first_traceback"]) for one in run.document["files"]] == [
+        (2, 2)
+    ] * 2
+    assert "belong to records below CRITICAL" in project.run("replay", "shop.toml", "app.log").out
 
 
 def test_standard_input_as_a_process(tmp_path: object) -> None:

@@ -48,6 +48,22 @@ def test_an_alert_goes_to_all_recipients(project: Project) -> None:
     assert run.err == ""
 
 
+def test_without_app_the_mail_names_the_configuration(project: Project) -> None:
+    """It was "tocsin send:0 in None", of the application "tocsin"."""
+    with ScriptedSMTPServer() as server:
+        project.write(server.port)
+        run = send(project, "--json")
+        assert send(project).out.splitlines()[-2] == f"note  {run.document['notes'][0]}"
+        project.write(server.port, app='"shop"')
+        assert send(project, "--json").document["notes"] == []
+    message = email.message_from_bytes(server.messages[0].data, policy=email.policy.default)
+    body: Any = message.get_body(("plain",))
+    text = body.get_content()
+    assert "shop.toml:4 in handlers.alerts" in text
+    assert "tocsin send" not in text
+    assert run.document["notes"][0].startswith("app is not set")
+
+
 def test_one_address_alone(project: Project) -> None:
     with ScriptedSMTPServer() as server:
         project.write(server.port, cc='["dee@example.com"]')
@@ -213,3 +229,49 @@ def test_the_command_as_a_process(project: Project) -> None:
     assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout.count("accepted  250 2.0.0 queued") == 3
     assert len(server.messages) == 1
+
+
+DJANGO = """
+SECRET_KEY = "x"
+ADMINS = [("Ann", "ann@example.com")]
+SERVER_EMAIL = "alerts@example.com"
+EMAIL_HOST = "localhost"
+EMAIL_PORT = {port}
+LOGGING = {{
+    "version": 1,
+    "handlers": {{"alerts": {{"class": "tocsin.AlertHandler", "email": {{"handler": "django"}}}}}},
+    "root": {{"handlers": ["alerts"]}},
+}}
+"""
+
+
+def test_django_sends_to_the_admins(project: Project) -> None:
+    """It said that there is no recipient, where `check` had found them."""
+
+    def send_by_django(port: int, more: str = "") -> subprocess.CompletedProcess[str]:
+        text = DJANGO.format(port=port) + more
+        (project.folder / "shop_settings.py").write_text(text, encoding="utf-8")
+        return subprocess.run(
+            [sys.executable, "-m", "tocsin", "send", "--django", "shop_settings"],
+            cwd=project.folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    with ScriptedSMTPServer() as server:
+        run = send_by_django(server.port)
+        assert (run.returncode, run.stderr) == (0, "")
+    assert server.messages[0].recipients == ("ann@example.com",)
+    run = send_by_django(server.port)
+    assert run.stdout.splitlines()[:3] == [
+        "ann@example.com  not sent",
+        "why  ConnectionRefusedError: [Errno 111] Connection refused",
+        "fix  tocsin check --django shop_settings shows the step that fails",
+    ]
+    assert run.returncode == 3
+    with ScriptedSMTPServer(accounts={}) as server:
+        run = send_by_django(server.port, 'EMAIL_HOST_USER = "a"\nEMAIL_HOST_PASSWORD = "b"')
+    assert run.returncode == 1
+    assert "why  Django's backend for mail: SMTP" in run.stdout

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import pty
+import sqlite3
 import subprocess
 import sys
 import time
@@ -132,6 +134,57 @@ def test_what_waits_and_why(project: Project, dead_port: int) -> None:
     assert document["next"]["reason"] == "new"
 
 
+def test_without_a_process_nothing_is_announced(project: Project, dead_port: int) -> None:
+    """It said "next still 01:17:41, in 15 min", and no process was left to send that mail."""
+    write(project, dead_port)
+    log(project, "Charging failed")
+    run = project.run("status", "shop.toml", "--handler", "alerts")
+    lines = run.out.splitlines()
+    number = next(number for number, line in enumerate(lines) if line.startswith("  next "))
+    assert lines[number + 1].split(maxsplit=3) == [
+        "no",
+        "process",
+        "leads:",
+        "start the program, or tocsin retry shop.toml --handler alerts",
+    ]
+    assert ", in " not in run.out
+    with live(project) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write("Charging failed\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "logged\n"
+        assert "no process leads" not in project.run("status", "shop.toml").out
+        process.stdin.close()
+
+
+def test_the_command_is_never_the_leader(project: Project, dead_port: int) -> None:
+    """The number of a process that has ended may be that of the command."""
+    write(project, dead_port)
+    log(project, "Charging failed")
+    (leader,) = leaders(project)
+    owner = f"{leader.rsplit('-', 2)[0]}-{os.getpid()}-{leader.rsplit('-', 1)[1]}"
+    damage(project, f"UPDATE leases SET owner = '{owner}'")
+    assert status(project)["leader"]["alive"] is False
+    assert "no process leads" in project.run("status", "shop.toml").out
+
+
+def leaders(project: Project) -> list[str]:
+    return [found.owner for found in look_at(project.folder / "alerts.db").scopes.values()]
+
+
+def live(project: Project) -> subprocess.Popen[str]:
+    """Start a program that logs what it reads."""
+    return subprocess.Popen(
+        [sys.executable, "-c", LIVE],
+        cwd=project.folder,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+
+
 def test_what_was_mailed_and_who_is_owed_a_mail(project: Project) -> None:
     with ScriptedSMTPServer({"RCPT": full_for_bo}) as server:
         write(project, server.port)
@@ -202,7 +255,88 @@ def test_a_file_of_another_program(project: Project) -> None:
     assert (run.code, "can't be read" in run.err) == (1, True)
 
 
+def damage(project: Project, statement: str) -> None:
+    with contextlib.closing(sqlite3.connect(project.folder / "alerts.db")) as sql, sql:
+        sql.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE leases SET now = 'x'",
+        "UPDATE leases SET ends = 9e999",
+        "UPDATE leases SET owner = X'1b5b324a'",
+        "UPDATE states SET data = 3",
+        "UPDATE states SET data = '{}'",
+        "INSERT INTO batches (scope, data) SELECT scope, '[' FROM states",
+        "ALTER TABLE states RENAME TO others",
+        "PRAGMA user_version = 9",
+    ],
+)
+@pytest.mark.parametrize("command", ["status", "drop"])
+def test_a_damaged_store_is_an_error_with_its_name(
+    project: Project, dead_port: int, statement: str, command: str
+) -> None:
+    write(project, dead_port)
+    log(project, "Charging failed")
+    damage(project, statement)
+    args = ["--all", "--yes"] if command == "drop" else []
+    run = project.run(command, "shop.toml", "--json", *args)
+    assert run.code == run.document["exit_code"] == 1
+    assert "alerts.db'" in run.document["error"]
+
+
+def test_a_folder_in_the_place_of_the_store(project: Project) -> None:
+    (project.folder / "alerts.db").mkdir()
+    write(project, 25)
+    assert "is no regular file" in project.run("status", "shop.toml").err
+
+
+def test_only_retry_needs_the_password(
+    project: Project, dead_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An operator who logs in has not the environment of the service."""
+    write(project, dead_port)
+    log(project, "Charging failed")
+    monkeypatch.delenv("SMTP_APP_PASSWORD")
+    project.write(
+        dead_port,
+        'username = "a"\npassword_env = "SMTP_APP_PASSWORD"',
+        app='"shop"',
+        environment='"production"',
+        store=f'"sqlite:{project.folder}/alerts.db"',
+    )
+    assert status(project)["pending"] == 1
+    run = project.run("retry", "shop.toml")
+    assert (run.code, "SMTP_APP_PASSWORD" in run.err) == (1, True)
+    assert project.run("drop", "shop.toml", "--all", "--yes").code == 0
+    assert status(project)["undelivered"] == 1
+
+
+def test_of_several_handlers_each_store_that_can_be_read_is_shown(
+    project: Project, dead_port: int
+) -> None:
+    write(project, dead_port)
+    log(project, "Charging failed")
+    text = (project.folder / "shop.toml").read_text(encoding="utf-8")
+    second = '[handlers.second]\nclass = "tocsin.AlertHandler"\nto = "a@example.com"\n'
+    (project.folder / "shop.toml").write_text(
+        text + second + 'from_addr = "a@example.com"\n', encoding="utf-8"
+    )
+    run = project.run("status", "shop.toml", "--json")
+    first, other = json.loads(run.out)
+    assert (run.code, first["pending"], other["handler"]) == (1, 1, "second")
+    assert "only the program itself can read" in other["error"]
+    assert other["error"] in project.run("status", "shop.toml").out
+
+
 # retry
+
+
+@pytest.mark.parametrize("seconds", ["nan", "-1", "inf", "soon", "0"])
+def test_retry_takes_a_time_to_wait(project: Project, seconds: str) -> None:
+    run = project.run("retry", "shop.toml", f"--timeout={seconds}")
+    assert (run.code, "--timeout" in run.err) == (2, True)
 
 
 def test_retry_sends_what_waits(project: Project, dead_port: int) -> None:
@@ -317,25 +451,37 @@ def drop_elsewhere(project: Project, *args: str) -> Run:
     return Run(done.returncode, done.stdout, done.stderr)
 
 
-@pytest.mark.parametrize(("answer", "code", "pending"), [("n", 1, 1), ("y", 0, 0)])
+@pytest.mark.parametrize(
+    ("answer", "code", "pending"),
+    [
+        (b"n\n", 1, 1),
+        (b"\n", 1, 1),
+        (b"\x04", 1, 1),  # Ctrl-D
+        (b"\xff\n", 1, 1),
+        (b"y\n", 0, 0),
+    ],
+)
 def test_on_a_terminal_it_asks(
-    project: Project, dead_port: int, answer: str, code: int, pending: int
+    project: Project, dead_port: int, answer: bytes, code: int, pending: int
 ) -> None:
     write(project, dead_port)
     log(project, "Charging failed")
     leader, follower = pty.openpty()
     with subprocess.Popen(
-        [sys.executable, "-m", "tocsin", "drop", "shop.toml", "--all"],
+        [sys.executable, "-m", "tocsin", "drop", "shop.toml", "--all", "--json"],
         stdin=follower,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as process:
-        os.write(leader, f"{answer}\n".encode())
-        _, asked = process.communicate(timeout=60)
+        os.write(leader, answer)
+        out, asked = process.communicate(timeout=60)
     os.close(leader)
     os.close(follower)
     assert b"Drop 1 event of 1 group?" in asked
-    assert (process.returncode, status(project)["pending"]) == (code, pending)
+    document = json.loads(out)
+    assert (process.returncode, document["exit_code"]) == (code, code)
+    assert document["dropped"] == 1 - pending
+    assert status(project)["pending"] == pending
 
 
 def test_nothing_to_drop(project: Project) -> None:

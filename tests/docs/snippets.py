@@ -351,7 +351,7 @@ def _export(words: list[str], example: Example) -> None:
 
 def _tocsin(words: list[str], example: Example) -> None:
     """Run the command in the folder of the pages, and compare the output that follows."""
-    args = _parser().parse_args(words)
+    args = _parser(words).parse_args(words)
     config = next((word for word in words if word.endswith(".yaml")), None)
     named = [getattr(args, "config", None), *getattr(args, "paths", ())]
     # The page has no other configuration, its logs lie in the folder, and no browser is opened.

@@ -9,7 +9,7 @@ import pytest
 from conversations import target_for
 
 from tocsin import ConnectError, Message
-from tocsin.mail.probe import probe
+from tocsin.mail.probe import ASKING, probe
 from tocsin.testing import Act, ScriptedSMTPServer
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ PEOPLE = ("ann@example.com", "bo@example.com", "cy@example.com")
 def steps(server: ScriptedSMTPServer, message: Message, **options: Any) -> list[Step]:
     found: list[Step] = []
     limit = options.pop("limit", None)
-    probe(target_for(server, **options), message, on_step=found.append, limit=limit)
+    asking = options.pop("asking", ASKING)
+    target = target_for(server, **options)
+    probe(target, message, on_step=found.append, limit=limit, asking=asking)
     assert server.messages == []
     assert not any("DATA" in one.commands for one in server.connections)
     return found
@@ -130,3 +132,13 @@ def test_a_lost_connection_is_an_error(act: Any, code: int | None, text: str) ->
     assert str(caught.value).startswith(f"127.0.0.1:{server.port}: asking failed: ")
     assert text in str(caught.value)
     assert replies(found) == ALL[:2], "what is known by then"
+
+
+def test_slow_recipients_do_not_take_for_ever() -> None:
+    """Each reply had 30 seconds: with a hundred recipients, a check could take an hour."""
+    found: list[Step] = []
+    with ScriptedSMTPServer({"RCPT": [None, Act.SILENCE]}) as server:
+        target = target_for(server, timeout=60)
+        with pytest.raises(ConnectError, match="timed out"):
+            probe(target, mail(), on_step=found.append, asking=0.5)
+    assert replies(found) == ALL[:2]

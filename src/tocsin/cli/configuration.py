@@ -6,30 +6,26 @@ memory, and watch no uncaught exceptions. The loggers are left as they are.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import logging.config
-import os
 import re
+import shlex
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from tocsin.cli.output import UsageError
+from tocsin.cli.resolver import Resolver, copy_of
 from tocsin.cli.sources import described, read_source
 from tocsin.exceptions import ConfigError
-from tocsin.forks import logging_lock
 from tocsin.handler import AlertHandler
 from tocsin.hints import LEVELS
-from tocsin.switches import VARIABLE, collect_with
+from tocsin.mail.outbox import TestEmailHandler
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Generator
 
     from tocsin.cli.sources import Source
     from tocsin.pipeline.assembly import Parts
 
-_DEPTH = 50
 _KEY = re.compile(r"([A-Za-z_]\w*(?:\.\w+|\[\d+\])*): ")
 # Options that would have an effect on this process, or on others.
 _HARMLESS: dict[str, object] = {"store": "memory:", "uncaught": False, "integrations": False}
@@ -48,6 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="CONFIG is the module of Django's settings, such as shop.settings",
     )
     parser.add_argument("--handler", metavar="NAME", help="only this handler of the configuration")
+
+
+def repeated(args: argparse.Namespace) -> str:
+    """Return the arguments of `add_arguments` as a shell takes them, for another command."""
+    words = ["--django"] if args.django else []
+    words.append(args.config)
+    return shlex.join([*words, "--handler", args.handler] if args.handler else words)
 
 
 def read_configuration(args: argparse.Namespace) -> Configuration:
@@ -90,7 +93,8 @@ class Configuration:
     Attributes:
         label: its name, as the user has written it.
         data: its mapping.
-        alerts: the entries of its alert handlers.
+        alerts: the entries of its alert handlers; of the one that is looked at alone.
+        names: the names of all its alert handlers.
         unknown: name of a handler → why its class can't be loaded.
 
     Raises:
@@ -100,25 +104,34 @@ class Configuration:
 
     def __init__(self, source: Source, *, only: str | None = None) -> None:
         self.label: str = source.label
-        self.data: Mapping[str, Any] = source.data
+        try:
+            self.data: Mapping[str, Any] = copy_of(source.data)
+        except Exception as error:  # a mapping of the user's may raise anything
+            raise ConfigError(f"{self.label}: {described(error)}") from error
         self._lines = source.lines
         self.unknown: dict[str, str] = {}
         if self.data.get("version") != 1:
+            given = "expected 1" if "version" in self.data else "missing"
             raise ConfigError(
-                f"{self.place('version')}: version: missing; dictConfig needs version: 1"
+                f"{self.place('version')}: version: {given}; dictConfig needs version: 1"
             )
         handlers = self.data.get("handlers")
         if not isinstance(handlers, Mapping):
             raise ConfigError(f"{self.place('handlers')}: handlers: expected a mapping")
-        found = [name for name in handlers if self._is_alert_handler(str(name))]
+        for name in handlers:
+            if not isinstance(name, str):
+                kind = type(name).__name__
+                raise ConfigError(f"{self.label}: handlers: expected text as a name, got {kind}")
+        found = [name for name in handlers if self._is_alert_handler(name)]
         if only is not None and only not in found:
             known = ", ".join(map(str, found)) or "none"
             raise UsageError(f"{self.label} has no alert handler {only!r}; it has: {known}")
         if not found:
             reason = "".join(f"; {name}: {text}" for name, text in self.unknown.items())
             raise ConfigError(f"{self.label}: no handler has the class tocsin.AlertHandler{reason}")
+        self.names: frozenset[str] = frozenset(found)
         self.alerts: list[AlertEntry] = [
-            AlertEntry(self, str(name)) for name in found if only in {None, name}
+            AlertEntry(self, name) for name in found if only in {None, name}
         ]
 
     def line(self, *path: str) -> int | None:
@@ -135,7 +148,7 @@ class Configuration:
 
     def resolver(self) -> Resolver:
         """Return what builds this configuration's parts, on a copy of it."""
-        return Resolver(_copy(self.data))
+        return Resolver(copy_of(self.data))
 
     def _is_alert_handler(self, name: str) -> bool:
         try:
@@ -168,6 +181,13 @@ class AlertEntry:
         found: Mapping[str, Any] = self._configuration.resolver().config["handlers"][self.name]
         return found
 
+    def written(self, *keys: str) -> object:
+        """Return the value of a key as it is written; None if it is missing."""
+        found: Any = self._configuration.data["handlers"][self.name]
+        for key in keys:
+            found = found.get(key) if isinstance(found, Mapping) else None
+        return found
+
     @property
     def store(self) -> object:
         """The option `store`, which `build` replaces by the memory."""
@@ -196,6 +216,17 @@ class AlertEntry:
             place, line = self._configuration.place(*path), self._configuration.line(*path)
             raise EntryError(place, self.name, problem, line) from error
 
+    def build_without_email(self) -> AlertHandler:
+        """Build the handler without the option `email`: its secrets may be missing here.
+
+        Raises:
+            EntryError: another option is wrong.
+        """
+        email = TestEmailHandler(default_from="nobody@localhost")
+        # Without `to`, `email` names the recipients, such as ADMINS of Django.
+        other = {} if self.options.get("to") else {"to": "nobody@localhost"}
+        return self.build(email=email, **other)
+
     def line(self, *keys: str) -> int | None:
         """Return the line of one of the handler's keys; None if it is unknown."""
         return self._configuration.line("handlers", self.name, *keys)
@@ -208,66 +239,13 @@ class AlertEntry:
             if isinstance(found, ConfigError):
                 return str(found)
             found = found.__cause__
+        if isinstance(error, ValueError) and str(error).startswith("Unknown level: "):
+            name = str(error).partition(": ")[2]  # of `dictConfig`
+            known = [one for one in logging.getLevelNamesMapping() if one in name.upper()]
+            return f"level: unknown level {name}; write {(known or ['ERROR'])[0]}"
         return f"it can't be built: {described(error.__cause__ or error)}"
-
-
-class Resolver(logging.config.DictConfigurator):
-    """Build single handlers of a configuration, as `dictConfig` does."""
-
-    def handler_class(self, name: str) -> object:
-        """Return the class of a handler, or the callable that makes it."""
-        entry = self.config["handlers"][name]
-        found = entry.get("()", entry.get("class"))
-        return self.resolve(found) if isinstance(found, str) else found
-
-    def build(self, name: str, changes: Mapping[str, object]) -> AlertHandler:
-        """Build an alert handler with its filters; the formatter of an alert handler has no use.
-
-        Args:
-            name: the handler's name.
-            changes: options that replace those of the configuration.
-        """
-        entry = self.config["handlers"][name]
-        for key in changes:
-            entry[key] = changes[key]
-        entry.pop("formatter", None)
-        for filter_name in entry.get("filters") or ():
-            if isinstance(filter_name, str):
-                filters = self.config["filters"]
-                filters[filter_name] = self.configure_filter(filters[filter_name])
-        with _as_configured(), logging_lock():  # as `dictConfig` does
-            handler: Any = self.configure_handler(entry)
-            handler.setLevel(handler.level)  # checks it together with the context
-            handler.name = name
-            return cast("AlertHandler", handler)
 
 
 def parts_of(handler: AlertHandler) -> Parts:
     """Return what the options of a handler have made."""
     return handler._engine.parts  # noqa: SLF001 - the command shows what users can't see elsewhere
-
-
-@contextlib.contextmanager
-def _as_configured() -> Generator[None]:
-    """Build handlers that do as configured, whatever the environment and a test runner say."""
-    before, make = os.environ.get(VARIABLE), collect_with(None)
-    os.environ[VARIABLE] = "1"
-    try:
-        yield
-    finally:
-        collect_with(make)
-        if before is None:
-            del os.environ[VARIABLE]
-        else:
-            os.environ[VARIABLE] = before
-
-
-def _copy(value: Any, depth: int = 0) -> Any:
-    """Return a copy of nested mappings and lists: building a handler changes its entry."""
-    if depth > _DEPTH:
-        raise ConfigError(f"the configuration has more than {_DEPTH} levels, or contains itself")
-    if isinstance(value, Mapping):
-        return {key: _copy(value[key], depth + 1) for key in value}
-    if type(value) in {list, tuple}:
-        return type(value)(_copy(item, depth + 1) for item in value)
-    return value

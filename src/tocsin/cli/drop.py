@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from tocsin.cli.output import Output
     from tocsin.cli.stored import Stored
 
-HELP = "give up unmailed alerts"
 DESCRIPTION = """\
 Give up the unmailed alerts of one group, or of all groups: nobody gets a mail about them. They
 count as undelivered, and are written to the handler's fallback (standard error, or a folder of
@@ -54,11 +53,10 @@ def run(args: argparse.Namespace, output: Output) -> ExitCode:
     owed = _owed(state, only)
     if not count and not owed:
         output.line("Nothing is unmailed, so nothing was dropped.")
-        output.document({"dropped": 0, "left": 0, "mails_not_completed": 0})
-        return ExitCode.GOOD
+        return _end(output, ExitCode.GOOD)
     if not args.yes and not _confirmed(_question(count, groups, owed)):
         output.line("Nothing was dropped.")
-        return ExitCode.FAULT
+        return _end(output, ExitCode.FAULT, left=count)
     return _drop(stored, only, output)
 
 
@@ -69,13 +67,12 @@ def _drop(stored: Stored, only: Collection[str] | None, output: Output) -> ExitC
             raise StoreError(f"the store can't be used: {round_.journal.store.trouble}")
         if lead is None:
             output.line("Another process leads the store, and doesn't let go of it: try later.")
-            return ExitCode.LATER
+            return _end(output, ExitCode.LATER, left=None)
         before, owed = lead.state.undelivered, _owed(lead.state, only)
         round_.undelivered.drop(lead, _audience(stored), only)
         dropped = lead.state.undelivered - before
         left, _ = _unmailed(lead.state, only)
         owed -= _owed(lead.state, only)
-    output.document({"dropped": dropped, "left": left, "mails_not_completed": owed})
     if dropped or not owed:
         output.line(f"{_events(dropped)} dropped, and counted as undelivered.")
     if owed:
@@ -85,8 +82,26 @@ def _drop(stored: Stored, only: Collection[str] | None, output: Output) -> ExitC
             f"{_events(left)} left: they are in a mail that is being sent, or that waits with "
             "other groups in it; --all drops those that wait"
         )
-        return ExitCode.LATER
-    return ExitCode.GOOD
+    code = ExitCode.LATER if left else ExitCode.GOOD
+    return _end(output, code, dropped=dropped, left=left, owed=owed)
+
+
+def _end(
+    output: Output, code: ExitCode, *, dropped: int = 0, left: int | None = 0, owed: int = 0
+) -> ExitCode:
+    """Write the document, and return the exit code.
+
+    Args:
+        output: where it is written.
+        code: the exit code.
+        dropped: how many events were dropped.
+        left: how many are left; None if that is unknown.
+        owed: how many mails aren't sent any more to the recipients that lack them.
+    """
+    output.document(
+        {"exit_code": int(code), "dropped": dropped, "left": left, "mails_not_completed": owed}
+    )
+    return code
 
 
 def _audience(stored: Stored) -> Audience:
@@ -143,11 +158,17 @@ def _confirmed(question: str) -> bool:
     Raises:
         UsageError: there is no terminal to ask.
     """
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise UsageError("there is no terminal to ask on; write --yes to drop without a question")
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    try:
+        answer = sys.stdin.readline()
+    except UnicodeDecodeError:
+        return False
+    if not answer.endswith("\n"):  # Ctrl-D
+        sys.stderr.write("\n")
+    return answer.strip().lower() in {"y", "yes"}
 
 
 def _mails(count: int) -> str:

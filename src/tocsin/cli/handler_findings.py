@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tocsin.alerts.settings import Policy
+from tocsin.cli import django_server
 from tocsin.cli.configuration import EntryError, parts_of
 from tocsin.cli.report import Finding
+from tocsin.integrations.django_mail import DjangoEmailHandler
 from tocsin.mail.smtp import SMTPEmailHandler
 from tocsin.passwords import SOURCES
 from tocsin.pipeline.recipients import bare_addresses
@@ -27,6 +29,30 @@ _DEFAULT = Policy()
 _ERROR = 40  # logging.ERROR
 _LONG_WAIT = 60.0  # seconds after which a new error is told late
 _LONG_PAUSE = 3600.0  # the same for the first repeat
+_KEY = re.compile(r"[a-z_]+(?:\[\d+\])?(?:\.[a-z_]+)?")
+_SETTINGS = "name the settings of Django: tocsin check --django MODULE"
+_FIXES = (  # the start of a problem → the fix, where the problem names none
+    (
+        re.compile(r"email\.password_env: .*(?:is not set|is empty)"),
+        "set it in the environment of the command, as in that of the program",
+    ),
+    (
+        re.compile(r"email\.username: .*an empty string"),
+        "set it; without a login, leave out username and password",
+    ),
+    (
+        re.compile(r"email\.password: missing"),
+        "set password_env or password_file; without a login, leave out username",
+    ),
+    (re.compile(r"email\.handler: the settings of Django"), _SETTINGS),
+    (re.compile(r"fallback: expected"), "make the folder, or leave fallback out"),
+)
+_FILE_FIXES = (
+    ("ImproperlyConfigured", _SETTINGS),
+    ("settings are not configured", _SETTINGS),
+    ("no handler has the class", "add a handler with the class tocsin.AlertHandler"),
+    ("ModuleNotFoundError", "run the command in the environment of the program"),
+)
 _STEPS = (  # key → the step that is about it
     (re.compile(r"(?:email\.)?(?:password|access_token|username)"), "password"),
     (re.compile(r"(?:to|cc|bcc)\b"), "recipients"),
@@ -35,11 +61,24 @@ _STEPS = (  # key → the step that is about it
 )
 
 
-def of_error(error: EntryError) -> Finding:
+def of_error(error: EntryError, entry: AlertEntry) -> Finding:
     """Return the finding about an option that is wrong."""
     problem, _, fix = error.problem.partition("; ")
+    fix = next((text for start, text in _FIXES if start.match(error.problem)), fix)
+    if _email_options(entry).get("handler") == "django" and problem == "to: missing":
+        fix = "set ADMINS in the settings of Django, or to in the configuration"
+    key = problem.partition(":")[0]
+    fix = fix or (f"correct {key}" if _KEY.fullmatch(key) else "correct the configuration")
     step = next((name for key, name in _STEPS if key.match(problem)), "keys")
     return Finding(status="FAIL", step=step, text=problem, fix=fix, line=error.line)
+
+
+def fix_of_file(problem: str) -> str:
+    """Return the fix of a configuration that can't be read."""
+    for start, fix in _FILE_FIXES:
+        if start in problem:
+            return fix
+    return "correct the configuration"
 
 
 def of_handler(entry: AlertEntry, handler: AlertHandler) -> Iterator[Finding]:
@@ -75,12 +114,23 @@ def _email_options(entry: AlertEntry) -> Mapping[str, Any]:
 def _sender(entry: AlertEntry, handler: AlertHandler) -> Finding:
     parts = parts_of(handler)
     address = parts.sender.from_addr.addr_spec
+    by_django = isinstance(parts.email, DjangoEmailHandler)
     if entry.options.get("from_addr") is not None:
         source = "from from_addr"
+    elif by_django and _email_options(entry).get("default_from") is None:
+        source = f"from {django_server.sender_source()}"
     elif getattr(parts.email, "default_from", None) is not None:
         source = "from email.default_from"
     else:
         source = "from email.username"
+    if by_django and address in django_server.UNSET:
+        return Finding(
+            status="WARN",
+            step="sender",
+            text=f"{address}, {source}",
+            means="it is Django's default: many mail servers refuse it, or take mails for spam",
+            fix="set SERVER_EMAIL in the settings of Django, or from_addr",
+        )
     return Finding(status="ok", step="sender", text=f"{address}, {source}")
 
 
@@ -117,8 +167,14 @@ def _recipients(entry: AlertEntry, handler: AlertHandler) -> Finding:
 def _password(entry: AlertEntry, handler: AlertHandler) -> Finding:
     """Say where the password comes from, and never what it is."""
     email = parts_of(handler).email
-    if not isinstance(email, SMTPEmailHandler) or email.username is None:
-        return Finding(status="ok", step="password", text="none, as there is no login")
+    if isinstance(email, DjangoEmailHandler):
+        return _password_of_django(email)
+    if isinstance(email, SMTPEmailHandler) and email.username is not None:
+        return _password_of_smtp(entry, email)
+    return Finding(status="ok", step="password", text="none, as there is no login")
+
+
+def _password_of_smtp(entry: AlertEntry, email: SMTPEmailHandler) -> Finding:
     given = _email_options(entry)
     source = next((key for key in (*SOURCES, "access_token") if given.get(key) is not None), "")
     if source in {"password_env", "password_file", "password_keyring"}:
@@ -130,6 +186,9 @@ def _password(entry: AlertEntry, handler: AlertHandler) -> Finding:
         return Finding(status="ok", step="password", text=words[source])
     if callable(email.password) or callable(email.access_token):
         return Finding(status="ok", step="password", text="from a callable, asked at the login")
+    written = entry.written("email", source)
+    if isinstance(written, str) and written.startswith("ext://"):
+        return Finding(status="ok", step="password", text=f"from {written}, set")
     line = entry.line("email", source or "url")
     if line is None:  # Python code has read it from somewhere
         return Finding(status="ok", step="password", text="set")
@@ -140,6 +199,22 @@ def _password(entry: AlertEntry, handler: AlertHandler) -> Finding:
         means="everybody who can read the file has it",
         fix="put it into an environment variable or a file: password_env, password_file",
         line=line,
+    )
+
+
+def _password_of_django(email: DjangoEmailHandler) -> Finding:
+    username, password = django_server.login_of(email)
+    if bool(username) == bool(password):
+        text = "from EMAIL_HOST_PASSWORD, set" if username else "none, as there is no login"
+        return Finding(status="ok", step="password", text=text)
+    names = ["EMAIL_HOST_USER", "EMAIL_HOST_PASSWORD"]
+    given, empty = names if username else reversed(names)
+    return Finding(
+        status="WARN",
+        step="password",
+        text=f"{given} is set, {empty} is empty",
+        means="Django doesn't log in",
+        fix=f"set {empty} in the settings of Django",
     )
 
 

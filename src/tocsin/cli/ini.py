@@ -94,7 +94,9 @@ class _Reading:
         try:
             # `fileConfig` evaluates the same text in the same way.
             found = eval(text, dict(vars(logging)))  # noqa: S307
-        except Exception as error:  # noqa: BLE001 - any; its text may show a secret
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - any; its text may show a secret
             kind = type(error).__name__
             raise ConfigError(
                 f"{self._name}: [{section}] kwargs is no expression: {kind}"

@@ -6,6 +6,7 @@ a key that isn't found has no line.
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 Path = tuple[str, ...]
 _DEPTH = 20  # an alias of YAML may contain itself
+_MOST = 20_000  # keys: aliases of aliases make more of them than memory has room for
 
 _JSON = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:)?|[{}\[\]]|\n')
 _TOML_TABLE = re.compile(r"\s*\[\[?\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?")
@@ -32,7 +34,7 @@ def key_lines(form: str, text: str) -> Mapping[Path, int]:
         text: the file's text. It has been parsed without an error.
     """
     lines: dict[Path, int] = {}
-    for path, line in _FINDERS[form](text):
+    for path, line in itertools.islice(_FINDERS[form](text), _MOST):
         lines.setdefault(path, line)
     return lines
 

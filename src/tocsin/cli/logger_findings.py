@@ -1,6 +1,7 @@
 """Findings about loggers: whose records don't reach an alert handler, by the configuration alone.
 
-The loggers of known servers are left out where the handler's integrations attach it to them.
+The loggers of known servers are left out where the handler's integrations attach it to them, and
+those that are silent on purpose: see `tocsin.integrations.silent`.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from tocsin.cli.django_server import admin_handlers
 from tocsin.cli.report import Finding
 from tocsin.exceptions import ConfigError
 from tocsin.integrations.known import build_integrations
+from tocsin.integrations.silent import is_meant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +28,39 @@ def of_loggers(configuration: Configuration, entry: AlertEntry) -> Iterator[Find
     yield from found
     if not found:
         yield Finding(status="ok", step="loggers", text="all reach the handler")
+    yield from _admins(configuration)
+    yield from _console(configuration)
+
+
+def _admins(configuration: Configuration) -> Iterator[Finding]:
+    """Yield a warning if Django mails errors, too."""
+    names, stays = admin_handlers(configuration.data)
+    for name in names or (["mail_admins"] if stays else []):
+        yield Finding(
+            status="WARN",
+            step="loggers",
+            text=f"the AdminEmailHandler {name!r} of Django sends as well",
+            means="each error of a view is mailed to ADMINS once more, one mail for each",
+            fix=f"remove {name!r} from the configuration"
+            if names
+            else "name django under loggers, without handlers: 'django': {'level': 'INFO'}",
+        )
+
+
+def _console(configuration: Configuration) -> Iterator[Finding]:
+    """Yield a warning if the root logger has alert handlers alone."""
+    data = configuration.data
+    root = _mapping(data.get("root")) or _mapping(_mapping(data.get("loggers")).get(""))
+    if root.get("handlers") and _names(root) <= _ends(configuration):
+        yield Finding(
+            status="WARN",
+            step="console",
+            text="the root logger has no other handler",
+            means="the program's log is on no console: without any handler, Python would write "
+            "warnings there",
+            fix="add a handler with the class logging.StreamHandler to the handlers of root",
+            line=configuration.line("root", "handlers"),
+        )
 
 
 def _problems(configuration: Configuration, entry: AlertEntry) -> Iterator[Finding]:
@@ -49,9 +85,10 @@ def _problems(configuration: Configuration, entry: AlertEntry) -> Iterator[Findi
         )
         return
     integrated = _integrated(entry)
+    ends = _ends(configuration)
     for name, value in loggers.items():
-        known = name.partition(".")[0] in integrated
-        if not known and not _reaches(name, loggers, having, at_root=at_root):
+        meant = is_meant(name) or name.partition(".")[0] in integrated or ends & _names(value)
+        if not meant and not _reaches(name, loggers, having, at_root=at_root):
             yield _cut_off(configuration, entry, name)
         elif _silent(value):
             yield _too_high(configuration, name, ("loggers", name, "level"))
@@ -77,6 +114,20 @@ def _integrated(entry: AlertEntry) -> set[str]:
         return set()
     names = {name for one in found for name in (one.name, *one.loggers)}
     return {name.partition(".")[0] for name in names} | ({"celery"} if value is True else set())
+
+
+def _ends(configuration: Configuration) -> set[str]:
+    """Return the handlers of loggers that are cut off on purpose.
+
+    They are alert handlers, of which one is enough, and each `logging.NullHandler`.
+    """
+    nothing = {
+        str(name)
+        for name, value in _mapping(configuration.data.get("handlers")).items()
+        if _mapping(value).get("class") in {"logging.NullHandler", logging.NullHandler}
+    }
+    alerts = (_carriers(configuration.data, name) for name in configuration.names)
+    return nothing.union(*alerts)
 
 
 def _carriers(data: Mapping[str, Any], name: str) -> set[str]:

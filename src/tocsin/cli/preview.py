@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from tocsin.cli.preview_cases import Case
     from tocsin.mail.message import Message
 
-HELP = "mails of telling cases, as they would look"
 DESCRIPTION = """\
 Show mails of telling cases: a new error, a storm, an error that goes on, one that gets worse, one
 that has ceased, 60 errors at once, a digest that is cut. The errors are those of an invented shop;
@@ -92,7 +91,10 @@ def _setting(args: argparse.Namespace) -> Setting:
     if len(alerts) > 1:
         names = ", ".join(entry.name for entry in alerts)
         raise UsageError(f"there are several alert handlers; choose one with --handler: {names}")
-    parts = parts_of(alerts[0].build())
+    (entry,) = alerts
+    # Without `from_addr`, the sender is one of the options in `email`.
+    named = entry.options.get("from_addr") is not None
+    parts = parts_of(entry.build_without_email() if named else entry.build())
     return Setting(
         sender=parts.sender,
         audience=parts.audience(),

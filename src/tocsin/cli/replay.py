@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import re
 import sys
 from pathlib import Path
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from tocsin.cli.output import Output
     from tocsin.redact.base import Redacts
 
-HELP = "the mails that a log would have caused"
 DESCRIPTION = """\
 Read a program's log, and show the mails that its errors would have caused: when, why, and how many
 errors each tells. Nothing is sent, and no store is opened.
@@ -78,13 +78,12 @@ def run(args: argparse.Namespace, output: Output) -> ExitCode:
         progress.watch(files)
         replay = Replay(policy, own)
         replay.run(merged(files))
-    report = Report(replay, files, zone=zone, redact=redact)
+    name = logging.getLevelName(level)
+    report = Report(replay, files, zone=zone, redact=redact, level=name)
+    code = ExitCode.FAULT if report.problems else ExitCode.GOOD
     report.write(output)
-    output.document(report.document())
-    if report.was_read:
-        return ExitCode.GOOD
-    output.line("No line was read as a record: state the format with --pattern.")
-    return ExitCode.FAULT
+    output.document({"exit_code": int(code), **report.document()})
+    return code
 
 
 def _split(paths: list[str], *, django: bool) -> tuple[str | None, list[str]]:
@@ -123,7 +122,7 @@ def _settings(config: str | None, args: argparse.Namespace) -> tuple[Policy, Own
     if len(alerts) > 1:
         names = ", ".join(entry.name for entry in alerts)
         raise UsageError(f"{config} has several alert handlers; choose one with --handler: {names}")
-    handler = alerts[0].build()
+    handler = alerts[0].build_without_email()
     parts = parts_of(handler)
     level = handler.level
     if parts.context is not None:  # records below `alert_level` are context

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 _HAND_OVER = 1.0  # seconds between two hand-overs
 _MAX_GROUPS = 100_000  # fingerprints that are told apart
-_MAX_KNOWN = 2_000  # groups whose description is kept
+_MAX_KNOWN = 2_000  # groups whose description is kept for a while
+_MAX_NAMED = 2_000  # groups whose description is kept to the end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,14 +62,16 @@ class Replay:
     Attributes:
         mails: the mails so far.
         events: how many records there were.
-        fingerprints: the groups that were seen; at most 100,000.
+        fingerprints: fingerprint of a group → how many records it has; of 100,000 groups at most.
+        named: fingerprint → a group with its description; of the first 2,000 groups.
         plot: events and mails over time.
     """
 
     def __init__(self, policy: Policy, own: OwnCode) -> None:
         self.mails: list[ReplayedMail] = []
         self.events: int = 0
-        self.fingerprints: set[str] = set()
+        self.fingerprints: dict[str, int] = {}
+        self.named: dict[str, Group] = {}
         self.plot: Plot = Plot()
         self._simulation = Simulation(policy, self._send)
         # What is shown is redacted where it is shown: most groups never are.
@@ -110,10 +113,17 @@ class Replay:
     def _hand_over(self, time: float) -> None:
         self._simulation.run_until(time)
         groups = tuple(self._group(name, slot) for name, slot in self._intake.take())
-        if len(self.fingerprints) < _MAX_GROUPS:
-            self.fingerprints.update(group.fingerprint for group in groups)
+        for group in groups:
+            self._count(group)
         self._simulation.merge(groups, time)
         self._latest, self._next = time, None
+
+    def _count(self, group: Group) -> None:
+        name, counts = group.fingerprint, self.fingerprints
+        if name in counts or len(counts) < _MAX_GROUPS:
+            counts[name] = counts.get(name, 0) + group.count
+        if name not in self.named and len(self.named) < _MAX_NAMED:
+            self.named[name] = group
 
     def _group(self, name: str, slot: Slot) -> Group:
         """Return the group of a slot. One that has unmailed events needs no further sample."""
@@ -123,8 +133,8 @@ class Replay:
             (group,) = self._intake.groups_of([(name, slot)])
             if len(self._known) > _MAX_KNOWN:
                 self._known.clear()
-            self._known[name] = replace(group, samples=())
-            return group
+            known = self._known[name] = replace(group, samples=())  # nobody sees them
+            return known
         (source,) = known.sources
         return replace(
             known,

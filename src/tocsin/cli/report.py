@@ -76,13 +76,15 @@ class Report:
     Args:
         output: where they are printed.
         ending: the last word of the report, such as "nothing sent".
+        strict: whether a warning is a fault for the exit code.
 
     Attributes:
         sections: the findings so far.
     """
 
-    def __init__(self, output: Output, *, ending: str = "") -> None:
+    def __init__(self, output: Output, *, ending: str = "", strict: bool = False) -> None:
         self._output = output
+        self._strict = strict
         self._ending = ending
         self.sections: list[Section] = []
 
@@ -157,7 +159,7 @@ class Report:
     def code(self) -> ExitCode:
         """The exit code: a fault counts more than what may pass by itself."""
         counts = self.counts()
-        if counts["FAIL"]:
+        if counts["FAIL"] or (self._strict and counts["WARN"]):
             return ExitCode.FAULT
         return ExitCode.LATER if counts["LATER"] else ExitCode.GOOD
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from tocsin.cli.output import Output
     from tocsin.pipeline.journal import Journal
 
-HELP = "try again now to send what waits for a later attempt"
 DESCRIPTION = """\
 Make the alerts due that wait for a later attempt, because the mail server failed, and send them
 from this process. Use it once the cause is mended, such as an expired password.
@@ -39,18 +38,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     configuration.add_arguments(parser)
     parser.add_argument(
-        "--timeout", type=float, default=30.0, help="seconds that sending may take; 30 by default"
+        "--timeout",
+        type=_seconds,
+        default=30.0,
+        metavar="SECONDS",
+        help="how long sending may take; 30 seconds by default",
     )
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < float("inf"):
+        raise ValueError(text)
+    return seconds
 
 
 def run(args: argparse.Namespace, output: Output) -> ExitCode:
     """Make everything due, and send it."""
-    stored = find_one(args)
+    stored = find_one(args, sends=True)
     worker = stored.worker()
     waiting = _make_due(worker.round.journal)
-    if waiting is None:
-        output.line("Another process leads the store, and doesn't let go of it: try again later.")
-        return ExitCode.LATER
     sent = 0
     if waiting:
         worker.round.run(Urgency.FLUSH, time.monotonic() + args.timeout)
@@ -59,8 +66,19 @@ def run(args: argparse.Namespace, output: Output) -> ExitCode:
     trouble = view.state.trouble
     problem = "" if trouble is None else short(trouble.problem, 300)
     left = _waiting(view.state, view.now) if waiting else 0
+    code = ExitCode.LATER if left or waiting is None else ExitCode.GOOD
+    if waiting is None:
+        problem = "another process leads the store, and doesn't let go of it"
+        output.line("Another process leads the store, and doesn't let go of it: try again later.")
+    elif not waiting:
+        output.line("Nothing waits for a later attempt.")
+    else:
+        output.line(f"{_events(waiting)} waited for a later attempt; {_mails(sent)} sent now.")
+        if left:
+            output.line(f"{_events(left)} still wait: {problem or 'tocsin status shows the mails'}")
     output.document(
         {
+            "exit_code": int(code),
             "waited": waiting,
             "mails_sent": sent,
             "still_wait": left,
@@ -68,14 +86,7 @@ def run(args: argparse.Namespace, output: Output) -> ExitCode:
             "problem": problem or None,
         }
     )
-    if not waiting:
-        output.line("Nothing waits for a later attempt.")
-        return ExitCode.GOOD
-    output.line(f"{_events(waiting)} waited for a later attempt; {_mails(sent)} sent now.")
-    if left:
-        output.line(f"{_events(left)} still wait: {problem or 'tocsin status shows the mails'}")
-        return ExitCode.LATER
-    return ExitCode.GOOD
+    return code
 
 
 def _make_due(journal: Journal) -> int | None:

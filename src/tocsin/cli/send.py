@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from tocsin.cli.output import Output
     from tocsin.mail.base import EmailHandler
 
-HELP = "send a test alert, and show its receipt"
 DESCRIPTION = """\
 Send one test alert with the options of an alert handler: it is logged, grouped and rendered as any
 alert, and goes through the real mail server. The handler's store isn't used. The receipt says for
@@ -41,6 +40,10 @@ examples:
   tocsin send shop.toml
   tocsin send shop.toml --to me@example.com    to this address alone
 """
+_NO_APP = (
+    "app is not set, so the mail names this folder, and not your program: set app, and the subject "
+    "and tocsin status have the same name"
+)
 _SECONDS = 20.0  # for the mail to be made
 _COLOURS = {"accepted": "ok", "deferred": "LATER", "refused": "FAIL", "unknown": "WARN"}
 
@@ -58,9 +61,10 @@ def run(args: argparse.Namespace, output: Output) -> ExitCode:
         names = ", ".join(entry.name for entry in found.alerts)
         raise UsageError(f"{found.label} has several alert handlers; --handler takes one: {names}")
     (entry,) = found.alerts
-    email, message = test_alert(entry, args.config, args.to)
+    email, message = test_alert(entry, found.label, args.to)
     receipt, lost = _sent(email, message)
-    return _told(output, args, receipt, lost, message)
+    notes = [] if entry.options.get("app") else [_NO_APP]
+    return _told(output, args, receipt, lost, message, notes=notes)
 
 
 def test_alert(entry: AlertEntry, label: str, to: str | None) -> tuple[EmailHandler, Message]:
@@ -84,6 +88,8 @@ def test_alert(entry: AlertEntry, label: str, to: str | None) -> tuple[EmailHand
         raise ConfigError(f"{place}: enabled: false; this handler sends nothing")
     with contextlib.closing(entry.build(**changes)) as real:
         parts = parts_of(real)
+    if to is None and not entry.options.get("to"):
+        changes = {"to": list(parts.email.recipients)}  # such as ADMINS of Django
     if isinstance(parts.email, TestEmailHandler):
         raise ConfigError(f"{place}: email.handler: 'test' keeps mails, and sends none")
     audience = parts.audience()
@@ -94,11 +100,12 @@ def test_alert(entry: AlertEntry, label: str, to: str | None) -> tuple[EmailHand
         record = logging.LogRecord(
             "test_alert",
             max(logging.ERROR, handler.level),
-            "tocsin send",
-            0,
+            label,
+            entry.line() or 1,
             "Test alert: if you read this mail, alerts arrive",
             (),
             None,
+            func=f"handlers.{entry.name}",
         )
         handler.emit(record)  # not `handle`: a filter of the program's need not let it pass
         handler.send_now(_SECONDS)
@@ -123,13 +130,25 @@ def _sent(email: EmailHandler, message: Message) -> tuple[Receipt, Exception | N
     except SendError as error:
         if not error.receipts:
             return _none(message), error
-        lost = error.__cause__ if isinstance(error.__cause__, ConnectError) else None
-        return error.receipts[0], lost
+        return error.receipts[0], _lost(error)
     except Exception as error:  # noqa: BLE001 - an email handler of the user's
         return _none(message), error
     finally:
         email.close()
     return receipt, None
+
+
+def _lost(error: SendError) -> Exception | None:
+    """Return why no server has answered about the mail; None if one has."""
+    for one in (error, error.__cause__):
+        if isinstance(one, ConnectError):
+            return one
+    (receipt, *_) = error.receipts
+    if receipt.accepted or receipt.refused or receipt.unknown:
+        return None
+    silent = all(reply.code is None for reply in receipt.deferred.values())
+    cause = error.__cause__
+    return cause if isinstance(cause, OSError) and silent else None  # of Django's backend
 
 
 def _none(message: Message) -> Receipt:
@@ -147,6 +166,8 @@ def _told(
     receipt: Receipt,
     lost: Exception | None,
     message: Message,
+    *,
+    notes: list[str],
 ) -> ExitCode:
     """Write the receipt; return the exit code."""
     rows = list(_rows(receipt, connected=lost is None))
@@ -154,9 +175,11 @@ def _told(
     for address, result, reply in rows:
         shown = output.paint(f"{result:<8}", _COLOURS.get(result, "FAIL"))
         output.line(f"{short(address, 254):<{width}}  {shown}  {short(str(reply), 300)}".rstrip())
-    why = {} if lost is None else _explained(lost, args.config)
+    why = {} if lost is None else _explained(lost, configurations.repeated(args))
     for name, text in why.items():
         output.line(f"{name}  {text}")
+    for note in notes:
+        output.line(f"note  {note}")
     output.line(_last_line(receipt, len(rows)))
     code = _code(receipt, lost)
     results = [
@@ -170,6 +193,7 @@ def _told(
             "message_id": receipt.message_id,
             "subject": message.subject,
             "recipients": results,
+            "notes": notes,
             **why,
         }
     )
@@ -207,5 +231,9 @@ def _last_line(receipt: Receipt, count: int) -> str:
 def _code(receipt: Receipt, lost: Exception | None) -> ExitCode:
     if receipt.complete:
         return ExitCode.GOOD
-    passes = lost is None or (isinstance(lost, ConnectError) and words.may_pass(lost))
+    passes = lost is None or (
+        words.may_pass(lost)
+        if isinstance(lost, ConnectError)
+        else isinstance(lost, ConnectionError | TimeoutError)
+    )
     return ExitCode.FAULT if receipt.refused or receipt.unknown or not passes else ExitCode.LATER

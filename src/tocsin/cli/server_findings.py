@@ -18,7 +18,7 @@ from tocsin.mail.diagnosis import diagnose
 from tocsin.mail.message import Message
 from tocsin.mail.pipelining import Pipelining
 from tocsin.mail.probe import probe
-from tocsin.mail.smtp import SMTPEmailHandler, target_of
+from tocsin.mail.smtp import target_of
 from tocsin.pipeline.recipients import bare_addresses
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tocsin.handler import AlertHandler
     from tocsin.mail.opening import Step
     from tocsin.mail.receipt import Reply
+    from tocsin.mail.smtp import SMTPEmailHandler
     from tocsin.mail.target import Target
 
 _FEW_DAYS = 14  # a certificate that ends sooner is a warning
@@ -40,16 +41,18 @@ class ServerCheck:
     Args:
         entry: the entry of the alert handler.
         handler: the alert handler.
+        email: the email handler that connects.
         add: takes each finding.
     """
 
     def __init__(
-        self, entry: AlertEntry, handler: AlertHandler, add: Callable[[Finding], None]
+        self,
+        entry: AlertEntry,
+        handler: AlertHandler,
+        email: SMTPEmailHandler,
+        add: Callable[[Finding], None],
     ) -> None:
         parts = parts_of(handler)
-        email = parts.email
-        if not isinstance(email, SMTPEmailHandler):
-            raise TypeError("the email handler speaks no SMTP")
         self._entry = entry
         self._add = add
         self._email = email

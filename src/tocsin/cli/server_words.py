@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 AGAIN = "nothing, if it passes: alerts are tried again by themselves; check again in some minutes"
 """The fix of what may pass by itself."""
 _PORTS = "465 with use_tls, 587 with use_starttls, or 25"
+_OTHERS = {  # protocol → what it means, and the fix
+    "TLS": ("this port wants TLS from the start, as port 465 does", "set use_tls"),
+    "HTTP": ("a web server answers on this port", f"set the mail server's port: {_PORTS}"),
+}
+_MAX_DIGITS = 18  # of a size: a server may say any number
+_LOG = "look into the log of the server"
 _RELAY = re.compile(r"relay", re.IGNORECASE)
 
 
@@ -58,7 +64,7 @@ def _extensions(facts: Mapping[str, Any]) -> str:
     features: Mapping[str, str] = facts["features"]
     found = [name for name in ("PIPELINING", "8BITMIME", "SMTPUTF8") if name in features]
     size = features.get("SIZE", "")
-    if size.isdecimal() and int(size) > 0:
+    if size.isdecimal() and 0 < len(size.lstrip("0")) <= _MAX_DIGITS:
         found.append(f"SIZE {int(size) / 1_000_000:,.0f} MB")
     if limits := features.get("LIMITS"):  # RFC 9422
         found.append(f"LIMITS {limits}")
@@ -111,29 +117,47 @@ def explained(step: str, error: ConnectError, other: str) -> tuple[str, str]:
         error: why it failed.
         other: what the server speaks instead of SMTP: `HTTP`, `TLS`, or "".
     """
+    if other:
+        return _OTHERS[other]
     cause = error.__cause__
     later = AGAIN if may_pass(error) else ""
     means, fix = "", later
-    if other == "TLS":
-        means, fix = "this port wants TLS from the start, as port 465 does", "set use_tls"
-    elif other == "HTTP":
-        means, fix = "a web server answers on this port", f"set the mail server's port: {_PORTS}"
-    elif isinstance(cause, ssl.SSLCertVerificationError):
+    if isinstance(cause, ssl.SSLCertVerificationError):
         means = "the server can't prove its name, so no mail is sent to it"
     elif step == "name":
         means = "the name servers don't answer" if later else "no host has this name"
         fix = later or "correct host"
     elif step == "connect":
         means, fix = _of_connection(cause), f"correct host and port: {_PORTS}"
-    elif step == "greeting" and isinstance(cause, OutOfStepError):
-        means, fix = "the server on this port speaks no SMTP", f"set its port: {_PORTS}"
-    elif step == "greeting" and isinstance(cause, TimeoutError):
-        means = "the server says nothing: another port, or a slow server"
-    elif step == "TLS" and "STARTTLS" in str(error):
-        means = "the connection can't be encrypted, so no mail is sent"
     elif step == "login":
         means, fix = _of_login(error.reply), later or "correct username and password"
-    return means, fix
+    elif isinstance(cause, ssl.SSLError):
+        means, fix = _of_tls(cause)
+    else:
+        means, fix = _of_answer(step, cause, later)
+    return means, fix or _LOG
+
+
+def _of_answer(step: str, cause: BaseException | None, later: str) -> tuple[str, str]:
+    """Return what it means that a server's answer is missing or wrong, and the usual fix."""
+    if isinstance(cause, OutOfStepError):
+        if step == "greeting":
+            return "the server on this port speaks no SMTP", f"set its port: {_PORTS}"
+        return "its later answers can't be trusted", later
+    if step == "greeting" and isinstance(cause, TimeoutError):
+        return "the server says nothing: another port, or a slow server", later
+    return "the connection can't be encrypted, so no mail is sent" if step == "TLS" else "", later
+
+
+def _of_tls(cause: ssl.SSLError) -> tuple[str, str]:
+    """Return what a failure of TLS means, and the usual fix."""
+    reason = str(cause.reason or cause).upper().replace(" ", "_")
+    if "CERTIFICATE_REQUIRED" in reason or "HANDSHAKE_FAILURE" in reason:
+        fix = "set tls_context to one that has loaded the certificate"
+        return "the server wants a certificate of this program, or another cipher", fix
+    if "PROTOCOL" in reason:
+        return "the server has only old versions of TLS", "turn TLS 1.2 or 1.3 on at the server"
+    return "the connection can't be encrypted, so no mail is sent", ""
 
 
 def _of_connection(cause: BaseException | None) -> str:

@@ -6,6 +6,7 @@ text: it may be a secret.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -19,11 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 from tocsin.cli.lines import key_lines
 from tocsin.cli.output import UsageError
+from tocsin.events.frames import is_library, shown_path
 from tocsin.exceptions import ConfigError, TocsinError
 from tocsin.text import attempt, short
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
 _FORMS = {
     ".toml": "toml",
@@ -71,14 +73,28 @@ def read_source(name: str, *, django: bool = False) -> Source:
     if django:
         return Source(label=f"{name}.LOGGING", data=_of_django(name))
     path = Path(name)
-    if not os.path.exists(path):  # noqa: PTH110 - `Path.exists` raises for a long name
+    if not name or not os.path.exists(path):  # noqa: PTH110 - `Path.exists` raises for a long name
         if found := _MODULE.fullmatch(name):
             return Source(label=name, data=_of_module(name, found[1], found[2]))
-        raise UsageError(f"there is no file {name!r}; for a name in a module, write module:NAME")
+        raise UsageError(f"there is no file {name!r}; {_advice(name)}")
+    if path.suffix == ".py":
+        raise UsageError(f"{name}: {_advice(name)}")
     form = _FORMS.get(path.suffix.lower())
     if form is None:
         raise UsageError(f"{name}: the name of the file has to end in {', '.join(_FORMS)}")
     return _of_file(name, path, form)
+
+
+def _advice(name: str) -> str:
+    """Return how a name in a module is written, where a file was expected."""
+    stem = name.removesuffix(".py")
+    module = stem.replace("/", ".") if stem != name else "module"
+    module = module if _MODULE.fullmatch(f"{module}:NAME") else "module"
+    settings = stem if module == "module" else module
+    advice = f"for a name in a module, write {module}:NAME"
+    if _MODULE.fullmatch(f"{settings}:NAME") and Path(name).suffix.lower() not in _FORMS:
+        advice += f"; for Django's settings, write --django {settings}"
+    return advice
 
 
 def _of_file(name: str, path: Path, form: str) -> Source:
@@ -88,8 +104,11 @@ def _of_file(name: str, path: Path, form: str) -> Source:
         raise UsageError(f"can't read {name!r}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{name}: the file is not UTF-8 text") from None
-    whole = _PARSERS[form](name, text)
-    lines = key_lines(form, text) if isinstance(whole, Mapping) else {}
+    try:
+        whole = _PARSERS[form](name, text)
+        lines = key_lines(form, text) if isinstance(whole, Mapping) else {}
+    except RecursionError:
+        raise ConfigError(f"{name}: it is nested too deep") from None
     for place in _PLACES:
         data = whole
         for key in place:
@@ -155,10 +174,8 @@ def _of_module(label: str, module: str, name: str) -> Mapping[str, Any]:
         except AttributeError:
             raise UsageError(f"{label}: the module {module!r} has no {name!r}") from None
     if callable(value):
-        try:
+        with _code_of_user(f"{label}: calling it failed"):
             value = value()
-        except Exception as error:
-            raise ConfigError(f"{label}: calling it failed: {described(error)}") from error
     if not isinstance(value, Mapping):
         kind = type(value).__name__
         raise ConfigError(
@@ -169,14 +186,40 @@ def _of_module(label: str, module: str, name: str) -> Mapping[str, Any]:
 
 def _imported(label: str, module: str) -> Any:
     """Import a module of the user's."""
+    with _code_of_user(f"{label}: can't be imported"):
+        try:
+            return importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if error.name is not None and f"{module}.".startswith(f"{error.name}."):
+                raise UsageError(f"{label}: there is no module {error.name!r}") from None
+            raise
+
+
+@contextlib.contextmanager
+def _code_of_user(problem: str) -> Generator[None]:
+    """Run code of the user's; whatever it raises is an error of the configuration.
+
+    Args:
+        problem: the start of the error's text.
+    """
     try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is not None and f"{module}.".startswith(f"{error.name}."):
-            raise UsageError(f"{label}: there is no module {error.name!r}") from None
-        raise ConfigError(f"{label}: can't be imported: {described(error)}") from error
-    except Exception as error:
-        raise ConfigError(f"{label}: can't be imported: {described(error)}") from error
+        yield
+    except (UsageError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # SystemExit, too: its code would be taken for ours
+        raise ConfigError(f"{problem}: {described(error)}{_place(error)}") from error
+
+
+def _place(error: BaseException) -> str:
+    """Return the line of the user's code that has raised an error; "" if none is known."""
+    trace = error.__traceback__
+    found = ""
+    while trace is not None:
+        path = trace.tb_frame.f_code.co_filename
+        if not path.startswith("<") and not is_library(path) and path != __file__:
+            found = f" ({shown_path(path)}:{trace.tb_lineno})"
+        trace = trace.tb_next
+    return found
 
 
 def _of_django(module: str) -> Mapping[str, Any]:
@@ -187,10 +230,8 @@ def _of_django(module: str) -> Mapping[str, Any]:
         raise UsageError("--django needs Django in the environment of the command") from None
     _imported(module, module)
     os.environ["DJANGO_SETTINGS_MODULE"] = module
-    try:
+    with _code_of_user(f"{module}: can't be used"):
         found = settings.LOGGING
-    except Exception as error:
-        raise ConfigError(f"{module}: can't be used: {described(error)}") from error
     if not isinstance(found, Mapping) or "handlers" not in found:
         raise ConfigError(f"{module}: LOGGING has no 'handlers'")
     return found
@@ -200,5 +241,7 @@ def described(error: BaseException) -> str:
     """Return an error as one line, without secrets: it may be one of the user's code."""
     from tocsin.redact.redactor import Redactor  # noqa: PLC0415 - large and rarely used
 
-    kind = "" if isinstance(error, TocsinError) else f"{type(error).__name__}: "
-    return short(kind + Redactor().text(attempt(error)[:2000]), 400)
+    text = Redactor().text(attempt(error)[:2000])
+    if not isinstance(error, TocsinError):
+        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return short(text, 400)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from tocsin.cli import configuration
 from tocsin.cli.output import ExitCode
 from tocsin.cli.store_view import StoreView
-from tocsin.cli.stored import find_stored
+from tocsin.cli.stored import Stored
+from tocsin.exceptions import TocsinError
 from tocsin.render.times import moment, span
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from tocsin.cli.output import Output
 
-HELP = "what waits in a store, and what comes next"
 DESCRIPTION = """\
 Show the store of an alert handler: the accounts, the groups, the mails that recipients don't have
 yet, the budget, and the process that leads.
@@ -39,21 +39,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, output: Output) -> ExitCode:
     """Show each store of the configuration."""
-    found = [StoreView(stored).document() for stored in find_stored(args)]
-    for number, document in enumerate(found):
+    alerts = configuration.read_configuration(args).alerts
+    found: list[dict[str, Any]] = []
+    for number, entry in enumerate(alerts):
         if number:
             output.line()
-        _Text(output, document).write()
+        try:
+            found.append(StoreView(Stored(entry)).document())
+        except TocsinError as error:
+            if len(alerts) == 1:
+                raise
+            found.append({"handler": entry.name, "error": str(error)})
+            output.line(str(error))
+        else:
+            _Text(output, found[-1], configuration.repeated(args)).write()
     output.document(found)
-    return ExitCode.GOOD
+    return ExitCode.FAULT if any("error" in one for one in found) else ExitCode.GOOD
 
 
 class _Text:
-    """Write the status of one store as text."""
+    """Write the status of one store as text.
 
-    def __init__(self, output: Output, document: dict[str, Any]) -> None:
+    Args:
+        output: where it is written.
+        document: the view of the store.
+        arguments: those of the command, for another one.
+    """
+
+    def __init__(self, output: Output, document: dict[str, Any], arguments: str) -> None:
         self._output = output
         self._document = document
+        self._arguments = arguments
+        self._led = document["leader"] is None or document["leader"]["alive"] is not False
         self._now = time.time()
 
     def write(self) -> None:
@@ -73,6 +90,9 @@ class _Text:
         latest = found["latest_mail"]
         self._fact("latest", "no mail yet" if latest is None else f"a mail {self._ago(latest)}")
         self._fact("next", self._next(found["next"]) if found["next"] else "no mail is due")
+        if found["next"] and not self._led:
+            advice = f"start the program, or tocsin retry {self._arguments}"
+            self._fact("", self._output.paint(f"no process leads: {advice}", "WARN"))
         if trouble := found["trouble"]:
             since, count = self._clock(trouble["since"]), trouble["attempts"]
             failed = "1 attempt has" if count == 1 else f"{count} attempts have"
@@ -140,6 +160,8 @@ class _Text:
 
     def _in(self, at: float) -> str:
         left = at - self._now
+        if not self._led:  # then no process keeps this time
+            return self._clock(at)
         return f"{self._clock(at)}, in {span(left)}" if left >= 1 else "now"
 
     def _ago(self, at: float) -> str:

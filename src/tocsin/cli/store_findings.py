@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import time
 from typing import TYPE_CHECKING
 
@@ -53,15 +54,33 @@ def of_store(entry: AlertEntry, handler: AlertHandler | None) -> Finding:
         )
 
 
+def of_app(entry: AlertEntry) -> Finding | None:
+    """Return a warning if a store in a file has the name of a program that is not known here."""
+    value = entry.store
+    if entry.options.get("app") or not isinstance(value, str) or not value.startswith("sqlite:"):
+        return None
+    return Finding(
+        status="WARN",
+        step="app",
+        text="not set, and the store is a file",
+        means="tocsin status, retry and drop can't tell its programs apart: each has its own name",
+        fix="set app",
+        line=entry.line(),
+    )
+
+
 def _of_file(entry: AlertEntry, handler: AlertHandler | None, look: Look) -> Finding:
     line = entry.line("store")
     if look.problem:
+        missing = not look.path.parent.exists()
+        make = f"create it: mkdir -p {shlex.quote(str(look.path.parent))}"
+        give = "give the folder and the file to the user that runs the program"
         return Finding(
             status="FAIL",
             step="store",
             text=look.problem,
-            means="the handler can't be built by this user",
-            fix="give the folder and the file to the user that runs the program",
+            means="the handler can't be built" if missing else "it can't be built by this user",
+            fix=make if missing else give,
             line=line,
         )
     if not look.exists:

@@ -153,6 +153,8 @@ def _is_alive(host: str, pid: int | None) -> bool | None:
     """Return whether a process is alive; None if that can't be known here."""
     if pid is None or host != (platform.node() or "localhost") or os.name != "posix":
         return None
+    if pid == os.getpid():  # the command doesn't lead: its number was another process's
+        return False
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from typing import TYPE_CHECKING
@@ -36,6 +37,7 @@ class Stored:
 
     Args:
         entry: the handler's entry in a configuration.
+        sends: whether mails are sent; else the option `email` and its secrets don't matter.
 
     Attributes:
         name: the handler's name.
@@ -48,10 +50,11 @@ class Stored:
         TocsinError: the store can't be read from outside.
     """
 
-    def __init__(self, entry: AlertEntry) -> None:
+    def __init__(self, entry: AlertEntry, *, sends: bool = False) -> None:
         self.name: str = entry.name
-        handler = entry.build()
-        self.parts: Parts = parts_of(handler)
+        handler = entry.build() if sends else entry.build_without_email()
+        with contextlib.closing(handler):
+            self.parts: Parts = parts_of(handler)
         self.path: Path = _path(entry)
         self._option = entry.store
         if entry.options.get("app") is not None:
@@ -79,11 +82,14 @@ class Stored:
             now: the store's time.
 
         Raises:
-            StoreError: it was written by a later version.
+            StoreError: it was written by a later version, or is damaged.
         """
-        state = State() if contents.state is None else load(State, contents.state)
-        for batch in contents.batches:
-            receive(state, load(Batch, batch), self.parts.sender.policy, now)
+        try:
+            state = State() if contents.state is None else load(State, contents.state)
+            for batch in contents.batches:
+                receive(state, load(Batch, batch), self.parts.sender.policy, now)
+        except StoreError as error:
+            raise StoreError(f"'{self.path}': {error}") from error
         return state
 
     def worker(self) -> Worker:
@@ -121,28 +127,23 @@ class Stored:
         return found[0] if found else _SEPARATOR.join((self.parts.sender.app, ending[1:]))
 
 
-def find_stored(args: argparse.Namespace) -> list[Stored]:
-    """Return the stores of the handlers that the arguments name.
-
-    Raises:
-        UsageError: there is no such configuration or handler.
-        ConfigError: an option is wrong.
-        TocsinError: a store can't be read from outside.
-    """
-    return [Stored(entry) for entry in read_configuration(args).alerts]
-
-
-def find_one(args: argparse.Namespace) -> Stored:
+def find_one(args: argparse.Namespace, *, sends: bool = False) -> Stored:
     """Return the store of the one handler that the arguments name.
 
+    Args:
+        args: the arguments.
+        sends: as for `Stored`.
+
     Raises:
-        UsageError: there are several handlers; and as above.
+        UsageError: there is no such configuration or handler, or there are several handlers.
+        ConfigError: an option is wrong.
+        TocsinError: a store can't be read from outside.
     """
     alerts = read_configuration(args).alerts
     if len(alerts) > 1:
         names = ", ".join(entry.name for entry in alerts)
         raise UsageError(f"there are several alert handlers; choose one with --handler: {names}")
-    return Stored(alerts[0])
+    return Stored(alerts[0], sends=sends)
 
 
 def lead_until() -> float:
@@ -169,6 +170,8 @@ def _path(entry: AlertEntry) -> Path:
             "program"
         )
     path = options.file_path("store", place)
+    if os.path.lexists(path) and not os.path.isfile(path):  # noqa: PTH113 - as below
+        raise TocsinError(f"handler {entry.name}: {str(path)!r} is no regular file")
     if not os.path.isfile(path):  # noqa: PTH113 - `Path.is_file` may raise PermissionError
         raise TocsinError(
             f"handler {entry.name}: there is no file {str(path)!r}; the program makes it when it "

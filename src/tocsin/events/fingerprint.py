@@ -133,7 +133,25 @@ class Fingerprints:
                 cached = self._remember(key, self._of_message(record), None)
             if cached is not None:
                 return cached[0]
+        elif type(record.exc_text) is str and (start := traceback_text.invariant(record.exc_text)):
+            return self._of_text(record, start)
         return self._of_message(record)
+
+    def _of_text(self, record: logging.LogRecord, start: str) -> Identity:
+        """Return the identity of a record with a traceback as text.
+
+        Args:
+            record: the record.
+            start: the part of the traceback that the identity depends on.
+        """
+        text = start.encode("utf-8", "surrogatepass")
+        # A text may have 10,000 characters, so its hash is kept.
+        key = record.levelno, record.name, hashlib.blake2b(text, digest_size=16).digest()
+        cached = self._cache.get(key)
+        if cached is not None:
+            return cached[0]
+        identity = self._of_message(record)
+        return identity if identity.is_message else self._remember(key, identity, None)[0]
 
     def _remember(self, key: object, identity: Identity, alive: object) -> tuple[Identity, object]:
         if len(self._cache) >= _CACHED:

@@ -189,6 +189,7 @@ def shown_path(path: str) -> str:
     return path
 
 
+@lru_cache(maxsize=4096)
 def module_of(path: str) -> str:
     """Return the module's name that a file's path suggests."""
     if is_cell(path):

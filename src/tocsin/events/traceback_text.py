@@ -13,6 +13,7 @@ from tocsin.events.frames import Frame, Place, module_of
 from tocsin.text import Excerpt
 
 HEADER = "Traceback (most recent call last):"
+_HEADERS = frozenset({HEADER, f"Exception Group {HEADER}"})
 STACK = "Stack (most recent call last):"
 _MAX_HEAD = 11_000  # characters of a text that are searched for a traceback
 MAX_BODY = 10_000  # characters of a traceback that are kept: its end, with the innermost frames
@@ -22,6 +23,7 @@ _FRAME = re.compile(r'(?: +|> )File "(.+)", line (\d{1,9}), in (.+)')
 _AGAIN = re.compile(r" +\[Previous line repeated (\d{1,9}) more times?\]")
 _MARGIN = re.compile(r" *(?:\| ?|\+ |\+(?=-))")
 _MEMBER = re.compile(r"-?\+?-+ (?:\d+|\.\.\.) -+")
+_NO_CHAIN = re.compile(rf"-+ (?:\d+|\.\.\.) -|{re.escape(STACK)}")
 _MARKS = re.compile(r"[\s~^+-]*")  # the line below a line of source; the end of a group
 _ERROR = re.compile(r"([^\W\d][\w.<>]*)(?=:|$)")
 _LINKS = {
@@ -57,6 +59,30 @@ def split(text: str) -> tuple[str, str] | None:
     return text[:start].rstrip("\n"), text[start:]
 
 
+def invariant(text: str) -> str:
+    """Return the part of a printed traceback on which the kind and the places depend alone.
+
+    It has neither the text of the exception nor the exceptions before it: `parse` returns the same
+    kind and places for each traceback with the same part. It is "" where the last line isn't that
+    of an exception.
+    """
+    start = text.rfind("\n") + 1
+    found = _ERROR.match(text, start)
+    # A line may end with other characters than "\n", too.
+    if found is None or len(text) > MAX_BODY or len(text[start:].splitlines()) != 1:
+        return ""
+    return text[_last(text) : found.end()]
+
+
+def _last(text: str) -> int:
+    """Return where the last exception of a chain begins; 0 if the text may be more than a chain."""
+    last = text.rfind(HEADER)
+    is_line = text[last - 1 : last] == text[last + len(HEADER) :][:1] == "\n"
+    if is_line and text.startswith(HEADER) and not _NO_CHAIN.search(text):
+        return last
+    return 0
+
+
 class _Block:
     """One exception of a printed traceback."""
 
@@ -69,16 +95,18 @@ class _Block:
 
     def add(self, line: str) -> None:
         """Add one of its lines."""
-        if found := _FRAME.match(line):
+        if 'File "' in line and (found := _FRAME.match(line)):
             place = Place(module_of(found[1]), found[1], found[3])
             self.frames.append(Frame(place, int(found[2]), ""))
+        elif not line.startswith(" "):
+            if self.text or not _MARKS.fullmatch(line):
+                self.text.append(line)
         elif (found := _AGAIN.fullmatch(line)) and self.frames:
             self.frames[-1] = self.frames[-1]._replace(again=int(found[1]))
-        elif line.startswith(" ") and not self.text:
-            if self.frames and not self.frames[-1].source and not _MARKS.fullmatch(line):
-                self.frames[-1] = self.frames[-1]._replace(source=line.strip())
-        elif self.text or not _MARKS.fullmatch(line):
+        elif self.text:
             self.text.append(line)
+        elif self.frames and not self.frames[-1].source and not _MARKS.fullmatch(line):
+            self.frames[-1] = self.frames[-1]._replace(source=line.strip())
 
     def captured(self, relation: str) -> CapturedException:
         """Return the exception as if it had been captured."""
@@ -138,12 +166,12 @@ def _blocks(text: str) -> list[_Block]:
     for line in text.splitlines():
         margin = _MARGIN.match(line)
         bare = line[margin.end() :] if margin else line
-        if bare in {HEADER, f"Exception Group {HEADER}"}:
+        if bare in _HEADERS:
             if block not in blocks or block.frames or block.text:
                 block = _Block()
                 blocks.append(block)
             block.group = bare != HEADER
-        elif _MEMBER.fullmatch(bare):
+        elif bare.startswith(("-", "+")) and _MEMBER.fullmatch(bare):
             block = _Block()
             block.member = True
             blocks.append(block)

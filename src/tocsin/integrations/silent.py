@@ -97,10 +97,15 @@ def _is_own(logger: logging.Logger) -> bool:
 
     A logger that is cut off on purpose has a `logging.NullHandler`, or writes the access log.
     """
-    root, _, last = logger.name.partition(".")
-    meant = any(isinstance(one, logging.NullHandler) for one in logger.handlers)
-    access = (last or root).endswith("access")
-    return not (meant or access or root in _NOT_OWN or _is_of_library(root))
+    root = logger.name.partition(".")[0]
+    nothing = any(isinstance(one, logging.NullHandler) for one in logger.handlers)
+    return not (nothing or is_meant(logger.name) or _is_of_library(root))
+
+
+def is_meant(name: str) -> bool:
+    """Return whether a logger's name says that its errors need not reach an alert handler."""
+    root, _, last = name.partition(".")
+    return (last or root).endswith("access") or root in _NOT_OWN
 
 
 def _is_of_library(root: str) -> bool:

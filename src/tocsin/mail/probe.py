@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from tocsin.mail.plan import Plan
     from tocsin.mail.target import Target
 
+ASKING = 120.0
+"""Seconds for the sender and all recipients together."""
+
 
 def probe(
     target: Target,
@@ -34,6 +37,7 @@ def probe(
     *,
     on_step: Callable[[Step], None],
     limit: int | None = None,
+    asking: float = ASKING,
 ) -> None:
     """Open a conversation, name the sender and the recipients of a message, and take them back.
 
@@ -42,12 +46,14 @@ def probe(
         message: the message, which isn't sent.
         on_step: called after each step; a step "sender" or "recipient" may have a negative reply.
         limit: how many recipients a transaction may have; None for no limit.
+        asking: the seconds for the sender and all recipients together.
 
     Raises:
         ConnectError: a step of the opening failed, or the connection was lost.
     """
     (envelope,) = envelopes(message)
     conversation = open_conversation(target, on_step=on_step)
+    conversation.channel.deadline = time.monotonic() + asking
     try:
         _Asking(conversation, envelope, on_step).run(limit)
         conversation.quit()

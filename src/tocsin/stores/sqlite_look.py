@@ -7,13 +7,14 @@ store whose log has no reader is copied, because SQLite would make the shared me
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shutil
 import sqlite3
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from tocsin.exceptions import StoreError
@@ -166,7 +167,7 @@ def _contents(path: Path, sql: sqlite3.Connection) -> tuple[int, dict[str, Conte
     for scope, data in sql.execute("SELECT scope, CAST(data AS BLOB) FROM batches ORDER BY id"):
         batches.setdefault(scope, []).append(data)
     query = "SELECT scope, owner, ends, now, ticks FROM leases"
-    leases = {scope: tuple(lease) for scope, *lease in sql.execute(query)}
+    leases = {scope: _lease(*lease) for scope, *lease in sql.execute(query)}
     none = "", 0, 0, 0
     return version, {
         scope: Contents(
@@ -179,6 +180,18 @@ def _contents(path: Path, sql: sqlite3.Connection) -> tuple[int, dict[str, Conte
         )
         for scope in {**states, **batches, **leases}
     }
+
+
+def _lease(owner: object, *times: Any) -> tuple[str, float, float, float]:
+    """Return a lease; SQLite takes values of any type.
+
+    Raises:
+        ValueError: it is no lease.
+    """
+    ends, now, ticks = map(float, times)
+    if not isinstance(owner, str) or not all(map(math.isfinite, (ends, now, ticks))):
+        raise ValueError("a lease is damaged")
+    return owner, ends, now, ticks
 
 
 def _number(sql: sqlite3.Connection, query: str) -> int:

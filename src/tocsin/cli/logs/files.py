@@ -18,7 +18,6 @@ from tocsin.cli.logs.reader import LogReader
 from tocsin.cli.logs.text_lines import PatternLines, TextLines
 from tocsin.cli.logs.times import Times
 from tocsin.cli.output import UsageError
-from tocsin.exceptions import TocsinError
 from tocsin.text import short
 
 if TYPE_CHECKING:
@@ -48,6 +47,7 @@ class LogFile:
         lines: how many lines were read so far.
         reader: what reads the lines; None before the first one.
         size: bytes of the file; 0 if they aren't known.
+        problem: why the file couldn't be read to its end; "" if it could.
 
     Raises:
         UsageError: it can't be opened, or the pattern is wrong.
@@ -64,6 +64,7 @@ class LogFile:
     ) -> None:
         self.name: str = "standard input" if path == "-" else short(path, _MAX_NAME)
         self.lines: int = 0
+        self.problem: str = ""
         self._least = least
         self._progress = progress
         self._pattern = None if pattern is None else PatternLines(pattern)
@@ -79,22 +80,19 @@ class LogFile:
         return self._raw.tell() if self.size and not self._raw.closed else self.size
 
     def records(self) -> Iterator[logging.LogRecord]:
-        """Yield the records.
-
-        Raises:
-            TocsinError: the file can't be read to its end.
-        """
+        """Yield the records, as far as the file can be read."""
         with contextlib.closing(self._raw), contextlib.closing(self._text):
-            try:
-                yield from self._records()
-            except (OSError, EOFError, zlib.error) as error:
-                problem = getattr(error, "strerror", None) or str(error)
-                raise TocsinError(
-                    f"{self.name}: can't be read behind line {self.lines}: {problem}"
-                ) from error
+            lines = self._until_a_problem(_lines(self._text))
+            yield from self._records(lines)
 
-    def _records(self) -> Iterator[logging.LogRecord]:
-        lines = _lines(self._text)
+    def _until_a_problem(self, lines: Iterator[str]) -> Iterator[str]:
+        """Yield lines; the rest of a damaged file is left out."""
+        try:
+            yield from lines
+        except (OSError, EOFError, zlib.error) as error:
+            self.problem = getattr(error, "strerror", None) or str(error)
+
+    def _records(self, lines: Iterator[str]) -> Iterator[logging.LogRecord]:
         sample = list(itertools.islice(lines, _SAMPLE))
         format_ = self._pattern or TextLines(sample)
         reader = self.reader = LogReader(format_, self._times, self._least)
@@ -131,6 +129,8 @@ def _in_order(records: Iterator[logging.LogRecord]) -> Iterator[tuple[float, log
 def _open(path: str) -> tuple[IO[bytes], IO[str]]:
     """Return the bytes of a file and its text."""
     if path == "-":
+        if sys.stdin is None:
+            raise UsageError("standard input is closed")
         return sys.stdin.buffer, io.TextIOWrapper(
             sys.stdin.buffer, "utf-8-sig", "replace", newline="\n"
         )

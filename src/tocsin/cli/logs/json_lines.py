@@ -1,14 +1,18 @@
-"""JSON lines: the records that python-json-logger, structlog and loguru write."""
+"""JSON lines: the records that python-json-logger, structlog and loguru write.
+
+A mapping that structlog has not rendered is in a log as Python prints it: `{'event': ...}`.
+"""
 
 from __future__ import annotations
 
+import ast
 import json
 import logging
 from collections.abc import Mapping
 from typing import Any
 
 from tocsin.cli.logs.entry import Entry, level_names, level_of
-from tocsin.events.traceback_text import HEADER
+from tocsin.events.traceback_text import HEADER, split
 
 _LEVEL = ("levelname", "level", "severity", "levelno", "log.level", "loglevel")
 _TIME = ("timestamp", "@timestamp", "created", "time", "ts", "asctime", "datetime", "date")
@@ -36,6 +40,7 @@ _RESERVED = frozenset(logging.makeLogRecord({}).__dict__) | {
     *("message", "asctime", "taskName", "process_name", "qual_name", "qual_module")
 }
 _MAX_FRAMES = 60
+_MAX_PRINTED = 20_000  # characters of a mapping that is read as Python prints it
 _CAUSE = "\nThe above exception was the direct cause of the following exception:\n"
 _CONTEXT = "\nDuring handling of the above exception, another exception occurred:\n"
 
@@ -57,7 +62,7 @@ class JSONLines:
         """
         record = found.get("record")
         if isinstance(record, Mapping) and "text" in found:
-            found = _of_loguru(record)
+            found = _of_loguru(record, found["text"])
         level = None
         for key in _LEVEL:
             if key in found and (level := level_of(found[key], self._levels)) is not None:
@@ -88,6 +93,19 @@ def read_object(line: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
+def read_printed(line: str) -> dict[str, Any] | None:
+    """Return the mapping with an event that a line has as Python prints it; None if it has none."""
+    if line[:2] != "{'" or len(line) > _MAX_PRINTED:
+        return None
+    try:
+        found = ast.literal_eval(line)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
+    if not isinstance(found, dict) or not isinstance(found.get("event"), str):
+        return None
+    return {str(key): found[key] for key in found if key != "exc_info"}
+
+
 def _first(found: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
     for key in keys:
         value = found.get(key)
@@ -115,8 +133,13 @@ def _fields(found: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def _of_loguru(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record that loguru has serialized, in the form of the others."""
+def _of_loguru(record: Mapping[str, Any], text: object) -> dict[str, Any]:
+    """Return a record that loguru has serialized, in the form of the others.
+
+    Args:
+        record: the record. Its exception is the type and the value.
+        text: the formatted line, with the traceback.
+    """
     level, time = record.get("level"), record.get("time")
     extra = record.get("extra")
     raised = record.get("exception")
@@ -128,10 +151,14 @@ def _of_loguru(record: Mapping[str, Any]) -> dict[str, Any]:
         "message": record.get("message"),
         "function": record.get("function"),
         "lineno": record.get("line"),
-        "exception": f"{raised.get('type')}: {raised.get('value')}"
-        if isinstance(raised, Mapping)
-        else None,
+        "exception": _raised(raised, text) if isinstance(raised, Mapping) else None,
     }
+
+
+def _raised(raised: Mapping[str, Any], text: object) -> str:
+    """Return an exception of loguru as Python prints it; without frames if the text has none."""
+    parts = split(text) if isinstance(text, str) else None
+    return f"{raised.get('type')}: {raised.get('value')}" if parts is None else parts[1].rstrip()
 
 
 def _traceback(value: object) -> str:

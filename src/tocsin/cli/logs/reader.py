@@ -10,7 +10,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tocsin.cli.logs.json_lines import JSONLines, read_object
+from tocsin.cli.logs.json_lines import JSONLines, read_object, read_printed
 from tocsin.events import traceback_text
 
 if TYPE_CHECKING:
@@ -21,6 +21,12 @@ _MAX_LINES = 400  # of a record: the first ones; then its last ones are kept
 _MAX_LINE = 20_000  # characters
 _UNKNOWN = logging.makeLogRecord({"process": 0, "threadName": "", "processName": ""}).__dict__
 _MAX_PART = 1 << 20  # characters of a line that Docker has split
+_TRACEBACK = "Traceback (most recent call last)"
+_TRACEBACK_STARTS = (_TRACEBACK, "  + Exception Group " + _TRACEBACK, "╭")  # the last is rich's
+_LINKS = (
+    "The above exception was the direct cause of the following exception:",
+    "During handling of the above exception, another exception occurred:",
+)
 
 
 class Lines(Protocol):
@@ -44,14 +50,18 @@ class _Stream:
         created: its time.
         lines: its further lines.
         open: whether further lines may belong to the record before, also where it is ignored.
-        part: the start of a line that Docker has split.
+        linked: whether the line before says that the next traceback is of the same error.
+        parts: the start of a line that Docker has split.
+        size: the characters of these parts.
     """
 
     entry: Entry | None = None
     created: float = 0
     lines: list[str] = field(default_factory=list[str])
     open: bool = False
-    part: str = ""
+    linked: bool = False
+    parts: list[str] = field(default_factory=list[str])
+    size: int = 0
 
 
 class LogReader:
@@ -63,14 +73,20 @@ class LogReader:
         least: the lowest level of records that are returned.
 
     Attributes:
+        records: how many records began, those below the lowest level included.
         unread: how many lines belong to no record.
         first_unread: the number of the first of these lines; 0 if there is none.
+        tracebacks: how many tracebacks belong to no record of the lowest level or above.
+        first_traceback: the number of the first line of one; 0 if there is none.
         first_time: the time of the first record that has one; None if none has.
     """
 
     def __init__(self, lines: Lines, times: Times, least: int) -> None:
+        self.records: int = 0
         self.unread: int = 0
         self.first_unread: int = 0
+        self.tracebacks: int = 0
+        self.first_traceback: int = 0
         self.first_time: float | None = None
         self._lines = lines
         self._json = JSONLines()
@@ -107,12 +123,13 @@ class LogReader:
         """Read a line of Docker's json-file: a line of the program, and when it was written."""
         name = found.get("stream")
         stream = self._streams.setdefault(name if name == "stderr" else "stdout", _Stream())
-        text = stream.part + found["log"]
-        if not text.endswith("\n") and len(text) < _MAX_PART:
-            stream.part = text
+        text = found["log"]
+        stream.parts.append(text)
+        stream.size += len(text) + 1  # an empty part counts, too
+        if not text.endswith("\n") and stream.size < _MAX_PART:
             return None
-        stream.part = ""
-        line = text.rstrip("\r\n")
+        line = "".join(stream.parts).rstrip("\r\n")
+        stream.parts, stream.size = [], 0
         inner = read_object(line) if line[:1] == "{" else None
         if inner is not None:
             return self._feed_object(inner, number, stream, found.get("time"))
@@ -134,13 +151,15 @@ class LogReader:
         if line[:1] not in " \t":  # nor is it empty
             if "\x1b" in line:
                 line = _without_colours(line)
-            entry = self._lines.entry(line, self._least)
+            entry = self._lines.entry(line, self._least) or self._printed(line)
             if entry is not None:
                 return self._begin(entry, stream, time)
             if self._lines.is_foreign(line):
                 self._miss(number)
                 stream.open = False
                 return self._end(stream)
+        if stream.entry is None:
+            self._look_for_traceback(line, number, stream)
         if not stream.open:
             if line.strip():
                 self._miss(number)
@@ -150,9 +169,23 @@ class LogReader:
             stream.lines.append(line[:_MAX_LINE])
         return None
 
+    def _printed(self, line: str) -> Entry | None:
+        found = read_printed(line)
+        entry = None if found is None else self._json.entry(found, self._least)
+        return None if entry is None else entry._replace(whole=False)
+
+    def _look_for_traceback(self, line: str, number: int, stream: _Stream) -> None:
+        """Count a traceback that belongs to no record; one error may have several in a row."""
+        if _TRACEBACK in line and line.startswith(_TRACEBACK_STARTS) and not stream.linked:
+            self.tracebacks += 1
+            self.first_traceback = self.first_traceback or number
+        if line.strip():
+            stream.linked = line.startswith(_LINKS)
+
     def _begin(self, entry: Entry, stream: _Stream, time: object) -> logging.LogRecord | None:
         """Begin a record, and end the one before it."""
         ended = self._end(stream)
+        self.records += 1
         written = time if entry.time is None else entry.time
         if written is not None:
             self._written = written
@@ -186,17 +219,19 @@ class LogReader:
 def _record(entry: Entry, created: float, lines: list[str]) -> logging.LogRecord:
     """Return a record as a handler would have got it, apart from the arguments of its message."""
     message = entry.message
+    printed = read_printed(message)
     trace: str | None = entry.fields.get("exc_text")
     if lines:
         message = "\n".join((message, *lines)).rstrip()
     if trace is None and (parts := traceback_text.split(message)) is not None:
         message, trace = parts
+    whole = printed is not None and message == entry.message
     # `logging.makeLogRecord` takes four times as long: it looks up process and thread.
     record = logging.LogRecord.__new__(logging.LogRecord)
     record.__dict__.update(_UNKNOWN)
     record.__dict__.update(entry.fields)
     record.__dict__.update(
-        msg=message,
+        msg=printed if whole else message,  # as structlog gives it to a handler
         created=created,
         levelno=entry.level,
         levelname=logging.getLevelName(entry.level),

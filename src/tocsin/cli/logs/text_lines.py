@@ -28,6 +28,7 @@ _BARE = re.compile(  # Django's, where its handler has no formatter
     r"|Gateway Timeout|Not Found|Forbidden|Bad Request|Unauthorized|Method Not Allowed)"
     r"(?: \([^)]{1,200}\))?: /.*)"
 )
+_BARE_FLASK = re.compile(r"Exception on /.{0,2000} \[[A-Z]{1,20}\]")  # the same of Flask's
 _SERVER_ERRORS = ("Internal", "Not Implemented", "Bad Gateway", "Service", "Gateway")
 _NAME = re.compile(r"[A-Za-z_][\w.-]*")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.\w+)+")
@@ -35,7 +36,13 @@ _PLAIN = re.compile(r"(?:[a-z_]\w*(?:\.\w+)*|[A-Z]\w*(?:\.\w+)+) +")
 _ROOTS = ("root", "__main__")
 _NO_LOGGER = re.compile(r"MainThread|MainProcess|Thread-\d.*|\w*Worker-\d+|asyncio_\d+|None|-")
 _PROCESS = re.compile(r"/[\w-]{1,60}\]")  # behind Celery's level
-_BRACKETS = re.compile(r"[\[(<]([\w.:-]{1,100})[\])>][\s:|-]*")
+_STOPPED = re.compile(  # what Celery logs besides the error of a task that it has stopped
+    r"Hard time limit \([\d.]{1,20}s\) exceeded for "
+    r"|Process '[^']{1,100}' pid:\d{1,12} exited with "
+)
+_GUNICORN = re.compile(r"\[\d{4}-\d\d-\d\d [\d:]{8} [+-]\d{4}\] \[\d{1,9}\] \[[A-Z]{1,20}\] ")
+_FLASK = re.compile(r"in [\w.]{1,100}: ")  # a module; the logger has the application's name
+_BRACKETS = re.compile(r"[\[(<]([\w.:-]{1,100}?)(?::\d{1,9})?[\])>][\s:|-]*")
 _COLONS = re.compile(r":([A-Za-z_][\w.-]{0,100}):")  # as `logging.basicConfig` has them
 _CODE = re.compile(r"([\w.]{1,100}):([\w<>.]{1,100}):(\d{1,9}) - ")  # loguru's place
 _VERBOSE = re.compile(r"([\w.]{1,100}) (\d{1,12}) (\d{1,20}) ")  # of Django's documentation
@@ -97,30 +104,46 @@ class TextLines:
 
     def _split(self, level: int, found: re.Match[str]) -> Entry:
         """Return the entry of a record, with the parts of the line around its level."""
-        after = _PROCESS.sub("", found["after"], count=1)
+        after = found["after"]
+        if process := _PROCESS.match(after):
+            after = after[process.end() :]
+            if _STOPPED.match(after.lstrip(_SEPARATORS)):
+                return Entry(0, found["time"], "", "")
         if colons := _COLONS.match(after):
             return Entry(level, found["time"], colons[1], after[colons.end() :])
         after = after.lstrip(_SEPARATORS)
-        fields: dict[str, Any] = {}
+        if _GUNICORN.match(found.string):
+            return Entry(level, found["time"], "gunicorn.error", after)
         before = [word.strip("[](){}<>,") for word in found["before"].split()]
-        logger = _logger_in(before)
+        logger, fields, message = self._named(_logger_in(before), after)
+        return Entry(level, found["time"], logger, message, fields)
+
+    def _named(self, logger: str, after: str) -> tuple[str, dict[str, Any], str]:
+        """Return the logger's name, further attributes of the record, and its message.
+
+        Args:
+            logger: the name in front of the level; "" if there is none.
+            after: the line behind the level.
+        """
         while inner := _BRACKETS.match(after):
             if logger and not _NO_LOGGER.fullmatch(inner[1]):
                 break  # a part of the message
             if not _NAME.fullmatch(inner[1]) and not inner[1].isdecimal():
                 break
             logger, after = logger or _logger_in([inner[1]]), after[inner.end() :]
+        fields: dict[str, Any] = {}
         if logger:
-            return Entry(level, found["time"], logger, after, fields)
-        if code := _CODE.match(after):
+            pass
+        elif flask := _FLASK.match(after):
+            after = after[flask.end() :]
+        elif code := _CODE.match(after):
             fields = {"funcName": code[2], "lineno": int(code[3])}
-            return Entry(level, found["time"], code[1], after[code.end() :], fields)
-        if verbose := _VERBOSE.match(after):
-            return Entry(level, found["time"], verbose[1], after[verbose.end() :], fields)
-        if (named := _NAMED.match(after)) or (named := self._plain(after)):
-            name = named[0].split()[0].rstrip(":|-")
-            return Entry(level, found["time"], name, after[named.end() :], fields)
-        return Entry(level, found["time"], "", after, fields)
+            logger, after = code[1], after[code.end() :]
+        elif verbose := _VERBOSE.match(after):
+            logger, after = verbose[1], after[verbose.end() :]
+        elif (named := _NAMED.match(after)) or (named := self._plain(after)):
+            logger, after = named[0].split()[0].rstrip(":|-"), after[named.end() :]
+        return logger, fields, after
 
     def _plain(self, after: str) -> re.Match[str] | None:
         """Return the match of a logger's name that only a space separates from the message."""
@@ -138,7 +161,7 @@ class TextLines:
             if found is not None and not found["before"]:
                 after = found["after"].lstrip(_SEPARATORS)
                 plain = _PLAIN.match(after)
-                if plain is None:
+                if plain is None or _FLASK.match(after):
                     return False
                 words.append(plain[0].strip())
         kinds = {*words}
@@ -188,13 +211,13 @@ class PatternLines:
 
 
 def _special(line: str) -> Entry | None:
-    """Return the entry of an access line, or of Django's line without a level."""
+    """Return the entry of an access line, or of a line of Django or Flask without a level."""
     if found := _ACCESS.match(line):
         return Entry(20, found[1], "", "", whole=True)
     if found := _BARE.fullmatch(line):
         level = 40 if found["phrase"].startswith(_SERVER_ERRORS) else 30
         return Entry(level, None, "django.request", found["message"])
-    return None
+    return Entry(40, None, "", line) if _BARE_FLASK.fullmatch(line) else None
 
 
 def _logger_in(words: list[str]) -> str:
