@@ -157,3 +157,14 @@ def test_a_scope_without_headers() -> None:
     request = web.of_carrier({"type": "http", "method": "GET", "path": "/"})
     assert request is not None
     assert request.origin(personal_data=True).values == (("request", "GET /"),)
+
+
+def test_a_client_adds_no_lines_to_a_mail() -> None:
+    headers = [(b"user-agent", b"Mozilla\n\n2   NEW"), (b"x-request-id", b"r-7\x85")]
+    request = web.of_carrier(scope("/a\r\n\u2028b", headers=headers))
+    assert request is not None
+    assert request.origin(personal_data=True).values == (
+        ("request", "GET /a%0D%0A%E2%80%A8b"),
+        ("request id", "r-7%C2%85"),
+        ("user-agent", "Mozilla%0A%0A2   NEW"),
+    )

@@ -19,6 +19,7 @@ _HEADERS = ("x-forwarded-for", "host", "user-agent", "referer", "content-type", 
 _USER_FIELDS = ("id", "pk", "username", "name", "email")
 _SECRET_NAMES = frozenset({"auth", "code", "hash", "key", "sig", "sign", "signature", "state"})
 _ESCAPE = re.compile(r"%([2-7][0-9A-Fa-f])")
+_CONTROLS = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029]")  # a client must not add lines to a mail
 _MAX_QUERY = 2_000  # characters; a mail shows 500
 _ID_HEADERS = ("x-request-id", "x-correlation-id", "traceparent")
 
@@ -67,7 +68,12 @@ class WebRequest(NamedTuple):
         if personal_data:
             values += [("user", self.user), ("client", self.client), ("form", ", ".join(self.form))]
             values += [(name, headers.get(name, "")) for name in _HEADERS]
-        return Origin(tuple((name, value) for name, value in values if value), frozenset(self.used))
+        shown = tuple((name, _CONTROLS.sub(_escaped, value)) for name, value in values if value)
+        return Origin(shown, frozenset(self.used))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in found[0].encode())
 
 
 def _shown_query(query: str) -> str:
