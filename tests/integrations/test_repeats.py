@@ -19,7 +19,7 @@ import tocsin
 from tocsin.integrations.repeats import Repeats
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Generator, Iterator
 
 ERROR = LookupError("no order")
 log = logging.getLogger("shop")
@@ -91,7 +91,7 @@ def raises_without_context() -> None:
 
 
 @contextlib.contextmanager
-def logged() -> Iterator[None]:
+def logged() -> Generator[None]:
     try:
         yield
     except Exception:
