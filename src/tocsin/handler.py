@@ -168,6 +168,7 @@ class AlertHandler(Emitter):
         )
         if name is not None or not (configured and _built_by_logging()):
             self._engine.begin(label)
+        self._guest = Guest(self, frameworks, revive=self._revive, warn=self._warn_of_silent)
         # This call registers the handler with logging. It comes late, so that a configuration that
         # closes all handlers never finds one that is only half built.
         super().__init__(level)
@@ -177,7 +178,6 @@ class AlertHandler(Emitter):
             self._engine.resume()
         if watch:
             self._uncaught = ExceptHook(self.handle)
-        self._guest = Guest(self, frameworks, revive=self._revive, warn=self._warn_of_silent)
         if self._enabled and (configured or frameworks.loaded):
             settle_soon(patient=not configured)
 

@@ -6,6 +6,7 @@ import asyncio  # noqa: F401 - a framework that is loaded
 import gc
 import logging
 import logging.config
+import subprocess
 import sys
 import threading
 import time
@@ -275,7 +276,7 @@ def test_a_message_at_level_debug_names_the_loggers(
     capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """The handler itself ignores it, and without another handler nothing is printed."""
-    own = logging.root.manager.loggerDict["tocsin"] = arrival._log
+    own = logging.getLogger("tocsin")
     with caplog.at_level(logging.DEBUG, "tocsin"):
         own.addHandler(caplog.handler)
         logging.config.dictConfig(UVICORN)
@@ -292,3 +293,44 @@ def test_a_message_at_level_debug_names_the_loggers(
 def test_no_thread_stays() -> None:
     logging.config.dictConfig(shop())
     assert soon(lambda: not any(one.name == "tocsin-arrival" for one in threading.enumerate()))
+
+
+def test_an_import_does_not_wait_for_a_configuration() -> None:
+    """A configuration in another thread imports Tocsin, too: they would wait for each other."""
+    program = """
+import logging, threading
+from tocsin.forks import logging_lock
+def load():
+    import tocsin
+    tocsin.AlertHandler
+with logging_lock():
+    thread = threading.Thread(target=load, daemon=True)
+    thread.start()
+    thread.join(30)
+    print("waits" if thread.is_alive() else "loaded", flush=True)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout == "loaded\n", done.stderr
+
+
+def test_many_handlers_that_are_built_by_hand_share_a_thread() -> None:
+    handlers = [
+        tocsin.AlertHandler(
+            to="a@example.com", email=tocsin.TestEmailHandler(default_from="alerts@example.com")
+        )
+        for _ in range(20)
+    ]
+    assert len(_threads()) == 1
+    for handler in handlers:
+        handler.close()
+    assert soon(lambda: not _threads())
+
+
+def test_a_configuration_closes_a_handler_that_another_thread_builds() -> None:
+    class Closed(tocsin.AlertHandler):
+        def createLock(self) -> None:  # logging calls it when it knows the handler
+            self.close()
+
+    Closed(to="a@example.com", email=tocsin.TestEmailHandler(default_from="alerts@example.com"))

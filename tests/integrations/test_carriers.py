@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import pytest
 from starlette.applications import Starlette
 from starlette.authentication import SimpleUser
 from starlette.responses import PlainTextResponse
@@ -135,3 +136,35 @@ def test_how_far_an_answer_was() -> None:
     assert outer(False, True) is True
     assert outer(True) is True
     assert carriers.response_started(None) is None
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("page=2&code=abc123&State=xyz", "page=2&code=[redacted]&State=[redacted]"),
+        ("sig=a%26b&signature=&key", "sig=[redacted]&signature=&key"),
+        ("pa%73sword=abc&n%C3%A4me=1&a=%73", "password=abc&n%C3%A4me=1&a=%73"),  # for the redactor
+        ("q=" + "x" * 10_000_000, "q=" + "x" * 1_998),
+    ],
+)
+def test_what_is_secret_in_a_query(query: str, shown: str) -> None:
+    request = web.of_carrier(scope(query_string=query.encode()))
+    assert request is not None
+    assert request.origin(personal_data=False).values == (("request", f"GET /?{shown}"),)
+
+
+def test_a_scope_without_headers() -> None:
+    request = web.of_carrier({"type": "http", "method": "GET", "path": "/"})
+    assert request is not None
+    assert request.origin(personal_data=True).values == (("request", "GET /"),)
+
+
+def test_a_client_adds_no_lines_to_a_mail() -> None:
+    headers = [(b"user-agent", b"Mozilla\n\n2   NEW"), (b"x-request-id", b"r-7\x85")]
+    request = web.of_carrier(scope("/a\r\n\u2028b", headers=headers))
+    assert request is not None
+    assert request.origin(personal_data=True).values == (
+        ("request", "GET /a%0D%0A%E2%80%A8b"),
+        ("request id", "r-7%C2%85"),
+        ("user-agent", "Mozilla%0A%0A2   NEW"),
+    )

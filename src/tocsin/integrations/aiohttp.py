@@ -19,6 +19,7 @@ class Aiohttp(Integration):
     name: ClassVar[str] = "aiohttp"
     modules: ClassVar[tuple[str, ...]] = ("aiohttp.web",)
     loggers: ClassVar[tuple[str, ...]] = ("aiohttp.server",)
+    clients: ClassVar[tuple[tuple[str, str], ...]] = (("aiohttp.access", ""),)
 
     @override
     def adapt(self, record: logging.LogRecord) -> logging.LogRecord:

@@ -20,17 +20,17 @@ from typing_extensions import override
 
 from tocsin.forks import guard_forks, holds_logging_lock, logging_lock, on_fork, start_thread
 from tocsin.integrations import silent
-from tocsin.integrations.silent import Silent
 from tocsin.pipeline import exits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tocsin.integrations.frameworks import Frameworks
+    from tocsin.integrations.silent import Silent
 
-_log = logging.getLogger("tocsin")
-_TRIES = 20
-_PAUSE = 0.05  # seconds between two looks for the logger of a handler that was built by hand
+_THREAD = "tocsin-arrival"
+_LOOKS = 20  # for the logger of a handler that was built by hand
+_PAUSE = 0.05  # seconds between two of them
 
 
 class Guest:
@@ -67,12 +67,13 @@ class Guest:
         self._told: dict[str, str] = {}  # what `added` was
         self._news: list[tuple[str | None, str]] = []  # not told yet: its name, and the loggers
         self._configured = False
-        _guests.add(self)
+        with logging_lock():  # a thread may be looking at all guests
+            _guests.add(self)
 
     @property
     def is_new(self) -> bool:
-        """Whether the handler was on no logger so far."""
-        return not self._seen and self._handler() is not None
+        """Whether the handler was on no logger so far, and may come to one."""
+        return not (self._seen or self.closed) and self._handler() is not None
 
     @property
     def integrations(self) -> dict[str, tuple[str, ...]]:
@@ -101,19 +102,24 @@ class Guest:
             _held.add(handler)  # until it is known on which loggers it is
             self._add(handler)
 
-    def settle(self) -> Silent:
+    def settle(self) -> Silent | None:
         """Add the handler where it is missing, and return the application's new silent loggers.
 
         The calling thread has the lock of logging.
+
+        Returns:
+            The loggers; or None if the handler is not in use any more.
         """
         handler, root = self._handler(), logging.root
         if handler is None:
-            return Silent()
+            return None
         if handler not in root.handlers and self._was_replaced(handler):
             root.addHandler(handler)
             _returned.add(handler)
         if handler not in root.handlers:
             self.leave()
+            if self.closed:
+                return None
             self._seen = self._seen or any(handler in one.handlers for one in silent.loggers())
             return silent.find(handler).without(self._warned)
         self._root, self._seen = root.handlers, True
@@ -131,7 +137,8 @@ class Guest:
     def tell(self) -> None:
         """Log, at level DEBUG, the loggers that the handler was added to, if they have changed."""
         with contextlib.suppress(IndexError):
-            _log.debug("alert handler %r was added to: %s", *self._news.pop())
+            news = self._news.pop()
+            logging.getLogger("tocsin").debug("alert handler %r was added to: %s", *news)
 
     def warn(self, found: Silent) -> None:
         """Warn of silent loggers."""
@@ -214,11 +221,12 @@ def settle() -> None:
     """Add all handlers where they are missing."""
     with logging_lock():
         _watch.renew()
-        cut_off = [(guest, guest.settle()) for guest in list(_guests)]
-    for guest, names in cut_off:
-        guest.connect()
-        guest.tell()
-        guest.warn(names)
+        settled = [(guest, guest.settle()) for guest in _guests]
+    for guest, names in settled:
+        if names is not None:
+            guest.connect()
+            guest.tell()
+            guest.warn(names)
 
 
 def settle_soon(*, patient: bool = False) -> None:
@@ -227,18 +235,27 @@ def settle_soon(*, patient: bool = False) -> None:
     Args:
         patient: whether to look again, for a second at most, until each handler is on a logger.
     """
-    if not (_watch.pending or exits.began()):
-        work = _settle_patiently if patient else settle
-        thread = threading.Thread(target=work, name="tocsin-arrival", daemon=True)
-        _watch.start(thread, brief=not patient)
+    if exits.began():
+        return
+    if not patient:
+        if not _watch.pending:
+            _watch.start(threading.Thread(target=settle, name=_THREAD, daemon=True))
+        return
+    with logging_lock():
+        looks, _watch.looks = _watch.looks, _LOOKS
+    if not looks:  # else a thread that looks is there
+        _watch.start(
+            threading.Thread(target=_settle_patiently, name=_THREAD, daemon=True), brief=False
+        )
 
 
 def _settle_patiently() -> None:
-    for _ in range(_TRIES):
+    while _watch.looks:
         settle()
-        if not any(guest.is_new for guest in list(_guests)):
-            return
-        time.sleep(_PAUSE)
+        with logging_lock():
+            left = _watch.looks - 1
+            _watch.looks = left if any(guest.is_new for guest in _guests) else 0
+        time.sleep(_PAUSE if _watch.looks else 0)
 
 
 class _Watch:
@@ -246,27 +263,29 @@ class _Watch:
 
     Attributes:
         pending: whether a thread is about to look at the loggers.
+        looks: how often a thread will look again, until each handler is on a logger.
     """
 
     def __init__(self) -> None:
         self.pending: bool = False
+        self.looks: int = 0
         self._thread: threading.Thread | None = None
         self._canary: logging.Handler | None = None
         guard_forks(self)
         on_fork(self._in_child)
 
-    def start(self, thread: threading.Thread, *, brief: bool) -> None:
+    def start(self, thread: threading.Thread, *, brief: bool = True) -> None:
         """Start a thread that looks at the loggers.
 
         Args:
             thread: the thread.
             brief: whether it ends after the first look.
         """
-        self.pending, self._thread = True, thread if brief else None
+        self.pending, self._thread = True, thread if brief else self._thread
         try:
             start_thread(thread)
         except RuntimeError:  # the interpreter is ending
-            self.pending = False
+            self.pending, self.looks = False, 0
 
     @property
     def delays_fork(self) -> bool:
@@ -291,9 +310,10 @@ class _Watch:
             settle_soon()
 
     def _in_child(self) -> None:
-        if self.pending:  # the thread is in the parent
+        looks, self.looks = self.looks, 0
+        if self.pending or looks:  # the thread is in the parent
             self.pending = False
-            settle_soon()
+            settle_soon(patient=looks > 0)
 
 
 class _Canary(logging.Handler):

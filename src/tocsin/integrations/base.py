@@ -30,6 +30,8 @@ class Integration:
             logger, which is the application's: the name of the function, and its module.
         access: the loggers of the framework that log answers, one line each. A record of theirs
             is no alert, whatever its level: the error that it comes from was logged before.
+        clients: the loggers of the framework that log the client's address, each with the start of
+            such messages. They are no context, unless data about a person may be told.
     """
 
     name: ClassVar[str]
@@ -37,6 +39,7 @@ class Integration:
     loggers: ClassVar[tuple[str, ...]] = ()
     functions: ClassVar[tuple[tuple[str, str], ...]] = ()
     access: ClassVar[tuple[str, ...]] = ()
+    clients: ClassVar[tuple[tuple[str, str], ...]] = ()
 
     @property
     def loaded(self) -> bool:

@@ -113,7 +113,7 @@ def here(accept: Callable[[object], bool] = lambda _: True) -> Any:
     found = in_stack(sys._getframe(1), accept)  # noqa: SLF001 - the only way to the callers
     task = None if found is not None else _waiting_task()
     if found is None and task is None:
-        task = _host_of(_running_task())
+        task = _host_of(running_task())
     for _ in range(_MAX_TASKS):
         if found is not None or task is None:
             break
@@ -212,7 +212,7 @@ def owner_here() -> object:
     The frames of a task are looked at once: its request does not change. A task that a request
     starts is known by its context, which it has from the task that started it.
     """
-    task = _waiting_task() or _running_task()
+    task = _waiting_task() or running_task()
     if task is None:
         found = in_stack(sys._getframe(1))  # noqa: SLF001 - as above
         return _inherited.get() if found is None else token(found)
@@ -227,7 +227,8 @@ def owner_here() -> object:
         return known
 
 
-def _running_task() -> Any:
+def running_task() -> Any:
+    """Return the task of asyncio that runs in this thread; None if there is none."""
     # Without asyncio loaded, there is no task; to import asyncio would take 60 ms.
     running = getattr(sys.modules.get("asyncio.events"), "_get_running_loop", None)
     if running is None or running() is None:

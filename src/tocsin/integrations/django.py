@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
@@ -85,6 +84,8 @@ def in_tests() -> bool:
 
 
 def _phrase(status: int) -> str:
+    from http import HTTPStatus  # noqa: PLC0415 - Django has loaded it; to import it takes 1 ms
+
     try:
         return HTTPStatus(status).phrase
     except ValueError:  # a status of the application's own

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import weakref
@@ -12,6 +13,7 @@ from tocsin.events.frames import is_library
 from tocsin.integrations import carriers, web
 from tocsin.integrations.base import AccessLog, Integration
 from tocsin.integrations.repeats import Repeats
+from tocsin.text import attempt
 
 if TYPE_CHECKING:
     import logging
@@ -40,6 +42,9 @@ class Frameworks:
         self._servers = {logger: one for one in integrations for logger in one.loggers}
         for one in integrations:
             self._servers |= dict.fromkeys(one.access, AccessLog())
+        self._clients = (
+            {} if personal_data else dict(pair for one in integrations for pair in one.clients)
+        )
         self._functions = {name for one in integrations for name, _ in one.functions}
         self._repeats = Repeats()
         self._note = self._repeats.note
@@ -65,21 +70,34 @@ class Frameworks:
             # Each record of the application needs these lines.
             info = record.exc_info
             if type(info) is tuple and isinstance(info[1], BaseException):
-                self._note(info[1], record.created)
+                self._note(record, info[1])
+            elif type(record.msg) is dict and (error := exception_of(record)) is not None:
+                self._note(record, error)
             taken: logging.LogRecord | None = record
         else:
             taken = self._adapt(record, server)
         if self._tells and taken is not None:
             for tell in self._tells:
-                tell(taken)
+                with contextlib.suppress(Exception):  # an object of a framework may raise anything
+                    tell(taken)
         return taken
 
     def _adapt(self, record: logging.LogRecord, server: Integration) -> logging.LogRecord | None:
-        adapted = None if self._is_last(record) else server.adapt(record)
+        if self._is_last(record):
+            return None
+        try:
+            adapted = server.adapt(record)
+        except Exception:  # noqa: BLE001 - as above; the event counts nevertheless
+            return record
         error = None if adapted is None else exception_of(adapted)
-        if adapted is None or error is None:
-            return adapted
+        if adapted is None or error is None or adapted.levelno < record.levelno:
+            return adapted  # with a lower level, it is context, and counts later
         return None if self._repeats.is_repeat(adapted, error) else adapted
+
+    def hides(self, record: logging.LogRecord) -> bool:
+        """Return whether a record is no context, as its message has the client's address."""
+        start = self._clients.get(record.name)
+        return start is not None and attempt(record.msg).startswith(start)
 
     def ends(self, record: logging.LogRecord) -> bool:
         """Return whether the process may end after a record with no chance to send it."""

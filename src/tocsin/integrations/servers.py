@@ -28,6 +28,10 @@ class Gunicorn(Integration):
     name: ClassVar[str] = "gunicorn"
     modules: ClassVar[tuple[str, ...]] = ("gunicorn",)
     loggers: ClassVar[tuple[str, ...]] = ("gunicorn.error",)
+    clients: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("gunicorn.access", ""),
+        ("gunicorn.error", "Invalid request from ip="),
+    )
 
     @override
     def adapt(self, record: logging.LogRecord) -> logging.LogRecord:
@@ -66,6 +70,7 @@ class Hypercorn(Integration):
     name: ClassVar[str] = "hypercorn"
     modules: ClassVar[tuple[str, ...]] = ("hypercorn",)
     loggers: ClassVar[tuple[str, ...]] = ("hypercorn.error",)
+    clients: ClassVar[tuple[tuple[str, str], ...]] = (("hypercorn.access", ""),)
 
 
 class Daphne(Integration):
@@ -95,3 +100,4 @@ class Werkzeug(Integration):
     name: ClassVar[str] = "werkzeug"
     modules: ClassVar[tuple[str, ...]] = ("werkzeug.serving",)
     loggers: ClassVar[tuple[str, ...]] = ("werkzeug",)
+    clients: ClassVar[tuple[tuple[str, str], ...]] = (("werkzeug", ""),)

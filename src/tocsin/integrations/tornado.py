@@ -28,6 +28,10 @@ class Tornado(Integration):
     name: ClassVar[str] = "tornado"
     modules: ClassVar[tuple[str, ...]] = ("tornado.web",)
     loggers: ClassVar[tuple[str, ...]] = (_ERRORS, _ACCESS, _GENERAL)
+    clients: ClassVar[tuple[tuple[str, str], ...]] = (
+        (_ACCESS, ""),
+        (_GENERAL, "Malformed HTTP message from"),
+    )
 
     def __init__(self) -> None:
         self._told: weakref.WeakSet[Any] = weakref.WeakSet()  # requests of which an error was told
@@ -43,7 +47,8 @@ class Tornado(Integration):
         error = exception_of(record)
         if error is not None:
             if record.name == _ERRORS and str(record.msg).startswith("Uncaught exception %s"):
-                self.told(record)  # even if the application has logged it before
+                if (handler := _handler(error)) is not None:
+                    self._told.add(handler.request)  # even if the application has logged the error
                 return _with(record, "Uncaught exception")
             return record
         answered = record.name == _ACCESS
@@ -60,9 +65,11 @@ class Tornado(Integration):
 
     @override
     def told(self, record: logging.LogRecord) -> None:
-        handler = _handler(exception_of(record))
-        if handler is not None:
-            self._told.add(handler.request)
+        """Note the request of the running task: each alert of a program needs these lines."""
+        if carriers.running_task() is not None:
+            request = carriers.owner_here()
+            if type(request).__module__.startswith("tornado."):
+                self._told.add(request)
 
     @override
     def status(self, record: logging.LogRecord, error: BaseException) -> str:

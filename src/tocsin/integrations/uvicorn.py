@@ -30,13 +30,19 @@ class Uvicorn(Integration):
     name: ClassVar[str] = "uvicorn"
     modules: ClassVar[tuple[str, ...]] = ("uvicorn",)
     loggers: ClassVar[tuple[str, ...]] = (_LOGGER,)
+    clients: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("uvicorn.access", ""),
+        (_LOGGER, '%s - "WebSocket'),
+    )
 
     def __init__(self) -> None:
-        self._end = _End(logging.INFO)
+        self._end: _End | None = None
         self._reason_told = False
 
     @override
     def connect(self, settle: Callable[[], None]) -> None:
+        # Not earlier: this needs the lock of logging, and a thread that has it may import Tocsin.
+        self._end = self._end or _End(logging.INFO)
         logging.getLogger(_LOGGER).addHandler(self._end)  # a configuration has removed it
 
     @override

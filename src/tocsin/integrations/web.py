@@ -5,6 +5,7 @@ The body of a request is never read.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tocsin.events.capture import Origin
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 _HEADERS = ("x-forwarded-for", "host", "user-agent", "referer", "content-type", "content-length")
 _USER_FIELDS = ("id", "pk", "username", "name", "email")
+_SECRET_NAMES = frozenset({"auth", "code", "hash", "key", "sig", "sign", "signature", "state"})
+_ESCAPE = re.compile(r"%([2-7][0-9A-Fa-f])")
+_CONTROLS = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029]")  # a client must not add lines to a mail
+_MAX_QUERY = 2_000  # characters; a mail shows 500
 _ID_HEADERS = ("x-request-id", "x-correlation-id", "traceparent")
 
 
@@ -52,7 +57,7 @@ class WebRequest(NamedTuple):
         Args:
             personal_data: whether data about a person may be told.
         """
-        query = f"?{self.query}" if self.query else ""
+        query = f"?{_shown_query(self.query)}" if self.query else ""
         headers = dict(self.headers)
         values = [
             ("request", f"{self.method} {self.path}{query}"),
@@ -63,7 +68,27 @@ class WebRequest(NamedTuple):
         if personal_data:
             values += [("user", self.user), ("client", self.client), ("form", ", ".join(self.form))]
             values += [(name, headers.get(name, "")) for name in _HEADERS]
-        return Origin(tuple((name, value) for name, value in values if value), frozenset(self.used))
+        shown = tuple((name, _CONTROLS.sub(_escaped, value)) for name, value in values if value)
+        return Origin(shown, frozenset(self.used))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in found[0].encode())
+
+
+def _shown_query(query: str) -> str:
+    """Return a query without values that are secret in a query, but are not in other text.
+
+    Such are the code of a login by OAuth, the key of an API, and the signature of a link.
+    """
+    return "&".join(_shown_pair(*pair.partition("=")) for pair in query[:_MAX_QUERY].split("&"))
+
+
+def _shown_pair(name: str, equals: str, value: str) -> str:
+    plain = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), name)  # a redactor knows plain names
+    if plain.lower() in _SECRET_NAMES and value:
+        value = "[redacted]"
+    return f"{plain}{equals}{value}"
 
 
 def of_carrier(carrier: Any) -> WebRequest | None:
@@ -87,7 +112,9 @@ def _of_scope(scope: dict[str, Any]) -> WebRequest:
         path=path if path.startswith(root) else root + path,
         query=_text(scope.get("query_string", b"")),
         route=route_of(scope),
-        headers=tuple((_text(name).lower(), _text(value)) for name, value in scope["headers"]),
+        headers=tuple(
+            (_text(name).lower(), _text(value)) for name, value in scope.get("headers", ())
+        ),
         client=attempt(client[0]),
         user=_of_user(scope.get("user")),
     )

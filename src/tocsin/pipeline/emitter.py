@@ -30,6 +30,10 @@ class Adapts(Protocol):
         """Return a record as the application would have logged it; None if it was counted."""
         ...
 
+    def hides(self, record: logging.LogRecord) -> bool:
+        """Return whether a record is no context, as its message has the client's address."""
+        ...
+
     def ends(self, record: logging.LogRecord) -> bool:
         """Return whether the process may end after a record with no chance to send it."""
         ...
@@ -77,14 +81,14 @@ class Emitter(logging.Handler):
                 if own or not self._enabled or sending_here():
                     return
                 if self._context is not None and record.levelno < self._alert_level:
-                    self._context.note(record)
+                    self._keep(record, self._context)
                     return
                 frameworks = self._frameworks
                 if frameworks.on:
-                    adapted = self._adapted(record)
-                    if adapted is None:
+                    adapted = frameworks.adapt(record)
+                    if adapted is not record and self._is_no_alert(adapted):
                         return
-                    record = adapted
+                    record = adapted or record
                 engine = self._engine
                 if record.process != engine.process:  # it is new; or the record is another one's
                     engine.check_process()
@@ -97,20 +101,19 @@ class Emitter(logging.Handler):
         except Exception:  # noqa: BLE001 - the application comes first
             self._tell_failure(record)
 
-    def _adapted(self, record: logging.LogRecord) -> logging.LogRecord | None:
-        """Return a framework's record as an alert; None if it is none.
-
-        The server may log again what the application has logged. A record whose level an
-        integration has lowered is context.
-        """
-        adapted = self._frameworks.adapt(record)
-        if adapted is None or adapted is record:
-            return adapted
+    def _is_no_alert(self, adapted: logging.LogRecord | None) -> bool:
+        """Return whether a record was counted before, or has got a lower level: it is context."""
+        if adapted is None:
+            return True
         if adapted.levelno >= (self.level if self._context is None else self._alert_level):
-            return adapted
+            return False
         if self._context is not None:
-            self._context.note(adapted)
-        return None
+            self._keep(adapted, self._context)
+        return True
+
+    def _keep(self, record: logging.LogRecord, context: Context) -> None:
+        if not self._frameworks.hides(record):
+            context.note(record)
 
     def _wake(self, record: logging.LogRecord, wake: Wake) -> None:
         self._engine.worker.wake(urgent=wake is Wake.NOW)
