@@ -8,11 +8,11 @@ there is a handler that does nothing: each configuration closes it.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import sys
 import threading
-import time
 import weakref
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _THREAD = "tocsin-arrival"
 _LOOKS = 20  # for the logger of a handler that was built by hand
+_PATIENCE = 2.0  # seconds that the end of the process waits for a thread
 _PAUSE = 0.05  # seconds between two of them
 
 
@@ -219,6 +220,8 @@ class Guest:
 
 def settle() -> None:
     """Add all handlers where they are missing."""
+    if _watch.ended.is_set():
+        return
     with logging_lock():
         _watch.renew()
         settled = [(guest, guest.settle()) for guest in _guests]
@@ -235,7 +238,7 @@ def settle_soon(*, patient: bool = False) -> None:
     Args:
         patient: whether to look again, for a second at most, until each handler is on a logger.
     """
-    if exits.began():
+    if exits.began() or _watch.ended.is_set():
         return
     if not patient:
         if not _watch.pending:
@@ -255,7 +258,8 @@ def _settle_patiently() -> None:
         with logging_lock():
             left = _watch.looks - 1
             _watch.looks = left if any(guest.is_new for guest in _guests) else 0
-        time.sleep(_PAUSE if _watch.looks else 0)
+        if _watch.looks and _watch.ended.wait(_PAUSE):
+            return
 
 
 class _Watch:
@@ -264,15 +268,19 @@ class _Watch:
     Attributes:
         pending: whether a thread is about to look at the loggers.
         looks: how often a thread will look again, until each handler is on a logger.
+        ended: set as the process ends.
     """
 
     def __init__(self) -> None:
         self.pending: bool = False
         self.looks: int = 0
+        self.ended: threading.Event = threading.Event()
+        self._threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
         self._thread: threading.Thread | None = None
         self._canary: logging.Handler | None = None
         guard_forks(self)
         on_fork(self._in_child)
+        atexit.register(self._end)
 
     def start(self, thread: threading.Thread, *, brief: bool = True) -> None:
         """Start a thread that looks at the loggers.
@@ -282,6 +290,7 @@ class _Watch:
             brief: whether it ends after the first look.
         """
         self.pending, self._thread = True, thread if brief else self._thread
+        self._threads.add(thread)
         try:
             start_thread(thread)
         except RuntimeError:  # the interpreter is ending
@@ -309,7 +318,19 @@ class _Watch:
         if canary is self._canary:
             settle_soon()
 
+    def _end(self) -> None:
+        """Wait for the threads. One that has the lock of logging must not stop with Python.
+
+        As Python ends, daemon threads stop where they are, and what it then deletes may need that
+        lock.
+        """
+        self.ended.set()
+        for thread in list(self._threads):
+            with contextlib.suppress(RuntimeError):  # it has not started yet, and will do nothing
+                thread.join(_PATIENCE)
+
     def _in_child(self) -> None:
+        self._threads.clear()
         looks, self.looks = self.looks, 0
         if self.pending or looks:  # the thread is in the parent
             self.pending = False
