@@ -11,8 +11,9 @@ from typing_extensions import override
 from tocsin import config, levels, options, switches
 from tocsin.alerts.policy import Urgency
 from tocsin.forks import holds_logging_lock
-from tocsin.integrations.arrival import Guest, settle_soon
+from tocsin.integrations.arrival import settle_soon
 from tocsin.integrations.frameworks import Frameworks
+from tocsin.integrations.guest import Guest
 from tocsin.integrations.known import build_integrations
 from tocsin.pipeline.emitter import Emitter
 from tocsin.pipeline.engine import Engine
