@@ -31,10 +31,13 @@ _MAX_DEPTH = 100  # of groups within groups
 # `multiprocessing` and billiard; `concurrent.futures` and loky.
 _REMOTE = ("RemoteTraceback", "_RemoteTraceback")
 # A class may override these attributes, and return the exception itself again and again.
-cause_of, _CONTEXT, _SUPPRESS = (
-    BaseException.__dict__[name].__get__
-    for name in ("__cause__", "__context__", "__suppress_context__")
+_CONTEXT, _SUPPRESS = (
+    BaseException.__dict__[name].__get__ for name in ("__context__", "__suppress_context__")
 )
+cause_of: Callable[[BaseException], BaseException | None] = BaseException.__dict__[
+    "__cause__"
+].__get__
+"""Returns an exception's `__cause__`."""
 traceback_of: Callable[[BaseException], TracebackType | None] = BaseException.__dict__[
     "__traceback__"
 ].__get__
