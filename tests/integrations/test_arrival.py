@@ -118,6 +118,18 @@ def test_a_handler_has_arrived_when_its_configuration_ends() -> None:
     assert seen() == 1
 
 
+def test_a_handler_that_was_replaced_counts_nothing_more() -> None:
+    """An error may come before the thread has looked at the loggers."""
+    logging.config.dictConfig(UVICORN)
+    logging.config.dictConfig(shop())
+    assert soon(lambda: alerts().integrations.get("uvicorn") == ("uvicorn",))
+    first = alerts()
+    with logging_lock():  # the thread that looks at the loggers waits
+        logging.config.dictConfig(shop())
+        assert seen() == 1
+    assert first.stats.seen == 0
+
+
 def test_a_handler_of_another_logger_than_root_leaves() -> None:
     logging.config.dictConfig(UVICORN)
     elsewhere = shop()

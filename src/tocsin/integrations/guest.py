@@ -89,6 +89,9 @@ class Guest:
         handler = self._handler()
         if handler is not None and handler not in logging.root.handlers:
             self._configured = True
+            for guest in guests:
+                if guest.closed:  # by this configuration: this handler is there instead
+                    guest.detach()
             _held.add(handler)  # until it is known on which loggers it is
             self._add(handler)
 
@@ -149,15 +152,20 @@ class Guest:
             self.leave()
 
     def leave(self) -> None:
-        """Remove the handler from the loggers that it was added to."""
+        """Remove the handler from the loggers that it was added to, and let it go."""
         handler = self._handler()
         if handler is None:
             return
-        for name in list(self.added):
-            logging.getLogger(name).removeHandler(handler)
-        self.added = {}
+        self.detach()
         self._root = None
         _held.discard(handler)
+
+    def detach(self) -> None:
+        """Remove the handler from the loggers that it was added to, until it is added again."""
+        added, self.added = self.added, {}
+        if (handler := self._handler()) is not None:
+            for name in added:
+                logging.getLogger(name).removeHandler(handler)
 
     def _was_replaced(self, handler: logging.Handler) -> bool:
         """Return whether the root logger has another list of handlers, without an alert handler.
