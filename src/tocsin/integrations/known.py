@@ -36,6 +36,8 @@ INTEGRATIONS: tuple[Integration, ...] = (
     standard.Jupyter(),
 )
 
+_ALWAYS = ("structlog", "loguru")  # names of libraries whose records are read in any case
+
 
 def build_integrations(value: object) -> tuple[Integration, ...]:
     """Return the integrations that the option `integrations` names.
@@ -50,5 +52,5 @@ def build_integrations(value: object) -> tuple[Integration, ...]:
         return INTEGRATIONS if value else ()
     names = options.texts("integrations", value)
     known = {one.name: one for one in INTEGRATIONS}
-    options.reject_unknown("integrations", names, known)
-    return tuple(known[name] for name in names)
+    options.reject_unknown("integrations", names, (*known, *_ALWAYS))
+    return tuple(known[name] for name in names if name in known)
