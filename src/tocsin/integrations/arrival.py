@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import logging
+import sys
 import threading
 import weakref
 
@@ -43,10 +44,14 @@ def settle() -> None:
 def settle_soon(*, patient: bool = False) -> None:
     """Add all handlers where they are missing, as soon as no configuration goes on.
 
+    Under uWSGI nothing is done: it forks without Python's knowledge, and a thread that then has the
+    lock of logging, or that of the interpreter, keeps it in the child for ever. Its own errors are
+    not in a log.
+
     Args:
         patient: whether to look again, for a second at most, until each handler is on a logger.
     """
-    if exits.began() or _watch.ended.is_set():
+    if exits.began() or _watch.ended.is_set() or "uwsgi" in sys.modules:
         return
     if not patient:
         if not _watch.pending:
