@@ -13,7 +13,6 @@ lock begins no guarded work then.
 from __future__ import annotations
 
 import _thread
-import contextlib
 import inspect
 import itertools
 import logging
@@ -24,6 +23,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    import contextlib
     from collections.abc import Callable
     from types import TracebackType
 
@@ -154,25 +154,31 @@ def logging_lock() -> contextlib.AbstractContextManager[Any]:
     return lock
 
 
-def start_thread(thread: threading.Thread) -> None:
+def start_thread(thread: threading.Thread, failed: Callable[[], object]) -> None:
     """Start a thread; a caller that has the lock of logging doesn't wait until it runs.
 
     Before `Thread.start` returns, the new thread has run some Python. There, the garbage collector
     may remove a logging handler, for which it needs the lock of logging: with the usual start, both
     threads would wait for ever.
 
-    Raises:
-        RuntimeError: no thread can be started.
+    Args:
+        thread: the thread.
+        failed: called if no thread can be started: the interpreter is ending, or has too many.
     """
-    if holds_logging_lock():
-        _thread.start_new_thread(_start_elsewhere, (thread,))
-    else:
-        thread.start()
+    try:
+        if holds_logging_lock():
+            _thread.start_new_thread(_start_elsewhere, (thread, failed))
+        else:
+            thread.start()
+    except RuntimeError:
+        failed()
 
 
-def _start_elsewhere(thread: threading.Thread) -> None:
-    with contextlib.suppress(RuntimeError):  # the interpreter is ending
+def _start_elsewhere(thread: threading.Thread, failed: Callable[[], object]) -> None:
+    try:
         thread.start()
+    except RuntimeError:
+        failed()
 
 
 def _before() -> None:

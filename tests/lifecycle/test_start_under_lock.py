@@ -7,11 +7,15 @@ here the new thread always needs the lock.
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tocsin.forks import logging_lock, start_thread
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,3 +74,18 @@ def test_a_configuration_ends(case: str, store: str, tmp_path: Path) -> None:
         check=False,
     )
     assert (run.stdout, run.stderr) == ("over\n", "")
+
+
+class _Refused(threading.Thread):
+    """A thread that the system does not start."""
+
+    def start(self) -> None:
+        raise RuntimeError("can't start new thread")
+
+
+@pytest.mark.parametrize("locked", [False, True])
+def test_a_thread_that_cannot_start_is_told(locked: bool) -> None:
+    told = threading.Event()
+    with logging_lock() if locked else contextlib.nullcontext():
+        start_thread(_Refused(), told.set)
+        assert told.wait(20)

@@ -37,7 +37,7 @@ REQUESTS = 64
 # What the next start sends: a process that loads the same settings.
 NEXT_START = """
 import logging, service
-(handler,) = logging.getLogger().handlers
+(handler,) = (one for one in logging.getLogger().handlers if one.name == "alerts")
 print(handler.send_now(), handler.stats.store)
 """
 

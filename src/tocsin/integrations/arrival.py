@@ -104,10 +104,10 @@ class _Watch:
         """
         self.pending, self._thread = True, thread if brief else self._thread
         self._threads.add(thread)
-        try:
-            start_thread(thread)
-        except RuntimeError:  # the interpreter is ending
-            self.pending, self.looks = False, 0
+        start_thread(thread, self._not_started)
+
+    def _not_started(self) -> None:
+        self.pending, self.looks = False, 0
 
     @property
     def delays_fork(self) -> bool:

@@ -71,11 +71,16 @@ class WorkerThread:
                     return True
                 thread = threading.Thread(target=self._run, name="tocsin-worker", daemon=True)
                 self.current = thread
-            start_thread(thread)
         except RuntimeError:
-            self.current = None
             return False
-        return True
+        started = True
+
+        def failed() -> None:
+            nonlocal started
+            started, self.current = False, None
+
+        start_thread(thread, failed)
+        return started
 
     def run_here(self, timeout: float) -> bool:
         """Run a round in the calling thread; return False if another round does not end in time."""
