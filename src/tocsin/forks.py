@@ -23,7 +23,6 @@ import weakref
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    import contextlib
     from collections.abc import Callable
     from types import TracebackType
 
@@ -148,10 +147,9 @@ def holds_logging_lock() -> bool:
     return owned is None or bool(owned())
 
 
-def logging_lock() -> contextlib.AbstractContextManager[Any]:
+def logging_lock() -> Any:
     """Return the lock of the logging module: while a thread has it, no logger is configured."""
-    lock: contextlib.AbstractContextManager[Any] = _logging
-    return lock
+    return _logging
 
 
 def start_thread(thread: threading.Thread, failed: Callable[[], object]) -> None:

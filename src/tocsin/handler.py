@@ -11,7 +11,7 @@ from typing_extensions import override
 from tocsin import config, levels, options, switches
 from tocsin.alerts.policy import Urgency
 from tocsin.forks import holds_logging_lock
-from tocsin.integrations.arrival import settle_soon
+from tocsin.integrations.arrival import settle_due, settle_soon
 from tocsin.integrations.frameworks import Frameworks
 from tocsin.integrations.guest import Guest
 from tocsin.integrations.known import build_integrations
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from email.headerregistry import Address
 
     from tocsin.alerts.settings import Policy
+    from tocsin.events.capture import Origin
     from tocsin.integrations.silent import Silent
     from tocsin.mail.base import EmailHandler
     from tocsin.pipeline.stats import Stats
@@ -147,7 +148,7 @@ class AlertHandler(Emitter):
             templates=templates,
             redact=redact,
             context=levels.build_context(context, context_key, frameworks.owner),
-            origin_of=frameworks.origin,
+            origin_of=_origin_of(frameworks),
             app_packages=app_packages,
             fallback=fallback,
             give_up_after=give_up_after,
@@ -285,6 +286,14 @@ class AlertHandler(Emitter):
             f"<AlertHandler {self._engine.parts.sender.identity} ({level}), "
             f"{stats.seen} seen, {pending} pending, {mails} sent>"
         )
+
+
+def _origin_of(frameworks: Frameworks) -> Callable[[logging.LogRecord], Origin | None]:
+    def origin(record: logging.LogRecord) -> Origin | None:
+        settle_due()
+        return frameworks.origin(record)
+
+    return origin
 
 
 def _built_by_logging() -> bool:

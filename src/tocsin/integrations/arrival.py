@@ -14,12 +14,17 @@ import logging
 import sys
 import threading
 import weakref
+from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
 from tocsin.forks import guard_forks, logging_lock, on_fork, start_thread
 from tocsin.integrations.guest import guests
 from tocsin.pipeline import exits
+
+if TYPE_CHECKING:
+    from tocsin.integrations.guest import Guest
+    from tocsin.integrations.silent import Silent
 
 _THREAD = "tocsin-arrival"
 _LOOKS = 20  # for the logger of a handler that was built by hand
@@ -29,11 +34,33 @@ _PAUSE = 0.05  # seconds between two of them
 
 def settle() -> None:
     """Add all handlers where they are missing."""
-    if _watch.ended.is_set():
+    if not _watch.ended.is_set():
+        with logging_lock():
+            settled = _settle()
+        _follow(settled)
+
+
+def settle_due() -> None:
+    """Add all handlers where they are missing, if no thread was started to do so.
+
+    While a configuration goes on, nothing is done: an error that is logged does not wait.
+    """
+    if not _watch.due or _watch.ended.is_set() or not (lock := logging_lock()).acquire(False):
         return
-    with logging_lock():
-        _watch.renew()
-        settled = [(guest, guest.settle()) for guest in guests]
+    try:
+        settled = _settle()
+    finally:
+        lock.release()
+    _follow(settled)
+
+
+def _settle() -> list[tuple[Guest, Silent | None]]:
+    _watch.renew()
+    return [(guest, guest.settle()) for guest in guests]
+
+
+def _follow(settled: list[tuple[Guest, Silent | None]]) -> None:
+    """Do what needs no lock."""
     for guest, names in settled:
         if names is not None:
             guest.connect(settle)
@@ -44,14 +71,18 @@ def settle() -> None:
 def settle_soon(*, patient: bool = False) -> None:
     """Add all handlers where they are missing, as soon as no configuration goes on.
 
-    Under uWSGI nothing is done: it forks without Python's knowledge, and a thread that then has the
-    lock of logging, or that of the interpreter, keeps it in the child for ever. Its own errors are
-    not in a log.
+    A thread is started only if a server is loaded. A process may be forked without Python's
+    knowledge, as by uWSGI, which has none: a thread that then has the lock of logging, or that of
+    the interpreter, keeps it in the child for ever. Without a thread, the first error that is
+    logged is the occasion.
 
     Args:
         patient: whether to look again, for a second at most, until each handler is on a logger.
     """
-    if exits.began() or _watch.ended.is_set() or "uwsgi" in sys.modules:
+    if exits.began() or _watch.ended.is_set():
+        return
+    if "uwsgi" in sys.modules or not _has_servers():
+        _watch.postpone()
         return
     if not patient:
         if not _watch.pending:
@@ -75,16 +106,24 @@ def _settle_patiently() -> None:
             return
 
 
+def _has_servers() -> bool:
+    """Return whether a server is loaded, whose loggers may be cut off."""
+    with logging_lock():
+        return any(guest.has_servers for guest in guests)
+
+
 class _Watch:
     """Notice configurations of logging. A fork waits for the thread that looks at the loggers.
 
     Attributes:
+        due: whether the loggers are to be looked at when the next error is logged.
         pending: whether a thread is about to look at the loggers.
         looks: how often a thread will look again, until each handler is on a logger.
         ended: set as the process ends.
     """
 
     def __init__(self) -> None:
+        self.due: bool = False
         self.pending: bool = False
         self.looks: int = 0
         self.ended: threading.Event = threading.Event()
@@ -121,9 +160,14 @@ class _Watch:
         """Forget the parent's thread."""
         self._thread = None
 
+    def postpone(self) -> None:
+        """Look at the loggers when the next error is logged."""
+        self.due = True
+        self._canary = _Canary()
+
     def renew(self) -> None:
         """Notice the next configuration. The calling thread has the lock of logging."""
-        self.pending = False
+        self.pending = self.due = False
         self._canary = _Canary()
 
     def closed(self, canary: logging.Handler) -> None:

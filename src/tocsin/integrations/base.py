@@ -30,6 +30,7 @@ class Integration:
             logger, which is the application's: the name of the function, and its module.
         access: the loggers of the framework that log answers, one line each. A record of theirs
             is no alert, whatever its level: the error that it comes from was logged before.
+        is_server: whether other code than the application sets up the loggers.
         clients: the loggers of the framework that log the client's address, each with the start of
             such messages. They are no context, unless data about a person may be told.
     """
@@ -39,6 +40,7 @@ class Integration:
     loggers: ClassVar[tuple[str, ...]] = ()
     functions: ClassVar[tuple[tuple[str, str], ...]] = ()
     access: ClassVar[tuple[str, ...]] = ()
+    is_server: ClassVar[bool] = True
     clients: ClassVar[tuple[tuple[str, str], ...]] = ()
 
     @property

@@ -74,6 +74,13 @@ class Guest:
             for one in self._frameworks.loaded
         }
 
+    @property
+    def has_servers(self) -> bool:
+        """Whether a server is loaded, to whose loggers the handler may have to be added."""
+        return self._handler() is not None and any(
+            one.is_server and one.loggers for one in self._frameworks.loaded
+        )
+
     def connect(self, settle: Callable[[], None]) -> None:
         """Let loaded frameworks call a function when they have changed the handlers of loggers."""
         for one in self._frameworks.loaded:
@@ -91,7 +98,7 @@ class Guest:
             self._configured = True
             for guest in guests:
                 if guest.closed:  # by this configuration: this handler is there instead
-                    guest.detach()
+                    guest.leave()
             _held.add(handler)  # until it is known on which loggers it is
             self._add(handler)
 

@@ -19,6 +19,7 @@ class Asyncio(Integration):
     name: ClassVar[str] = "asyncio"
     modules: ClassVar[tuple[str, ...]] = ("asyncio.base_events", "concurrent.futures.thread")
     loggers: ClassVar[tuple[str, ...]] = ("asyncio", "concurrent.futures")
+    is_server: ClassVar[bool] = False
 
 
 class Jupyter(Integration):
