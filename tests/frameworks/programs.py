@@ -212,6 +212,11 @@ class Program:
                 raise
 
 
+def _heed_interrupts() -> None:
+    """Let a program end at SIGINT, also where the tests run in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextlib.contextmanager
 def running(
     command: list[str], folder: Path, mails: ScriptedSMTPServer, **environ: str
@@ -241,6 +246,7 @@ def running(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=_heed_interrupts,  # noqa: PLW1509 - this process has no other locks to lose
         )
     program = Program(process, log)
     try:
