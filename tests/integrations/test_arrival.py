@@ -345,4 +345,8 @@ def test_a_configuration_closes_a_handler_that_another_thread_builds() -> None:
         def createLock(self) -> None:  # logging calls it when it knows the handler
             self.close()
 
-    Closed(to="a@example.com", email=tocsin.TestEmailHandler(default_from="alerts@example.com"))
+    email = tocsin.TestEmailHandler(default_from="alerts@example.com")
+    handler = Closed(to="a@example.com", email=email)
+    assert handler.stats.seen == 0
+    handler.handle(logging.LogRecord("shop", logging.ERROR, "shop.py", 1, "boom", (), None))
+    assert handler.stats.seen == 1
