@@ -1,4 +1,4 @@
-"""The thread that looks at the loggers, in processes of their own: their end, and none without need."""
+"""The thread that looks at the loggers: the end of its process, and no thread without need."""
 
 from __future__ import annotations
 
